@@ -1,0 +1,1 @@
+"""For ever, and tell everybody: schedule, metrics, web, command line."""

@@ -1,0 +1,1 @@
+"""Is it working, now: check one thing, once."""

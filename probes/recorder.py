@@ -1,0 +1,168 @@
+"""The notebook one run writes into: phases, samples, facts, warnings.
+
+A recorder and not a return value, because a run that dies half-way must keep what it found so far.
+Knows neither the verdict nor who reads it. Standard library only.
+"""
+
+from collections.abc import Callable
+from time import perf_counter
+from types import TracebackType
+
+from probes.result import Failure, Phase, Reason, Result, Sample
+
+# Facts go to people: a page of text from a hostile target helps nobody.
+MAX_FACT_CHARACTERS = 2048
+
+
+class Recorder:
+    """What a run has found so far.
+
+    Args:
+        deadline: of the run, on the clock of the running event loop (``loop.time()``); drivers that want a
+            timeout of their own ask `remaining`. Infinite in unit tests of pure parts.
+        clock: seconds with full resolution, for phases only.
+    """
+
+    __slots__ = (
+        "_clock", "_facts", "_open", "_phases", "_samples", "_started", "_steps", "_warnings", "deadline", "phase_name",
+        "secrets",
+    )  # fmt: skip
+
+    def __init__(
+        self, deadline: float = float("inf"), clock: Callable[[], float] = perf_counter
+    ) -> None:
+        self.deadline = deadline
+        self.phase_name: str | None = None
+        self.secrets: list[str] = []
+        self._clock = clock
+        self._started = clock()
+        self._open: float | None = None
+        self._phases: dict[str, list[float]] = {}
+        self._samples: list[Sample] = []
+        self._facts: dict[str, str] = {}
+        self._warnings: list[Failure] = []
+        self._steps: list[Result] = []
+
+    def phase(self, name: str) -> "_OpenPhase":
+        """Time a part of the run: ``with recorder.phase("query"): ...``. Phases do not nest."""
+        return _OpenPhase(self, name)
+
+    def enter(self, name: str) -> None:
+        """Begin a phase and end the one that is open; for code whose phases end in callbacks."""
+        now = self._clock()
+        self._close(now, complete=True)
+        self.phase_name, self._open = name, now
+
+    def leave(self) -> None:
+        """End the open phase as complete. Without an open phase it does nothing."""
+        self._close(self._clock(), complete=True)
+        self.phase_name = None
+
+    def add_phase(self, name: str, seconds: float, *, complete: bool = True) -> None:
+        """Record a phase that was timed elsewhere; the same name twice (redirects) adds up."""
+        self._add(name, seconds, complete=complete)
+
+    def sample(self, name: str, value: float, **labels: str) -> None:
+        """Record a number under a name that ``Kind.metrics`` declares."""
+        self._samples.append(Sample(name, value, tuple(labels.items())))
+
+    def fact(self, name: str, text: str) -> None:
+        """Record a text for people; it never becomes a label. The same name again replaces it."""
+        self._facts[name] = text if len(text) <= MAX_FACT_CHARACTERS else text[:MAX_FACT_CHARACTERS] + "…"
+
+    def warn(self, reason: Reason, message: str, *, phase: str | None = None) -> None:
+        """Record what makes the run degraded, not down."""
+        self._warnings.append(Failure(reason, message, phase or self.phase_name))
+
+    def step(self, result: Result) -> None:
+        """Record the Result of one step of a journey."""
+        self._steps.append(result)
+
+    def hide(self, secret: str) -> None:
+        """Remember a secret that came up at run time, so that no text of this run shows it."""
+        if secret:
+            self.secrets.append(secret)
+
+    def elapsed(self) -> float:
+        """Return the seconds since the run began."""
+        return self._clock() - self._started
+
+    def remaining(self, now: float) -> float:
+        """Return the seconds left on the loop's clock at *now*, >= 0."""
+        return max(0.0, self.deadline - now)
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The phases so far, in the order in which they first began; an open one is not complete."""
+        done = [Phase(name, entry[0], entry[1] > 0) for name, entry in self._phases.items()]
+        if self._open is not None and self.phase_name is not None:
+            seconds = self._clock() - self._open
+            before = self._phases.get(self.phase_name)
+            if before is None:
+                done.append(Phase(self.phase_name, seconds, complete=False))
+            else:
+                place = list(self._phases).index(self.phase_name)
+                done[place] = Phase(self.phase_name, before[0] + seconds, complete=False)
+        return tuple(done)
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """The numbers so far."""
+        return tuple(self._samples)
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """The facts so far; a copy."""
+        return dict(self._facts)
+
+    @property
+    def warnings(self) -> tuple[Failure, ...]:
+        """The warnings so far."""
+        return tuple(self._warnings)
+
+    @property
+    def steps(self) -> tuple[Result, ...]:
+        """The steps so far."""
+        return tuple(self._steps)
+
+    def _add(self, name: str, seconds: float, *, complete: bool) -> None:
+        entry = self._phases.get(name)
+        if entry is None:
+            self._phases[name] = [seconds, 1.0 if complete else 0.0]
+        else:
+            entry[0] += seconds
+            entry[1] = 1.0 if complete else 0.0
+
+    def _close(self, now: float, *, complete: bool) -> None:
+        if self._open is not None and self.phase_name is not None:
+            self._add(self.phase_name, now - self._open, complete=complete)
+        self._open = None
+
+
+class _OpenPhase:
+    """One ``with recorder.phase(...)`` block.
+
+    When it raises, the phase stays recorded as incomplete and stays the recorder's current one, so that the
+    failure names it.
+    """
+
+    __slots__ = ("_name", "_recorder")
+
+    def __init__(self, recorder: Recorder, name: str) -> None:
+        self._recorder = recorder
+        self._name = name
+
+    def __enter__(self) -> None:
+        self._recorder.enter(self._name)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self._recorder.leave()
+        else:
+            recorder = self._recorder
+            recorder._close(recorder._clock(), complete=False)  # noqa: SLF001 - one class in two halves

@@ -1,0 +1,222 @@
+"""The one place that knows what a secret looks like. Every text that leaves the process passes here.
+
+Two layers: *known* secrets (values of `Secret` fields, credentials inside targets) are replaced wherever they
+stand, in every usual encoding; *shapes* (``user:password@``, query strings, bearer tokens, ``password=``) are
+replaced even when nobody declared them. Knows no outlet.
+"""
+
+import base64
+import json
+import os
+import re
+import stat
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, quote_plus, unquote
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, SecretStr, ValidationInfo
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+STARS = "***"
+# A shorter value would also star innocent words of every message.
+MIN_SECRET_CHARACTERS = 3
+# reliability.md 4: a key or password file is small; a larger one is the wrong file.
+MAX_SECRET_FILE_BYTES = 64 * 1024
+MAX_TARGET_BYTES = 200
+MIN_TOKEN_CHARACTERS = 20
+
+_USERINFO = re.compile(r"(?<![\w+.-])([a-zA-Z][a-zA-Z0-9+.-]{0,20}://)[^\s/?#@'\"<>]{1,512}@")
+_QUERY = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]{0,20}://[^\s?#'\"<>]{1,512})\?[^\s#'\"<>]{1,4096}")
+_SCHEME_AUTH = re.compile(r"\b(bearer|basic|digest|negotiate|token)(\s+)[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE)
+_ASSIGNED = re.compile(
+    r"\b((?:[a-z0-9]+[_-])*(?:password|passwd|pwd|secret|token|api[_-]?key|apikey|access[_-]?key|private[_-]?key|credential"
+    r"|signature|authorization|cookie)s?)(\"?'?\s*[=:]\s*\"?'?)(?!\s*\*\*\*)(?!bearer|basic)([^\s,;&'\"}{]{1,512})",
+    re.IGNORECASE,
+)
+_TOKEN_SEGMENT = re.compile(r"(?=.*[0-9])[A-Za-z0-9_-]{%d,}" % MIN_TOKEN_CHARACTERS)  # noqa: UP031 - braces
+SECRET_HEADER = re.compile(
+    r"authorization|cookie|token|secret|password|api-?key|auth|credential|signature|session", re.IGNORECASE
+)
+
+
+class Secret(SecretStr):
+    """A value that no outlet shows. In YAML a string, ``{env: NAME}`` or ``{file: path}``."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_plain_validator_function(
+            _resolve,
+            serialization=core_schema.plain_serializer_function_ser_schema(lambda _: STARS),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        def source(key: str) -> JsonSchemaValue:
+            return {
+                "type": "object", "properties": {key: {"type": "string"}},
+                "required": [key], "additionalProperties": False,
+            }  # fmt: skip
+
+        return {"anyOf": [{"type": "string", "minLength": 1}, source("env"), source("file")]}
+
+
+def _resolve(value: object, info: ValidationInfo) -> Secret:
+    if isinstance(value, Secret):
+        return value
+    base = Path((info.context or {}).get("directory", "."))
+    text = read_secret(value, base)
+    if not text:
+        raise ValueError("want a secret that is not empty, got an empty one")
+    return Secret(text)
+
+
+def read_secret(value: object, base: Path) -> str:
+    """Read a secret: the text itself, ``{"env": NAME}``, or ``{"file": path}`` (relative to *base*).
+
+    Raises:
+        ValueError: unset variable, unreadable or odd file. The message names it and never shows the value.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping) and len(value) == 1:
+        ((source, name),) = value.items()
+        if source == "env" and isinstance(name, str):
+            if name not in os.environ:
+                raise ValueError(f"want the environment variable {name} to be set, got none")
+            return os.environ[name]
+        if source == "file" and isinstance(name, str):
+            return _read_secret_file(base / name)
+    raise ValueError("want a text, {env: NAME} or {file: path}, got something else")
+
+
+def _read_secret_file(path: Path) -> str:
+    try:
+        # O_NONBLOCK: opening a FIFO without a writer would hang the load for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise ValueError(f"want a readable secret file, got {path}: {error.strerror}") from error
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError(f"want a regular secret file, got {path}")
+        data = file.read(MAX_SECRET_FILE_BYTES + 1)
+    if len(data) > MAX_SECRET_FILE_BYTES:
+        raise ValueError(f"want a secret file of at most {MAX_SECRET_FILE_BYTES} bytes, got {path}")
+    try:
+        return data.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise ValueError(f"want a secret file in UTF-8, got {path}") from None
+
+
+class Redactor:
+    """Replaces known secrets and secret shapes in a text.
+
+    Args:
+        secrets: values to hide; each also in its URL-quoted, base64, JSON and repr spelling.
+    """
+
+    __slots__ = ("_known", "secrets")
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self.secrets = frozenset(s for s in secrets if len(s) >= MIN_SECRET_CHARACTERS)
+        spellings = {text for secret in self.secrets for text in _spellings(secret)}
+        # longest first: a secret that begins with another one is starred whole
+        ordered = sorted(spellings, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+
+    def __call__(self, text: str) -> str:
+        """Return *text* without any secret."""
+        if self._known is not None:
+            text = self._known.sub(STARS, text)
+        return redact_shapes(text)
+
+    def __or__(self, more: Iterable[str]) -> "Redactor":
+        """Return a redactor that hides *more* too; itself when there is nothing to add."""
+        extra = frozenset(more)
+        return self if extra <= self.secrets else Redactor(self.secrets | extra)
+
+
+NOTHING_KNOWN = Redactor()
+
+
+def redact_shapes(text: str) -> str:
+    """Star what looks like a secret although nobody declared it."""
+    if "://" in text:
+        text = _USERINFO.sub(rf"\1{STARS}@", text)
+        text = _QUERY.sub(rf"\1?{STARS}", text)
+    if ":" in text or "=" in text or " " in text:
+        text = _SCHEME_AUTH.sub(rf"\1\2{STARS}", text)
+        text = _ASSIGNED.sub(rf"\1\2{STARS}", text)
+    return text
+
+
+def _spellings(secret: str) -> set[str]:
+    encoded = secret.encode("utf-8", "surrogateescape")
+    quoted = quote(encoded, safe="")
+    found = {
+        secret,
+        quoted,
+        quoted.lower(),
+        quote_plus(encoded),
+        quote(encoded),
+        json.dumps(secret)[1:-1],
+        repr(secret)[1:-1],
+        repr(encoded)[2:-1],
+        base64.b64encode(encoded).decode(),
+        base64.urlsafe_b64encode(encoded).decode(),
+    }
+    return {text for text in found if len(text) >= MIN_SECRET_CHARACTERS}
+
+
+def secrets_in_target(target: str) -> set[str]:
+    """Return the parts of a target that must not be shown: password, query values, token-like path segments."""
+    found: set[str] = set()
+    scheme, separator, rest = target.partition("://")
+    if not separator:
+        scheme, rest = "", target
+    authority, _, tail = rest.partition("/")
+    authority = authority.partition("?")[0].partition("#")[0] if not tail else authority
+    userinfo, at, _ = authority.rpartition("@")
+    if at:
+        user, colon, password = userinfo.partition(":")
+        found.add(password if colon else user)
+        if colon:
+            found.add(base64.b64encode(unquote(userinfo).encode()).decode())
+    _, _, query = rest.partition("?")
+    for pair in query.partition("#")[0].split("&"):
+        _, equals, value = pair.partition("=")
+        found.add(value if equals else pair)
+    found.update(s for s in tail.partition("?")[0].split("/") if _TOKEN_SEGMENT.fullmatch(s))
+    found |= {unquote(text) for text in found}
+    return {text for text in found if len(text) >= MIN_SECRET_CHARACTERS}
+
+
+def display_target(target: str, *, host_only: bool = False) -> str:
+    """Return the form of a target that may be shown: no user info, query, fragment, token-like segment; <= 200 bytes.
+
+    Args:
+        target: URL, DSN or ``host:port``.
+        host_only: show scheme and host alone, for a target that is a secret as a whole.
+    """
+    head = target.partition("#")[0].partition("?")[0]
+    scheme, separator, rest = head.partition("://")
+    if not separator:
+        scheme, rest = "", head
+    authority, slash, path = rest.partition("/")
+    authority = authority.rpartition("@")[2]
+    if host_only:
+        slash, path = "", ""
+    segments = [STARS if _TOKEN_SEGMENT.fullmatch(segment) else segment for segment in path.split("/")]
+    shown = f"{scheme}{separator}{authority}{slash}{'/'.join(segments)}"
+    return cut_bytes(shown, MAX_TARGET_BYTES)
+
+
+def cut_bytes(text: str, limit: int) -> str:
+    """Cut *text* to at most *limit* UTF-8 bytes, on a character boundary."""
+    encoded = text.encode("utf-8", "backslashreplace")
+    if len(encoded) <= limit:
+        return encoded.decode("utf-8")
+    return encoded[:limit].decode("utf-8", "ignore")

@@ -1,0 +1,258 @@
+"""Run a probe once, or a batch of them: the only place where an exception becomes a Result.
+
+Owns the one absolute deadline of a run, its retries, and the question whose fault a failure is. Knows no kind, no
+schedule and no reader of Results.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from time import monotonic
+
+from probes.errors import CheckFailed
+from probes.prober_health import NETWORK_REASONS, ProberHealth, descriptors_are_scarce
+from probes.probe import Probe
+from probes.recorder import Recorder
+from probes.result import NO_FACTS, Failure, Outcome, Reason, Result
+from probes.wire.policy import POLICY, Policy
+
+log = logging.getLogger("sonde.run")
+
+# P2 gives a run 250 ms behind its deadline; a clean-up that takes longer than this is left behind.
+ABANDON_AFTER_S = 0.1
+MAX_MESSAGE_CHARACTERS = 2048
+# A gate of many probes must not start them as one herd (E11).
+DEFAULT_PARALLEL = 50
+
+_stuck: set[asyncio.Task[None]] = set()
+
+
+def stuck_runs() -> int:
+    """Return how many runs ignored their cancellation and still have not ended."""
+    return len(_stuck)
+
+
+async def run_once(
+    probe: Probe,
+    *,
+    health: ProberHealth | None = None,
+    policy: Policy | None = None,
+    wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: Callable[[], float] = monotonic,
+) -> Result:
+    """Run *probe* once, within its timeout, and return what was found.
+
+    Args:
+        probe: what to check.
+        health: the prober's own pulse; failures under its own freeze or lost network become unknown.
+        policy: who may be reached; None means as written in the probe file.
+        wall: point in time for ``started_at``.
+        clock: monotonic seconds for the duration.
+    """
+    if policy is not None:
+        with POLICY.set(policy):
+            return await run_once(probe, health=health, wall=wall, clock=clock)
+    loop = asyncio.get_running_loop()
+    started_at, started, deadline = wall(), clock(), loop.time() + probe.timeout_s
+    attempts = 0
+    while True:
+        attempts += 1
+        recorder = Recorder(deadline)
+        failure = await _attempt(probe, recorder)
+        if failure is None or failure.reason.is_own_fault or attempts > probe.retries:
+            break
+        if loop.time() + probe.retry_every_s >= deadline:
+            break
+        await asyncio.sleep(probe.retry_every_s)
+    seconds = clock() - started
+    if failure is not None and health is not None:
+        failure = await _whose_fault(failure, probe, health, started)
+    return _result(probe, recorder, failure, started_at, seconds, attempts)
+
+
+async def _attempt(probe: Probe, recorder: Recorder) -> Failure | None:
+    """Run the kind in a task of its own, so that a clean-up that hangs cannot hold the Result back."""
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(_check(probe, recorder))
+    done: asyncio.Future[None] = loop.create_future()
+    task.add_done_callback(lambda _: done.done() or done.set_result(None))
+    expired = False
+
+    def expire() -> None:
+        nonlocal expired
+        expired = True
+        task.cancel()
+
+    def abandon() -> None:
+        if not done.done():
+            _stuck.add(task)
+            task.add_done_callback(_forget)
+            done.set_result(None)
+
+    handles = (
+        loop.call_at(recorder.deadline, expire),
+        loop.call_at(recorder.deadline + ABANDON_AFTER_S, abandon),
+    )
+    try:
+        await done
+    except asyncio.CancelledError:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        raise
+    finally:
+        for handle in handles:
+            handle.cancel()
+    if not task.done() or (expired and task.cancelled()):
+        where = f" in phase {recorder.phase_name}" if recorder.phase_name else ""
+        message = f"want an answer within {probe.timeout_s:g} s, got none{where}"
+        return Failure(_timeout_reason(recorder), message, recorder.phase_name)
+    return _failure_of(task, probe, recorder, expired=expired)
+
+
+async def _check(probe: Probe, recorder: Recorder) -> None:
+    await probe.kind.run(probe.target, recorder)
+
+
+def _forget(task: asyncio.Task[None]) -> None:
+    _stuck.discard(task)
+    if not task.cancelled():
+        task.exception()  # retrieved: the Result has gone out long ago
+
+
+def _timeout_reason(recorder: Recorder) -> Reason:
+    return Reason.DNS_TIMEOUT if recorder.phase_name == "resolve" else Reason.TIMEOUT
+
+
+def _failure_of(
+    task: asyncio.Task[None], probe: Probe, recorder: Recorder, *, expired: bool
+) -> Failure | None:
+    if task.cancelled():
+        return Failure(Reason.INTERNAL, "want a run to its end, got cancelled", recorder.phase_name)
+    error = task.exception()
+    if error is None:
+        return None
+    if isinstance(error, CheckFailed):
+        return Failure(error.reason, error.message, error.phase or recorder.phase_name)
+    if expired and isinstance(error, TimeoutError):
+        return Failure(_timeout_reason(recorder), "want an answer in time, got none", recorder.phase_name)
+    redact = probe.redact | recorder.secrets
+    text = redact(f"{type(error).__name__}: {error}")[:MAX_MESSAGE_CHARACTERS]
+    log.error("the kind %s raised %s", probe.kind.name, text, extra={"probe": probe.name}, exc_info=error)
+    return Failure(Reason.INTERNAL, text, recorder.phase_name)
+
+
+async def _whose_fault(
+    failure: Failure, probe: Probe, health: ProberHealth, started: float
+) -> Failure:
+    """Return *failure*, or the prober's own fault that may have caused it."""
+    if failure.reason.is_own_fault:
+        return failure
+    own = health.verdict(started, probe.timeout_s)
+    if own is None and failure.reason is Reason.LATENCY and health.latency_excused(started):
+        own = (Reason.OVERLOAD, "want a loop without lag to judge a latency, got some")
+    if own is None and failure.reason is Reason.TIMEOUT and descriptors_are_scarce():
+        own = (Reason.RESOURCE, "want free file descriptors, got none")
+    if own is None and failure.reason in NETWORK_REASONS and probe.kind.network:
+        text = await health.cut_off(started)
+        own = (Reason.NETWORK, text) if text else None
+    if own is None:
+        return failure
+    return Failure(own[0], f"{own[1]} (it saw {failure.reason.value}: {failure.message})", failure.phase)
+
+
+def _result(
+    probe: Probe,
+    recorder: Recorder,
+    failure: Failure | None,
+    started_at: datetime,
+    seconds: float,
+    attempts: int,
+) -> Result:
+    if failure is not None:
+        outcome = Outcome.UNKNOWN if failure.reason.is_own_fault else Outcome.DOWN
+    else:
+        outcome = Outcome.DEGRADED if recorder.warnings else Outcome.UP
+    redact = probe.redact | recorder.secrets
+    facts = recorder.facts
+    return Result(
+        probe=probe.name,
+        kind=probe.kind.name,
+        target=probe.display,
+        outcome=outcome,
+        started_at=started_at,
+        seconds=seconds,
+        run_id=os.urandom(8).hex(),
+        attempts=attempts,
+        failure=failure and replace(failure, message=redact(failure.message)[:MAX_MESSAGE_CHARACTERS]),
+        warnings=tuple(replace(w, message=redact(w.message)) for w in recorder.warnings),
+        phases=recorder.phases,
+        samples=recorder.samples,
+        facts={name: redact(text) for name, text in facts.items()} if facts else NO_FACTS,
+        steps=recorder.steps,
+    )
+
+
+def unfinished(probe: Probe, message: str) -> Result:
+    """Return the Result of a probe whose run was never started or was cut off by the batch."""
+    return Result(
+        probe=probe.name,
+        kind=probe.kind.name,
+        target=probe.display,
+        outcome=Outcome.UNKNOWN,
+        started_at=datetime.now(UTC),
+        seconds=0.0,
+        attempts=0,
+        failure=Failure(Reason.EVIDENCE, message),
+    )
+
+
+async def run_all(
+    probes: Sequence[Probe],
+    *,
+    parallel: int = DEFAULT_PARALLEL,
+    deadline_s: float | None = None,
+    health: ProberHealth | None = None,
+    started: Callable[[Probe], None] = lambda _: None,
+    finished: Callable[[Result], None] = lambda _: None,
+) -> list[Result]:
+    """Run each probe once, at most *parallel* at a time, and return their Results in the order of *probes*.
+
+    Args:
+        probes: what to check.
+        parallel: runs in flight at most.
+        deadline_s: seconds for all of them; a probe that has no Result by then is `unfinished`. None: no limit
+            but the probes' own timeouts.
+        health: the prober's own pulse.
+        started: called when a run begins.
+        finished: called with each Result as it comes.
+    """
+    results: dict[str, Result] = {}
+    waiting = iter(probes)
+
+    async def worker() -> None:
+        for probe in waiting:
+            started(probe)
+            result = await run_once(probe, health=health)
+            results[probe.name] = result
+            finished(result)
+
+    loop = asyncio.get_running_loop()
+    workers = [loop.create_task(worker()) for _ in range(min(parallel, len(probes)))]
+    if workers:
+        done, late = await asyncio.wait(workers, timeout=deadline_s)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=ABANDON_AFTER_S)
+        for task in done:
+            task.result()  # a bug in a callback must not look like a green gate
+    for probe in probes:
+        if probe.name not in results:
+            results[probe.name] = unfinished(probe, "want a Result before the deadline, got none")
+            finished(results[probe.name])
+    return [results[probe.name] for probe in probes]

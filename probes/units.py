@@ -1,0 +1,147 @@
+"""Durations, sizes and numbers as people write them, and the field types made of them.
+
+Python numbers carry no unit: durations are seconds (float), sizes are bytes (int). Knows no YAML and no kind.
+"""
+
+import re
+from typing import Annotated
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_UNITS_BYTES = {
+    "B": 1,
+    "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+    "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
+}  # fmt: skip
+# A number and a unit, or several in falling order: 90s, 1m30s, 1.5h. ASCII digits only: float() takes "٣" too.
+_DURATION_PART = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|s|m|h|d|w)", re.ASCII)
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?(B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,300}(?:\.[0-9]{0,300})?|\.[0-9]{1,300})(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
+# Ten years: longer than any certificate a browser accepts, short enough for every clock call.
+MAX_DURATION_S = 10 * 365 * 86400.0
+DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d|w))+$"
+SIZE_PATTERN = r"^[0-9]+(\.[0-9]+)? ?(B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)$"
+
+
+def parse_duration(text: object) -> float:
+    """Read ``500ms``, ``10s``, ``1m30s``, ``21d`` as seconds, > 0.
+
+    Raises:
+        ValueError: no unit, zero, negative, or over ten years.
+    """
+    if isinstance(text, str):
+        seconds, at, last = 0.0, 0, float("inf")
+        for part in _DURATION_PART.finditer(text):
+            unit = _UNITS_S[part[2]]
+            if part.start() != at or unit >= last:
+                break
+            seconds, at, last = seconds + float(part[1]) * unit, part.end(), unit
+        if text and at == len(text) and 0 < seconds <= MAX_DURATION_S:
+            return round(seconds, 9)
+    raise ValueError(f"want a duration with its unit such as 500ms, 10s or 5m, got {short(text)}")
+
+
+def parse_size(text: object) -> int:
+    """Read ``64KiB``, ``1MiB``, ``10MB`` as bytes.
+
+    Raises:
+        ValueError: no unit, or not a whole number of bytes.
+    """
+    if isinstance(text, str) and (found := _SIZE.fullmatch(text)):
+        size = float(found[1]) * _UNITS_BYTES[found[2]]
+        if size == int(size):
+            return int(size)
+    raise ValueError(f"want a size with its unit such as 64KiB or 1MiB, got {short(text)}")
+
+
+def parse_number(text: str) -> float:
+    """Read a number out of foreign text: ASCII digits, finite; unlike ``float()`` neither nan nor 1_0.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if _NUMBER.fullmatch(text):
+        value = float(text)
+        if value not in (float("inf"), float("-inf")):
+            return value
+    raise ValueError(f"want a finite decimal number, got {short(text)}")
+
+
+def parse_ratio(text: object) -> float:
+    """Read ``90%`` or ``0.9`` as 0.9, between 0 and 1.
+
+    Raises:
+        ValueError: out of range, or not a number.
+    """
+    try:
+        if isinstance(text, str) and text.endswith("%"):
+            ratio = parse_number(text[:-1]) / 100
+        elif isinstance(text, str):
+            ratio = parse_number(text)
+        elif isinstance(text, int | float) and not isinstance(text, bool):
+            ratio = float(text)
+        else:
+            raise ValueError
+    except ValueError:
+        ratio = -1.0
+    if 0 <= ratio <= 1:
+        return ratio
+    raise ValueError(f"want a share such as 90% or 0.9, got {short(text)}")
+
+
+def format_duration(seconds: float) -> str:
+    """Write seconds as people do, exactly: 0.5 -> 500ms, 90 -> 1m30s."""
+    milliseconds = round(seconds * 1000)
+    if milliseconds < 1000 or milliseconds % 1000:
+        return f"{seconds * 1000:g}ms" if seconds < 1 else f"{seconds:g}s"
+    parts, rest = [], milliseconds // 1000
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts)
+
+
+def format_size(size: int) -> str:
+    """Write bytes with the largest unit that keeps them exact: 1048576 -> 1MiB."""
+    for unit in ("TiB", "GiB", "MiB", "KiB"):
+        if size and size % _UNITS_BYTES[unit] == 0:
+            return f"{size // _UNITS_BYTES[unit]}{unit}"
+    return f"{size}B"
+
+
+def short(value: object, limit: int = 80) -> str:
+    """Return ``repr(value)`` cut to *limit* characters, for messages."""
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _serialize_duration(seconds: float | None) -> str | None:
+    return None if seconds is None else format_duration(seconds)
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    PlainSerializer(_serialize_duration, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "examples": ["500ms", "10s", "5m"]}),
+]
+"""Seconds, > 0; written with a unit."""
+
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    PlainSerializer(format_size, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": SIZE_PATTERN, "examples": ["64KiB", "1MiB"]}),
+]
+"""Bytes; written with a unit."""
+
+Ratio = Annotated[
+    float,
+    BeforeValidator(parse_ratio),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?%$"}]}
+    ),
+]
+"""A share from 0 to 1; written 0.9 or 90%."""

@@ -1,0 +1,1 @@
+"""How much can it take: the journeys of a probe file, as load."""
