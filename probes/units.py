@@ -4,6 +4,7 @@ Python numbers carry no unit: durations are seconds (float), sizes are bytes (in
 """
 
 import re
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -17,7 +18,9 @@ _UNITS_BYTES = {
 # A number and a unit, or several in falling order: 90s, 1m30s, 1.5h. ASCII digits only: float() takes "٣" too.
 _DURATION_PART = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|s|m|h|d|w)", re.ASCII)
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?(B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,300}(?:\.[0-9]{0,300})?|\.[0-9]{1,300})(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
+_NUMBER = re.compile(
+    r"[+-]?(?:[0-9]{1,300}(?:\.[0-9]{0,300})?|\.[0-9]{1,300})(?:[eE][+-]?[0-9]{1,3})?", re.ASCII
+)
 # Ten years: longer than any certificate a browser accepts, short enough for every clock call.
 MAX_DURATION_S = 10 * 365 * 86400.0
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d|w))+$"
@@ -76,7 +79,8 @@ def parse_ratio(text: object) -> float:
     """
     try:
         if isinstance(text, str) and text.endswith("%"):
-            ratio = parse_number(text[:-1]) / 100
+            parse_number(text[:-1])
+            ratio = float(Decimal(text[:-1]) / 100)  # 99.9 / 100 is 0.9990000000000001
         elif isinstance(text, str):
             ratio = parse_number(text)
         elif isinstance(text, int | float) and not isinstance(text, bool):
@@ -125,7 +129,9 @@ Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
     PlainSerializer(_serialize_duration, when_used="json"),
-    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "examples": ["500ms", "10s", "5m"]}),
+    WithJsonSchema(
+        {"type": "string", "pattern": DURATION_PATTERN, "examples": ["500ms", "10s", "5m"]}
+    ),
 ]
 """Seconds, > 0; written with a unit."""
 
@@ -141,7 +147,12 @@ Ratio = Annotated[
     float,
     BeforeValidator(parse_ratio),
     WithJsonSchema(
-        {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?%$"}]}
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0, "maximum": 1},
+                {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?%$"},
+            ]
+        }
     ),
 ]
 """A share from 0 to 1; written 0.9 or 90%."""

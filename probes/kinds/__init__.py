@@ -1,1 +1,82 @@
-"""."""
+"""The registry of kinds: one file of this folder each, or one entry point of another package.
+
+A kind is found by its name and only its own module is imported. Knows no particular kind and no
+driver.
+"""
+
+import pkgutil
+from collections.abc import Collection
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+
+from probes.kind import Kind
+from probes.pattern import suggest
+from probes.units import short
+
+GROUP = "sonde.kinds"
+"""Entry points of other packages: ``name = "package.module:Class"``."""
+
+
+@cache
+def kind_names() -> tuple[str, ...]:
+    """Return the names of our own kinds, sorted; nothing is imported."""
+    found = pkgutil.iter_modules(__path__)
+    return tuple(sorted(module.name for module in found if not module.name.startswith("_")))
+
+
+def find_kind(name: str, *, allowed: Collection[str] = ()) -> type[Kind]:
+    """Return the class of the kind *name*.
+
+    Args:
+        name: the word in the probe file.
+        allowed: names of third-party kinds that may be imported.
+
+    Raises:
+        ValueError: no such kind, one that is not allowed, or one that cannot be loaded.
+    """
+    if name in kind_names():
+        return _own_kind(name)
+    third_party = entry_points(group=GROUP, name=name)
+    if not third_party:
+        hint = suggest(name, [*kind_names(), *allowed]) or f" ({', '.join(kind_names())})"
+        raise ValueError(f"want a kind, got {short(name)}{hint}")
+    if name not in allowed:
+        raise ValueError(f"want a kind that prober.kinds allows, got {short(name)}")
+    if len(third_party) > 1:
+        raise ValueError(f"want one package that brings the kind {name!r}, got {len(third_party)}")
+    (entry_point,) = third_party
+    return _load(entry_point)
+
+
+def discover(*, allowed: Collection[str] = ()) -> dict[str, type[Kind]]:
+    """Return every kind of our own and the *allowed* ones of other packages, by name."""
+    return {name: find_kind(name, allowed=allowed) for name in (*kind_names(), *allowed)}
+
+
+def missing_extra(kind: type[Kind]) -> str | None:
+    """Return what to install for *kind*, or None when its driver is there."""
+    if kind.driver is None or find_spec(kind.driver) is not None:
+        return None
+    return f"want the extra {kind.requires!r}, got none: pip install 'sonde[{kind.requires}]'"
+
+
+@cache
+def _own_kind(name: str) -> type[Kind]:
+    module = import_module(f"{__name__}.{name}")
+    for value in vars(module).values():
+        if isinstance(value, type) and issubclass(value, Kind) and vars(value).get("name") == name:
+            return value
+    raise ValueError(f"want a subclass of Kind with name = {name!r} in {module.__name__}, got none")
+
+
+def _load(entry_point: EntryPoint) -> type[Kind]:
+    try:
+        kind = entry_point.load()
+    except (ImportError, AttributeError) as error:
+        detail = f"{type(error).__name__}: {error}"
+        raise ValueError(f"want the kind {entry_point.name!r} to load, got {detail}") from error
+    if isinstance(kind, type) and issubclass(kind, Kind) and kind.name == entry_point.name:
+        return kind
+    raise ValueError(f"want a Kind with name = {entry_point.name!r}, got {short(kind)}")

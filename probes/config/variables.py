@@ -1,0 +1,61 @@
+"""``${VAR}`` and ``${VAR:-default}`` inside one text value; ``$${`` is a literal ``${``.
+
+Works on parsed values, never on the raw file, and a value is not expanded again: what stands in the
+environment is data. Knows no YAML.
+"""
+
+import re
+from collections.abc import Mapping
+
+from probes.redact import SECRET_HEADER
+from probes.units import short
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
+# Shorter values of a variable with a telling name are switches ("0", "yes"), not secrets.
+MIN_SECRET_CHARACTERS = 6
+
+
+class Variables:
+    """Expands references to *environ* and remembers the values that look like secrets."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.secrets: set[str] = set()
+        self._environ = environ
+
+    def expand(self, text: str) -> str:
+        """Return *text* with every reference replaced.
+
+        Raises:
+            ValueError: an unset variable, or ``${`` that begins no reference.
+        """
+        return _REFERENCE.sub(self._replace, text)
+
+    def _replace(self, found: re.Match[str]) -> str:
+        inner = found[1]
+        if inner is None:
+            return "${"
+        name, separator, default = inner.partition(":-")
+        if not found[2] or not _NAME.fullmatch(name) or "${" in default:
+            raise ValueError(
+                f"want ${{NAME}} or ${{NAME:-default}}, got {short(found[0])}"
+                "; a literal '${' is written '$${'"
+            )
+        value = self._environ.get(name)
+        if separator and not value:
+            return default
+        if value is None:
+            raise ValueError(f"want the environment variable {name} to be set, got none")
+        if not _is_text(value):
+            raise ValueError(f"want UTF-8 in the environment variable {name}, got other bytes")
+        if len(value) >= MIN_SECRET_CHARACTERS and SECRET_HEADER.search(name):
+            self.secrets.add(value)
+        return value
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
