@@ -1,0 +1,69 @@
+# Every target brings what it needs, from python3 and make alone: see scripts/bootstrap.sh.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+BIN := .venv/bin
+# what the shipped probes.yaml uses
+RUN_ENV = @scripts/bootstrap.sh --no-default-groups --extra standard
+DEV_ENV = @scripts/bootstrap.sh --all-extras
+# a pytest process per core, two at most: the tests measure time, and a crowd would falsify it
+WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); [ $$n -gt 2 ] && n=2; echo $$n)
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile
+
+.PHONY: help run test quick fmt lint types imports docs bench build check
+
+help:  ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1#/p' Makefile | column -t -s '#' 2>/dev/null || grep '## ' Makefile
+
+run:  ## start the service with the shipped probes.yaml on 127.0.0.1:9115
+	$(RUN_ENV)
+	@exec $(BIN)/sonde run
+
+test:  ## install the test servers it lacks, then run every test
+	@scripts/servers.sh
+	$(DEV_ENV)
+	$(PYTEST)
+
+quick:  ## the tests without slow ones and real servers
+	$(DEV_ENV)
+	$(PYTEST) -q -m "not slow and not service"
+
+fmt:  ## format, and fix what can be fixed
+	$(DEV_ENV)
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+lint:  ## style, spelling, pyproject.toml, uv.lock
+	$(DEV_ENV)
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/codespell
+	$(BIN)/validate-pyproject pyproject.toml
+
+types:  ## mypy and pyright
+	$(DEV_ENV)
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+imports:  ## who may import whom
+	$(DEV_ENV)
+	$(BIN)/lint-imports --cache-dir .cache/import_linter
+
+docs:  ## rewrite the generated pages, then run every example of docs/
+	$(DEV_ENV)
+	$(BIN)/python -m scripts.docs
+	$(BIN)/pytest -q docs README.md
+
+bench:  ## the benchmarks, as ratios
+	$(DEV_ENV)
+	@for file in bench/*.py; do case $$file in */_*|*/server.py) ;; *) \
+	  echo "== $$file"; $(BIN)/python $$file || exit 1;; esac; done
+
+build:  ## wheel and source archive in dist/, byte-identical when built twice; the image if docker is there
+	@scripts/bootstrap.sh --no-default-groups
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-1577836800} .tools/bin/uv build -q
+	@ls -l dist
+	@if command -v docker >/dev/null; then docker build -t sonde .; else echo "no docker: no image"; fi
+
+check: lint types imports  ## all of these, the examples of docs/, and the coverage floor
+	$(BIN)/python -m scripts.docs --check
+	$(BIN)/pytest -q docs README.md
