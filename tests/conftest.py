@@ -1,0 +1,99 @@
+"""What every test shares: both event loops, the guard against blocking calls, `check`, servers.
+
+Knows no single kind. The values that tests import (`Check`, `Law`) stand in `tests.harness`, the
+starters of real servers in `tests.servers`.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import blockbuster
+import pytest
+import trustme
+import uvloop
+
+from probes.kind import Kind
+from probes.probe import Probe
+from probes.result import Outcome, Result
+from probes.run import run_once
+from tests.harness import PACKAGES, Check, ours
+
+pytest_plugins = ["tests.servers.fixtures"]
+
+# Seconds. Long enough for a loaded two-core machine, short enough for a test that hangs.
+CHECK_TIMEOUT_S = 5.0
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, object]:
+    """Run every async test on both loops.
+
+    ``@pytest.mark.asyncio(loop_factories=["uvloop"])`` narrows one test.
+    """
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(scope="session")
+def _blockbuster() -> blockbuster.BlockBuster:
+    return blockbuster.BlockBuster(PACKAGES)
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls(
+    _blockbuster: blockbuster.BlockBuster,
+) -> Iterator[blockbuster.BlockBuster]:
+    """Raise `BlockingError` where code of ours blocks the loop: it falsifies every latency."""
+    _blockbuster.activate()
+    yield _blockbuster
+    _blockbuster.deactivate()
+
+
+@pytest.fixture
+def check() -> Check:
+    """Run a kind once; fail on ``unknown`` unless asked for, and on a task left behind."""
+
+    async def check(
+        kind: Kind, target: str, timeout_s: float = CHECK_TIMEOUT_S, *, unknown: bool = False
+    ) -> Result:
+        before = asyncio.all_tasks()
+        result = await run_once(Probe(name="it", kind=kind, target=target, timeout_s=timeout_s))
+        assert not list(filter(ours, asyncio.all_tasks() - before))
+        assert unknown or result.outcome is not Outcome.UNKNOWN, result.failure
+        return result
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def ca() -> trustme.CA:
+    """The one authority of the session."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def certificates(ca: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory: ``ca.pem``; ``server`` and ``client``, each ``.pem`` (chain) and ``.key``."""
+    directory = tmp_path_factory.mktemp("certificates")
+    ca.cert_pem.write_to_path(directory / "ca.pem")
+    server = ca.issue_cert("localhost", "127.0.0.1", "::1")
+    client = ca.issue_cert("client@example.org", common_name="client")
+    for name, leaf in (("server", server), ("client", client)):
+        for blob in leaf.cert_chain_pems:
+            blob.write_to_path(directory / f"{name}.pem", append=True)
+        leaf.private_key_pem.write_to_path(directory / f"{name}.key")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def ca_file(certificates: Path) -> Path:
+    """The authority's certificate as PEM."""
+    return certificates / "ca.pem"
+
+
+@pytest.fixture
+def server_context(certificates: Path) -> ssl.SSLContext:
+    """A context for servers: valid for localhost, 127.0.0.1 and ::1."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / "server.pem", certificates / "server.key")
+    return context

@@ -1,0 +1,52 @@
+"""The values that tests import: the fixture `check`, and the law that every kind's test declares.
+
+    LAW = Law(kind=Tcp(expect="220"), target="{host}:{port}")      # in test_tcp.py
+
+`tests/probes/test_kinds.py` reads the ``LAW`` of every kind there is. Knows no kind.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from probes.kind import Kind
+from probes.result import Result
+
+PACKAGES = ["probes", "scenarios", "exporter"]
+
+
+class Check(Protocol):
+    """The fixture ``check``: run *kind* once against *target*."""
+
+    async def __call__(
+        self, kind: Kind, target: str, timeout_s: float = ..., *, unknown: bool = False
+    ) -> Result: ...
+
+
+@dataclass(frozen=True)
+class Law:
+    """How the laws for all kinds run one kind.
+
+    Args:
+        kind: with settings under which an ordinary target is up.
+        target: with ``{host}`` and ``{port}``; a kind without network gives the target as it is.
+        network: false for kinds that reach nothing (host, file ...).
+        port: false for kinds without ports (icmp).
+        secret: makes a kind of the same class whose every secret field holds the given canary;
+            None: it has none.
+        secret_target: a target with ``{canary}`` besides host and port; empty: none has secrets.
+    """
+
+    kind: Kind
+    target: str
+    network: bool = True
+    port: bool = True
+    secret: Callable[[str], Kind] | None = None
+    secret_target: str = ""
+
+
+def ours(task: asyncio.Task[object]) -> bool:
+    """Tell whether *task* runs our code: servers of the test live in the same loop."""
+    stack = task.get_stack(limit=1)
+    return bool(stack) and stack[0].f_globals.get("__name__", "").split(".")[0] in PACKAGES

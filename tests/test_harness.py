@@ -1,0 +1,124 @@
+"""The harness itself: a guard that does not bite guards nothing."""
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import ClassVar
+
+import pytest
+
+from probes.kind import Kind
+from probes.recorder import Recorder
+from probes.result import Outcome, Reason
+from tests.harness import Check, ours
+from tests.servers.process import find_program
+
+
+class Sound(Kind):
+    """Does nothing."""
+
+    name: ClassVar[str] = "sound"
+
+    async def run(self, target: str, recorder: Recorder) -> None:  # noqa: ARG002
+        with recorder.phase("nothing"):
+            await asyncio.sleep(0)
+
+
+async def test_every_async_test_runs_on_both_loops(request: pytest.FixtureRequest) -> None:
+    loop = asyncio.get_running_loop()
+
+    wanted = "uvloop" if "uvloop" in request.node.name else "asyncio"
+
+    assert type(loop).__module__.split(".")[0] == wanted
+    assert loop.get_debug()
+
+
+async def test_check_returns_the_result_of_one_run(check: Check) -> None:
+    result = await check(Sound(), "anything")
+
+    assert result.outcome is Outcome.UP
+    assert [phase.name for phase in result.phases] == ["nothing"]
+
+
+def _module_of_ours(code: str) -> ModuleType:
+    """Return code that looks as if it stood in `probes`."""
+    import probes
+
+    path = str(Path(probes.__path__[0]) / "invented.py")
+    module = ModuleType("probes.invented")
+    exec(compile(code, path, "exec"), module.__dict__)  # noqa: S102 - code of this very file
+    return module
+
+
+BLOCKS = """
+import time
+from probes.kind import Kind
+
+class Blocks(Kind):
+    name = "blocks"
+    async def run(self, target, recorder):
+        time.sleep(0.001)
+"""
+
+LEAVES_A_TASK = """
+import asyncio
+from probes.kind import Kind
+
+class Leaves(Kind):
+    name = "leaves"
+    async def run(self, target, recorder):
+        global task
+        task = asyncio.get_running_loop().create_task(wait())
+
+async def wait():
+    await asyncio.Event().wait()
+"""
+
+
+BLOCKING = _module_of_ours(BLOCKS)
+LEAVING = _module_of_ours(LEAVES_A_TASK)
+
+
+async def test_a_blocking_call_in_a_kind_is_an_unknown_result(check: Check) -> None:
+    blocks = BLOCKING.Blocks()
+
+    result = await check(blocks, "anything", unknown=True)
+
+    assert result.failure is not None
+    assert result.failure.reason is Reason.INTERNAL
+    assert "BlockingError" in result.failure.message
+    with pytest.raises(AssertionError, match="BlockingError"):
+        await check(blocks, "anything")
+
+
+async def test_a_task_left_behind_fails_the_check(check: Check) -> None:
+    with pytest.raises(AssertionError):
+        await check(LEAVING.Leaves(), "anything")
+
+    LEAVING.task.cancel()
+
+
+async def test_tasks_of_the_test_are_not_ours() -> None:
+    task = asyncio.get_running_loop().create_task(asyncio.Event().wait())
+
+    assert not ours(task)
+
+    task.cancel()
+
+
+def test_an_absent_server_skips_at_home_and_fails_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUIRE_SERVICES", "0")
+    with pytest.raises(pytest.skip.Exception, match="want the program 'no-such-server', got none"):
+        find_program("no-such-server")
+
+    monkeypatch.setenv("REQUIRE_SERVICES", "1")
+    with pytest.raises(pytest.fail.Exception, match="REQUIRE_SERVICES=1"):
+        find_program("no-such-server")
+
+    assert find_program(Path(sys.executable).name, str(Path(sys.executable).parent))
+
+
+def test_blocking_outside_of_a_loop_is_nobodys_business() -> None:
+    time.sleep(0)
