@@ -169,7 +169,9 @@ class Planner:
             self._forget(name)
         for name, every in plan.items():
             self._keep_or_add(name, every)
-        self._gate.resize(sum(1 / every for every in plan.values()), self._loop.time())
+        # first runs come within a minute however rare the probe is: they must pass the gate too
+        steady_rate = sum(1 / min(every, FIRST_SPREAD_S) for every in plan.values())
+        self._gate.resize(steady_rate, self._loop.time())
         if len(self._heap) > 2 * len(self._live) + HEAP_SLACK:
             self._heap = [
                 place for place in self._heap if self._live.get(place[2].name) is place[2]
@@ -267,7 +269,7 @@ class Planner:
             self._gate_timer = self._loop.call_later(delay, self._let_in)
 
     def _let_in(self) -> None:
-        """Start waiting runs, the one whose period ends first first: none may starve."""
+        """Start waiting runs in the order in which their periods end: none may starve."""
         self._gate_timer = None
         now = self._loop.time()
         while self._queue:
