@@ -1,19 +1,20 @@
 """The prober's own pulse: was it awake, fast enough and connected while a run was in flight?
 
-A ticker notes every gap of the event loop; `verdict` tells whether a failure that happened meanwhile may be
-blamed on a target. Knows no probe and no metric.
+A ticker notes every gap of the event loop; `verdict` tells whether a failure that happened
+meanwhile may be blamed on a target. Knows no probe and no metric.
 """
 
 import asyncio
 import errno
 import fcntl
+import logging
 import os
-import resource
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
+from typing import Any
 
 from probes.result import Reason
 
@@ -21,10 +22,10 @@ from probes.result import Reason
 TICK_S = 0.1
 # A gap below this is ordinary scheduling noise of a busy two-core host.
 NOTICED_GAP_S = 0.05
-# reliability.md E10: a gap of one second, or of a tenth of the timeout, may have caused any failure.
+# reliability.md E10: a gap of a second, or of a tenth of the timeout, may have caused any failure.
 STALL_S = 1.0
 STALL_SHARE = 0.1
-# A tenth of a short timeout is within the noise of a loaded host; below this a gap never excuses anything.
+# A tenth of a short timeout is within the noise of a loaded host: a smaller gap excuses nothing.
 MIN_STALL_S = 0.1
 # A run that lost this share of its time to small gaps was slowed by us, not by its target.
 OVERLOAD_SHARE = 0.2
@@ -35,6 +36,8 @@ LAG_WINDOW_S = 30.0
 # How long a run may wait behind its deadline for the control targets to answer (P2 allows 250 ms).
 CONTROL_WAIT_S = 0.15
 CONTROL_EVERY_S = 2.0
+# Thousands of failures a second must not become thousands of questions to the control targets.
+CONTROL_SPACING_S = 0.05
 # reliability.md 4: descriptors that stay free for the scrape and the health page.
 DESCRIPTOR_RESERVE = 32
 
@@ -47,6 +50,9 @@ NETWORK_REASONS = frozenset(
 )  # fmt: skip
 
 
+log = logging.getLogger("sonde.prober")
+
+
 @dataclass(frozen=True, slots=True)
 class _Gap:
     ended: float
@@ -57,9 +63,11 @@ class ProberHealth:
     """Watches the running event loop; one per process.
 
     Args:
-        controls: ``host:port`` of things that answer whenever the prober's own network is fine. When none of them
-            answers, failures of the network kind are the prober's own (`Reason.NETWORK`).
-        reach: asks one control target; true when anything answered, a refusal too. Must end by itself.
+        controls: ``host:port`` of things that answer, within `CONTROL_WAIT_S`, whenever the
+            prober's own network is fine. When none of them answers, failures of the network kind
+            are the prober's own (`Reason.NETWORK`).
+        reach: asks one control target; true when anything answered, a refusal too. Must end by
+            itself.
         clock: monotonic seconds; the same clock as the run times handed to `verdict`.
     """
 
@@ -75,8 +83,12 @@ class ProberHealth:
         self._gaps: deque[_Gap] = deque(maxlen=4096)
         self._last_tick = clock()
         self._handle: asyncio.TimerHandle | None = None
-        self._check: asyncio.Task[bool] | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._next: asyncio.Task[bool] | None = None
+        # begin of each question to the controls that has no answer yet
+        self._asking: dict[asyncio.Task[bool], float] = {}
+        self._asked_at = float("-inf")
+        self._answered_in_s = 0.0
         self._cut_off_since: float | None = None
         self._connected_at = clock()
 
@@ -92,27 +104,26 @@ class ProberHealth:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
-        tasks = [task for task in (self._watch, self._check) if task is not None]
-        self._watch = self._check = None
+        tasks: list[asyncio.Task[Any]] = [*self._asking]
+        tasks += [task for task in (self._watch, self._next) if task is not None]
+        self._watch = self._next = None
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     @property
     def last_tick(self) -> float:
-        """When the loop last ran, on this object's clock; read by the thread that answers ``/-/healthy``."""
+        """When the loop last ran, on this object's clock; other threads may read it."""
         return self._last_tick
 
     def worst_lag(self, window_s: float = LAG_WINDOW_S) -> float:
         """Return the longest gap of the last *window_s* seconds, in seconds."""
-        return self.gaps_since(self._clock() - window_s)[0]
+        begin = self._clock() - window_s
+        return max([self._open_gap(), *(gap.seconds for gap in self._gaps if gap.ended >= begin)])
 
     def gaps_since(self, start: float) -> tuple[float, float]:
-        """Return the longest and the sum of the gaps since *start*, in seconds, the present one included."""
-        now = self._clock()
-        # after a freeze the run may be judged before the ticker has had its turn
-        present = now - self._last_tick - TICK_S if self._handle is not None else 0.0
-        worst = total = present if present > NOTICED_GAP_S else 0.0
+        """Return the longest gap since *start* and the sum of all, in seconds."""
+        worst = total = min(self._open_gap(), self._clock() - start)
         for gap in reversed(self._gaps):
             if gap.ended < start:
                 break
@@ -121,13 +132,20 @@ class ProberHealth:
         return worst, total
 
     def verdict(self, start: float, timeout_s: float) -> tuple[Reason, str] | None:
-        """Return why a run that began at *start* and did not pass cannot be blamed on its target; None if it can."""
+        """Return why a failed run cannot be blamed on its target; None if it can.
+
+        Args:
+            start: when the run began, on this object's clock.
+            timeout_s: of the probe.
+        """
         worst, total = self.gaps_since(start)
         seconds = max(self._clock() - start, 1e-6)
         if worst > max(MIN_STALL_S, min(STALL_S, STALL_SHARE * timeout_s)):
-            return Reason.STALL, f"want an awake prober, got a freeze of {worst:.2f} s during the run"
+            message = f"want an awake prober, got a freeze of {worst:.2f} s during the run"
+            return Reason.STALL, message
         if total > max(MIN_STALL_S, OVERLOAD_SHARE * seconds):
-            return Reason.OVERLOAD, f"want an unburdened prober, got {total:.2f} s of lag in {seconds:.2f} s"
+            message = f"want an unburdened prober, got {total:.2f} s of lag in {seconds:.2f} s"
+            return Reason.OVERLOAD, message
         return None
 
     def latency_excused(self, start: float) -> bool:
@@ -136,20 +154,23 @@ class ProberHealth:
         return self.gaps_since(start)[0] > max(NOTICED_GAP_S, LATENCY_LAG_SHARE * seconds)
 
     async def cut_off(self, start: float) -> str | None:
-        """Return why the prober itself had no network at some time since *start*; None when it had.
+        """Return why the prober itself had no network at some time since *start*; None if it had.
 
         Takes at most `CONTROL_WAIT_S`.
         """
         if not self.controls:
             return None
-        if self._cut_off_since is not None:
+        if self._cut_off_since is not None or self._controls_are_silent():
             return self._controls_text()
-        if self._check is None or self._check.done():
-            self._check = asyncio.get_running_loop().create_task(self._any_control_answers())
         with suppress(TimeoutError):
-            if not await asyncio.wait_for(asyncio.shield(self._check), CONTROL_WAIT_S):
-                return self._controls_text()
-        # no answer yet: connected only if a control has answered since the run began
+            # an answer to an older question proves nothing: the network may have gone since
+            connected = await asyncio.wait_for(
+                asyncio.shield(self._next_question()), CONTROL_WAIT_S
+            )
+            return None if connected else self._controls_text()
+        if self._answered_in_s < CONTROL_WAIT_S - CONTROL_SPACING_S:
+            return self._controls_text()
+        # controls that need longer than a run may wait: the last answer has to do
         return None if self._connected_at >= start else self._controls_text()
 
     @property
@@ -158,7 +179,13 @@ class ProberHealth:
         return self._cut_off_since is not None
 
     def _controls_text(self) -> str:
-        return f"want an answer from {' or '.join(self.controls)}, got none: the prober has no network"
+        names = " or ".join(self.controls)
+        return f"want an answer from {names}, got none: the prober has no network"
+
+    def _open_gap(self) -> float:
+        """After a freeze a run may be judged before the ticker has had its turn."""
+        gap = self._clock() - self._last_tick - TICK_S if self._handle is not None else 0.0
+        return gap if gap > NOTICED_GAP_S else 0.0
 
     def _tick(self) -> None:
         now = self._clock()
@@ -168,33 +195,67 @@ class ProberHealth:
         self._last_tick = now
         self._handle = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
+    def _controls_are_silent(self) -> bool:
+        """Whether a question has gone unanswered for longer than answers have taken so far."""
+        if not self._asking or self._answered_in_s >= CONTROL_WAIT_S - CONTROL_SPACING_S:
+            return False
+        return self._clock() - min(self._asking.values()) > CONTROL_WAIT_S
+
+    def _next_question(self) -> asyncio.Task[bool]:
+        """Return the question that is about to be asked; every failure until then shares it."""
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_task(self._ask())
+        return self._next
+
     async def _watch_controls(self) -> None:
         while True:
-            await self._any_control_answers()
+            await asyncio.shield(self._next_question())
             await asyncio.sleep(CONTROL_EVERY_S)
 
-    async def _any_control_answers(self) -> bool:
-        reach = self._reach
-        if reach is None:
+    async def _ask(self) -> bool:
+        """Ask every control, not sooner than `CONTROL_SPACING_S` after the last question."""
+        await asyncio.sleep(max(0.0, self._asked_at + CONTROL_SPACING_S - self._clock()))
+        begin = self._asked_at = self._clock()
+        question, self._next = self._next, None
+        if question is None or self._reach is None:
+            # only `stop` takes the question away before it is asked
             return True
-        if any(await asyncio.gather(*map(reach, self.controls))):
-            self._connected_at, self._cut_off_since = self._clock(), None
-            return True
-        if self._cut_off_since is None:
-            self._cut_off_since = self._clock()
-        return False
+        self._asking[question] = begin
+        try:
+            answers = await asyncio.gather(*map(self._reach, self.controls), return_exceptions=True)
+        finally:
+            del self._asking[question]
+        for answer in answers:
+            if isinstance(answer, Exception) and not isinstance(answer, OSError):
+                log.error("asking a control target raised %s", answer, exc_info=answer)
+        return self._conclude(begin, connected=True in answers)
+
+    def _conclude(self, begin: float, *, connected: bool) -> bool:
+        if connected:
+            now = self._clock()
+            # the slower of the last answer and a fading memory of the slowest
+            self._answered_in_s = max(now - begin, 0.9 * self._answered_in_s)
+            self._connected_at, self._cut_off_since = now, None
+        elif self._cut_off_since is None:
+            self._cut_off_since = begin
+        return connected
 
 
 def descriptors_are_scarce() -> bool:
     """Return whether fewer than `DESCRIPTOR_RESERVE` file descriptors may still be opened.
 
-    The kernel hands out the lowest free number, so one ``dup`` tells without listing them all.
+    Opens and closes that many: the lowest free number alone would be a gap that the failed run has
+    just left behind.
     """
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken: list[int] = []
     try:
-        lowest = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 0)
+        # not a copy of stdin: that may be closed
+        taken.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+        while len(taken) < DESCRIPTOR_RESERVE:
+            taken.append(fcntl.fcntl(taken[0], fcntl.F_DUPFD_CLOEXEC, 0))
     except OSError as error:
-        # stdin may be closed (EBADF): then number 0 is free
         return error.errno in (errno.EMFILE, errno.ENFILE)
-    os.close(lowest)
-    return lowest >= soft - DESCRIPTOR_RESERVE
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+    return False
