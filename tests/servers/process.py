@@ -147,8 +147,17 @@ def wait_until(
     return error or ValueError("the process ended")
 
 
-def converse(port: int, request: bytes, want: bytes, timeout_s: float = 2.0) -> bytes:
+def converse(
+    port: int, request: bytes, want: bytes, timeout_s: float = 2.0, *, to_the_end: bool = False
+) -> bytes:
     """Send *request* to a port of this machine and return the answer, once it holds *want*.
+
+    Args:
+        port: of 127.0.0.1.
+        request: what to send.
+        want: what the answer must hold.
+        timeout_s: of each step.
+        to_the_end: read on until the server closes.
 
     Raises:
         OSError, ValueError: no answer, or another one.
@@ -156,9 +165,11 @@ def converse(port: int, request: bytes, want: bytes, timeout_s: float = 2.0) -> 
     with socket.create_connection(("127.0.0.1", port), timeout=timeout_s) as connection:
         connection.sendall(request)
         answer = b""
-        while want not in answer:
+        while to_the_end or want not in answer:
             data = connection.recv(65536)
             if not data:
-                raise ValueError(f"want {want!r}, got {answer[:80]!r}")
+                break
             answer += data
+    if want not in answer:
+        raise ValueError(f"want {want!r}, got {answer[:80]!r}")
     return answer
