@@ -1,0 +1,112 @@
+"""Write the pages that are generated from the code, or say which are stale: ``--check``.
+
+    docs/kinds.md    every kind: its docstring, keys, phases, samples
+    docs/metrics.md  every family of /metrics
+    docs/cli.md      every command and flag
+
+Knows where the pages are kept, and not what stands in them.
+"""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+STALE, FRESH = 1, 0
+
+
+def kinds() -> str:
+    """Return docs/kinds.md."""
+    from probes.kinds import discover
+    from probes.reference import kinds_page
+
+    return kinds_page(discover().values())
+
+
+def metrics() -> str:
+    """Return docs/metrics.md."""
+    page: str = import_module("exporter.catalogue").metrics_page()
+    return page
+
+
+def cli() -> str:
+    """Return docs/cli.md."""
+    from typer.main import get_command
+
+    root: Any = get_command(import_module("exporter.cli").app)
+    parts = [
+        "# Commands",
+        "",
+        "Generated from the code by `make docs`; nobody edits this page.",
+        "",
+        "Exit codes, everywhere the same: **0** pass, **1** a target or an expectation failed,",
+        "**2** usage or config error, **3** inconclusive (the prober's own fault, not finished),",
+        "130 and 143 by signal. Every other code than 0 comes with one line that says why.",
+        "",
+        *_command(root, "sonde"),
+    ]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _command(command: Any, path: str) -> list[str]:
+    lines = [f"## {path}", "", (command.help or "").strip(), ""]
+    context = command.make_context(path, [], resilient_parsing=True)
+    rows = [row for param in command.get_params(context) if (row := _parameter(param))]
+    if rows:
+        lines += ["| argument | default | what it says |", "| --- | --- | --- |", *rows, ""]
+    for name, child in getattr(command, "commands", {}).items():
+        if not child.hidden:
+            lines += _command(child, f"{path} {name}")
+    return lines
+
+
+def _parameter(parameter: Any) -> str | None:
+    if parameter.name == "help" or getattr(parameter, "hidden", False):
+        return None
+    flags = ", ".join(f"`{flag}`" for flag in (*parameter.opts, *parameter.secondary_opts))
+    if parameter.param_type_name == "argument":
+        flags = f"`{parameter.human_readable_name}`"
+    default = parameter.default
+    shown = "" if default is None or default is False or callable(default) else f"`{default}`"
+    text = " ".join((getattr(parameter, "help", None) or "").split()).replace("|", "\\|")
+    return f"| {flags} | {shown} | {text} |"
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "docs/kinds.md": kinds,
+    "docs/metrics.md": metrics,
+    "docs/cli.md": cli,
+}
+
+
+def stale() -> list[str]:
+    """Return the pages that differ from what the code says now."""
+    return [
+        name
+        for name, page in PAGES.items()
+        if not (ROOT / name).is_file() or (ROOT / name).read_text(encoding="utf-8") != page()
+    ]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the stale pages, or with ``--check`` only name them."""
+    if arguments == ["--check"]:
+        names = stale()
+        for name in names:
+            print(f"{name}: want the page that the code gives, got an older one: run make docs")
+        return STALE if names else FRESH
+    if arguments:
+        print(
+            f"usage: python -m scripts.docs [--check], got {' '.join(arguments)}", file=sys.stderr
+        )
+        return 2
+    for name in stale():
+        (ROOT / name).write_text(PAGES[name](), encoding="utf-8")
+        print(f"wrote {name}")
+    return FRESH
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
