@@ -10,10 +10,10 @@ from probes.result import Reason
 
 
 class CheckFailed(Exception):
-    """A verdict, raised inside a kind and turned into a Result by `probes.run`; it never leaves that module.
+    """A verdict, raised inside a kind; `probes.run` turns it into a Result.
 
-    A reason of the prober's own (`Reason.is_own_fault`) makes the run unknown, any other makes it down.
-    ``phase`` overrides the phase the recorder stood in.
+    A reason of the prober's own (`Reason.is_own_fault`) makes the run unknown, any other makes it
+    down. ``phase`` overrides the phase the recorder stood in.
     """
 
     def __init__(self, reason: Reason, message: str, *, phase: str | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Pure judgements about what a target answered: patterns, statuses, matchers, bands, certificate days.
+"""Pure judgements about what a target answered: statuses, matchers, bands, certificate days.
 
     expect:
       status: 2xx                                   Statuses
@@ -8,7 +8,8 @@
       latency: {warn: 500ms, fail: 2s}              DurationBand
       certificate: {expires_in: {warn: 21d}}        CertificateExpect
 
-A judgement tells a miss as text (``want X, got Y``), warns the recorder, or raises `CheckFailed`. Knows no protocol.
+A judgement tells a miss as text (``want X, got Y``), warns the recorder, or raises `CheckFailed`.
+Knows no protocol.
 """
 
 import re
@@ -21,7 +22,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from probes.errors import CheckFailed
 from probes.jsonpath import JsonPath, json_path, parse_json
-from probes.matcher import MISSING, Matcher
+from probes.matcher import MISSING, Matcher, Nodes
 from probes.pattern import Pattern, searchable, suggest
 from probes.recorder import Recorder
 from probes.result import Reason
@@ -30,20 +31,28 @@ from probes.units import Duration, Ratio, Size, format_duration, format_size, sh
 
 # The front door: a kind imports every judgement from here.
 __all__ = [
-    "CertificateExpect", "DurationBand", "ExpiryBand", "JsonExpect", "JsonPath", "Matcher", "NumberBand", "Pattern",
-    "RatioBand", "SizeBand", "Statuses", "judge_json", "miss_in_json", "parse_json", "searchable", "suggest",
+    "CertificateExpect", "DurationBand", "ExpiryBand", "JsonExpect", "JsonPath", "Matcher",
+    "NumberBand", "Pattern", "RatioBand", "SizeBand", "Statuses", "judge_json", "miss_in_json",
+    "parse_json", "searchable", "suggest",
 ]  # fmt: skip
+
 
 class Statuses:
     """A set of status codes: ``200``, ``2xx``, ``200-299``, a list of these, or ``{not: 5xx}``."""
 
     __slots__ = ("_codes", "_text")
-    _ITEM: ClassVar[re.Pattern[str]] = re.compile(r"([1-5])xx|([1-9][0-9]{2})(?:-([1-9][0-9]{2}))?", re.ASCII)
+    _ITEM: ClassVar[re.Pattern[str]] = re.compile(
+        r"([1-5])xx|([1-9][0-9]{2})(?:-([1-9][0-9]{2}))?", re.ASCII
+    )
 
     def __init__(self, value: object) -> None:
+        self._codes: frozenset[int]
+        self._text: str
         if isinstance(value, Mapping):
             if set(value) != {"not"}:
-                raise ValueError(f"want a status such as 200, 2xx or {{not: 5xx}}, got {short(dict(value))}")
+                raise ValueError(
+                    f"want a status such as 200, 2xx or {{not: 5xx}}, got {short(dict(value))}"
+                )
             excluded = Statuses(value["not"])
             self._codes = frozenset(range(100, 1000)) - excluded._codes
             self._text = f"not {excluded}"
@@ -99,9 +108,12 @@ class Statuses:
                 {"type": "string", "pattern": r"^([1-5]xx|[1-9][0-9]{2}(-[1-9][0-9]{2})?)$"},
             ]
         }
-        some: JsonSchemaValue = {"anyOf": [*one["anyOf"], {"type": "array", "items": one, "minItems": 1}]}
+        some: JsonSchemaValue = {
+            "anyOf": [*one["anyOf"], {"type": "array", "items": one, "minItems": 1}]
+        }
         negated: JsonSchemaValue = {
-            "type": "object", "properties": {"not": some}, "required": ["not"], "additionalProperties": False,
+            "type": "object", "properties": {"not": some},
+            "required": ["not"], "additionalProperties": False,
         }  # fmt: skip
         return {"anyOf": [*some["anyOf"], negated]}
 
@@ -120,7 +132,9 @@ class _Band(Settings):
         if warn is None and fail is None:
             raise ValueError("want warn, fail or both, got neither")
         if warn is not None and fail is not None and not self._softer(warn, fail):
-            raise ValueError(f"want warn to come before fail, got {self._text(warn)} and {self._text(fail)}")
+            raise ValueError(
+                f"want warn to come before fail, got {self._text(warn)} and {self._text(fail)}"
+            )
         return self
 
     def _softer(self, warn: float, fail: float) -> bool:
@@ -149,7 +163,11 @@ class DurationBand(_Band):
         return format_duration(round(value, 4))
 
     def judge(
-        self, seconds: float, recorder: Recorder, reason: Reason = Reason.LATENCY, what: str = "latency"
+        self,
+        seconds: float,
+        recorder: Recorder,
+        reason: Reason = Reason.LATENCY,
+        what: str = "latency",
     ) -> None:
         """Judge *seconds*.
 
@@ -284,7 +302,7 @@ def miss_in_json(expect: Mapping[str, Matcher], document: Any) -> str | None:
     for text, matcher in expect.items():
         path = json_path(text)
         nodes = path.select(document)
-        value = (nodes[0] if nodes else MISSING) if path.singular else nodes
+        value = (nodes[0] if nodes else MISSING) if path.singular else Nodes(nodes)
         if (miss := matcher.miss(value)) is not None:
             return f"{text}: {miss}"
     return None

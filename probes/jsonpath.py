@@ -1,8 +1,8 @@
 """JSON documents out of foreign bytes, and JSONPath (RFC 9535) into them.
 
-Singular queries (``$.a['b'][0]``), nearly all that people write, run on a closure of our own, sixty times faster
-than the library; everything else goes to python-jsonpath in strict mode. Both select the same nodes. Knows no
-expectation.
+Singular queries (``$.a['b'][0]``), nearly all that people write, run on a closure of our own, sixty
+times faster than the library; everything else goes to python-jsonpath in strict mode. Both select
+the same nodes. Knows no expectation.
 """
 
 import json
@@ -26,8 +26,13 @@ MAX_INDEX = 2**53 - 1
 
 _SINGULAR_STEP = re.compile(
     r"""[ \t\n\r]*(?:
-        \.(?P<member>[A-Za-z_\u0080-\ud7ff\ue000-\U0010ffff][A-Za-z0-9_\u0080-\ud7ff\ue000-\U0010ffff]*)
-      | \[[ \t\n\r]*(?:'(?P<single>[^'"\\\x00-\x1f]*)' | "(?P<double>[^'"\\\x00-\x1f]*)" | (?P<index>0|-?[1-9][0-9]{0,15}))[ \t\n\r]*\]
+        \.(?P<member>
+            [A-Za-z_\u0080-\ud7ff\ue000-\U0010ffff][A-Za-z0-9_\u0080-\ud7ff\ue000-\U0010ffff]*)
+      | \[[ \t\n\r]*(?:
+            '(?P<single>[^'"\\\x00-\x1f]*)'
+          | "(?P<double>[^'"\\\x00-\x1f]*)"
+          | (?P<index>0|-?[1-9][0-9]{0,15})
+        )[ \t\n\r]*\]
     )""",
     re.VERBOSE | re.ASCII,
 )
@@ -38,8 +43,8 @@ def parse_json(data: bytes) -> Any:
     """Read a JSON document in bounded time.
 
     Raises:
-        ValueError: not JSON, NaN or Infinity, deeper than 64, or a number of more than 1,000 digits. The message
-            says what was wanted and never shows the document.
+        ValueError: not JSON, NaN or Infinity, deeper than 64, or a number of more than 1,000
+            digits. The message says what was wanted and never shows the document.
     """
     if _depth(data) > MAX_JSON_DEPTH:
         raise ValueError(f"want JSON of at most {MAX_JSON_DEPTH} levels, got more")
@@ -50,7 +55,9 @@ def parse_json(data: bytes) -> Any:
     except UnicodeDecodeError:
         raise ValueError("want JSON in UTF-8, got other bytes") from None
     except json.JSONDecodeError as error:
-        raise ValueError(f"want JSON, got {error.msg} at byte {error.pos}: {short(data[:60])}") from None
+        raise ValueError(
+            f"want JSON, got {error.msg} at byte {error.pos}: {short(data[:60])}"
+        ) from None
 
 
 def _refuse_constant(word: str) -> None:
@@ -58,7 +65,7 @@ def _refuse_constant(word: str) -> None:
 
 
 def _depth(data: bytes) -> int:
-    """Return an upper bound of the nesting: brackets inside strings may count, never less than the truth."""
+    """Return the depth of the nesting; 0 where there are too few brackets to be too deep."""
     if data.count(b"[") + data.count(b"{") <= MAX_JSON_DEPTH:
         return 0
     deepest = depth = 0
@@ -89,14 +96,18 @@ class JsonPath:
 
     def __init__(self, text: str) -> None:
         if len(text) > MAX_PATH_CHARACTERS:
-            raise ValueError(f"want a path of at most {MAX_PATH_CHARACTERS} characters, got {len(text)}")
+            raise ValueError(
+                f"want a path of at most {MAX_PATH_CHARACTERS} characters, got {len(text)}"
+            )
         self.text = text
         steps = _singular_steps(text)
         self.singular = steps is not None
-        self._select: Callable[[Any], list[Any]] = _library(text) if steps is None else _walker(steps)
+        self._select: Callable[[Any], list[Any]] = (
+            _library(text) if steps is None else _walker(steps)
+        )
 
     def select(self, document: Any) -> list[Any]:
-        """Return the values of the nodes that the path selects, in document order; empty when there are none."""
+        """Return the values of the nodes that the path selects, in document order."""
         return self._select(document)
 
     def __eq__(self, other: object) -> bool:
@@ -139,7 +150,9 @@ def _singular_steps(text: str) -> list[str | int] | None:
             return None
         index = found["index"]
         if index is None:
-            name = next(found[group] for group in ("member", "single", "double") if found[group] is not None)
+            name = next(
+                found[group] for group in ("member", "single", "double") if found[group] is not None
+            )
             steps.append(name)
         elif abs(int(index)) <= MAX_INDEX:
             steps.append(int(index))
@@ -171,7 +184,8 @@ def _library(text: str) -> Callable[[Any], list[Any]]:
     try:
         path = jsonpath.JSONPathEnvironment(strict=True).compile(text)
     except (jsonpath.JSONPathError, RecursionError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        # not str(): the library's own rendering raises on an error at the end of the text
+        reason = str(error.args[0]) if error.args else type(error).__name__
         raise ValueError(f"want a JSONPath such as $.a.b, got {short(text)}: {reason}") from None
 
     def select(node: Any) -> list[Any]:

@@ -1,8 +1,9 @@
 """The interface of a check kind: settings as fields, one coroutine that checks one target once.
 
-A kind returns when the target is up, calls ``recorder.warn`` when it is degraded and raises `CheckFailed` when it
-is down; any other exception is the prober's own fault. There is no timeout, clock, retry, label, registry or
-logging in a kind: `probes.run` owns them. Knows neither YAML nor Prometheus nor any particular kind.
+A kind returns when the target is up, calls ``recorder.warn`` when it is degraded and raises
+`CheckFailed` when it is down; any other exception is the prober's own fault. There is no timeout,
+clock, retry, label, registry or logging in a kind: `probes.run` owns them. Knows neither YAML nor
+Prometheus nor any particular kind.
 """
 
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ class Metric:
 
 
 class Kind(Settings):
-    """What checks one target once. Subclass it in ``probes/kinds/<name>.py``; nothing else is to be touched."""
+    """What checks one target once. A subclass in ``probes/kinds/<name>.py`` is a new kind."""
 
     name: ClassVar[str]
     """The word in the probe file; equals the module's name."""
@@ -68,7 +69,7 @@ class Kind(Settings):
         return _secret_values(self) | secrets_in_target(target)
 
     async def run(self, target: str, recorder: Recorder) -> None:
-        """Check *target* once, within the recorder's deadline, and write what is found into *recorder*.
+        """Check *target* once and write what is found into *recorder*.
 
         Raises:
             CheckFailed: the target does not work; or a reason of the prober's own.

@@ -1,7 +1,8 @@
 """One grammar for what a value must be: ``healthy``, ``{gt: 3}``, ``{any_of: [...]}``. Pure.
 
-A bare value means ``eq``; several operators in one mapping must all hold. Comparison is typed: ``"1"`` is not 1,
-``true`` is not 1. Knows neither where the value came from nor what a miss means for a run.
+A bare value means ``eq``; several operators in one mapping must all hold. Comparison is typed:
+``"1"`` is not 1, ``true`` is not 1. Knows neither where the value came from nor what a miss means
+for a run.
 """
 
 import ipaddress
@@ -32,6 +33,11 @@ class _Missing:
 
 MISSING = _Missing()
 
+
+class Nodes(list[Any]):
+    """The values that a path with several nodes selected; empty means that nothing is there."""
+
+
 _Test = Callable[[Any], bool]
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(?:\.[^@\s.]+)+")
 
@@ -45,8 +51,8 @@ class Matcher:
 
     __slots__ = ("_tests", "source")
 
-    def __init__(self, source: Any, depth: int = 0) -> None:
-        if depth > MAX_MATCHER_DEPTH:
+    def __init__(self, source: Any) -> None:
+        if _deeper_than(source, MAX_MATCHER_DEPTH):
             raise ValueError(f"want matchers of at most {MAX_MATCHER_DEPTH} levels, got more")
         self.source = source
         operators = source if isinstance(source, Mapping) else {"eq": source}
@@ -58,10 +64,13 @@ class Matcher:
             if make is None:
                 known = suggest(str(name), OPERATORS) or f" ({', '.join(OPERATORS)})"
                 raise ValueError(f"want an operator, got {short(name)}{known}")
-            self._tests.append(make(argument, depth))
+            self._tests.append(make(argument))
 
     def miss(self, value: Any) -> str | None:
-        """Return ``want X, got Y`` when *value* is not as wanted, else None. `MISSING` is the absent value."""
+        """Return ``want X, got Y`` when *value* is not as wanted, else None.
+
+        `MISSING` is the absent value.
+        """
         for wanted, holds in self._tests:
             if not holds(value):
                 return f"want {wanted}, got {short(value)}"
@@ -102,6 +111,21 @@ class Matcher:
         }  # fmt: skip
 
 
+def _deeper_than(source: Any, levels: int) -> bool:
+    layer = [source]
+    for _ in range(levels):
+        inner: list[Any] = []
+        for value in layer:
+            if isinstance(value, Mapping):
+                inner.extend(value.values())
+            elif isinstance(value, list | tuple):
+                inner.extend(value)
+        if not inner:
+            return False
+        layer = inner
+    return True
+
+
 def _same(left: Any, right: Any) -> bool:
     """Compare as JSON does: numbers by value, but never a bool with a number."""
     if isinstance(left, bool) or isinstance(right, bool):
@@ -110,23 +134,25 @@ def _same(left: Any, right: Any) -> bool:
         return len(left) == len(right) and all(map(_same, left, right))
     if isinstance(left, Mapping) and isinstance(right, Mapping):
         return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
-    return type(left) is type(right) and bool(left == right) or _is_number(left) and _is_number(right) and left == right
+    return (type(left) is type(right) and bool(left == right)) or (
+        _is_number(left) and _is_number(right) and left == right
+    )
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _eq(argument: Any, depth: int) -> tuple[str, _Test]:
+def _eq(argument: Any) -> tuple[str, _Test]:
     return short(argument), lambda value: _same(value, argument)
 
 
-def _ne(argument: Any, depth: int) -> tuple[str, _Test]:
+def _ne(argument: Any) -> tuple[str, _Test]:
     return f"anything but {short(argument)}", lambda value: not _same(value, argument)
 
 
-def _ordered(sign: str, holds: Callable[[Any, Any], bool]) -> Callable[[Any, int], tuple[str, _Test]]:
-    def make(argument: Any, depth: int) -> tuple[str, _Test]:
+def _ordered(sign: str, holds: Callable[[Any, Any], bool]) -> Callable[[Any], tuple[str, _Test]]:
+    def make(argument: Any) -> tuple[str, _Test]:
         if not _is_number(argument) and not isinstance(argument, str):
             raise ValueError(f"want a number or a text to compare with, got {short(argument)}")
         number = _is_number(argument)
@@ -146,12 +172,12 @@ def _list(argument: Any) -> list[Any]:
     return list(argument)
 
 
-def _in(argument: Any, depth: int) -> tuple[str, _Test]:
+def _in(argument: Any) -> tuple[str, _Test]:
     items = _list(argument)
     return f"one of {short(items)}", lambda value: any(_same(value, item) for item in items)
 
 
-def _not_in(argument: Any, depth: int) -> tuple[str, _Test]:
+def _not_in(argument: Any) -> tuple[str, _Test]:
     items = _list(argument)
     return f"none of {short(items)}", lambda value: not any(_same(value, item) for item in items)
 
@@ -164,11 +190,11 @@ def _holds(value: Any, item: Any) -> bool:
     return isinstance(value, Mapping) and isinstance(item, str) and item in value
 
 
-def _contains(argument: Any, depth: int) -> tuple[str, _Test]:
+def _contains(argument: Any) -> tuple[str, _Test]:
     return f"something with {short(argument)}", lambda value: _holds(value, argument)
 
 
-def _not_contains(argument: Any, depth: int) -> tuple[str, _Test]:
+def _not_contains(argument: Any) -> tuple[str, _Test]:
     def test(value: Any) -> bool:
         return isinstance(value, str | list | Mapping) and not _holds(value, argument)
 
@@ -177,42 +203,51 @@ def _not_contains(argument: Any, depth: int) -> tuple[str, _Test]:
 
 def _text(argument: Any) -> str:
     if not isinstance(argument, str):
-        raise ValueError(f"want a text, got {short(argument)}")  # noqa: TRY004 - pydantic reads ValueError
+        raise ValueError(f"want a text, got {short(argument)}")  # noqa: TRY004 - for pydantic
     return argument
 
 
-def _matches(argument: Any, depth: int) -> tuple[str, _Test]:
+def _matches(argument: Any) -> tuple[str, _Test]:
     compiled: Pattern = pattern(_text(argument))
 
     def test(value: Any) -> bool:
         if not isinstance(value, str):
             return False
-        return compiled.search(searchable(value.encode("utf-8", "surrogatepass"))) is not None
+        return compiled.search(searchable(value.encode("utf-8", "replace"))) is not None
 
     return f"a text like {short(argument)}", test
 
 
-def _starts_with(argument: Any, depth: int) -> tuple[str, _Test]:
+def _starts_with(argument: Any) -> tuple[str, _Test]:
     text = _text(argument)
-    return f"a text that starts with {text!r}", lambda value: isinstance(value, str) and value.startswith(text)
+    return (
+        f"a text that starts with {text!r}",
+        lambda value: isinstance(value, str) and value.startswith(text),
+    )
 
 
-def _ends_with(argument: Any, depth: int) -> tuple[str, _Test]:
+def _ends_with(argument: Any) -> tuple[str, _Test]:
     text = _text(argument)
-    return f"a text that ends with {text!r}", lambda value: isinstance(value, str) and value.endswith(text)
+    return (
+        f"a text that ends with {text!r}",
+        lambda value: isinstance(value, str) and value.endswith(text),
+    )
 
 
-def _exists(argument: Any, depth: int) -> tuple[str, _Test]:
+def _exists(argument: Any) -> tuple[str, _Test]:
     if not isinstance(argument, bool):
-        raise ValueError(f"want true or false, got {short(argument)}")  # noqa: TRY004 - pydantic reads ValueError
-    there: _Test = lambda value: value is not MISSING and value != []  # noqa: E731 - a pair of one-liners
+        raise ValueError(f"want true or false, got {short(argument)}")  # noqa: TRY004 - for pydantic
+
+    def there(value: Any) -> bool:
+        return bool(value) if isinstance(value, Nodes) else value is not MISSING
+
     return ("something", there) if argument else ("nothing", lambda value: not there(value))
 
 
 TYPES: dict[str, _Test] = {
     "string": lambda value: isinstance(value, str),
     "number": _is_number,
-    "integer": lambda value: _is_number(value) and value == int(value),
+    "integer": lambda value: _is_number(value) and (isinstance(value, int) or value.is_integer()),
     "boolean": lambda value: isinstance(value, bool),
     "null": lambda value: value is None,
     "array": lambda value: isinstance(value, list),
@@ -220,15 +255,18 @@ TYPES: dict[str, _Test] = {
 }
 
 
-def _type(argument: Any, depth: int) -> tuple[str, _Test]:
+def _type(argument: Any) -> tuple[str, _Test]:
     test = TYPES.get(argument) if isinstance(argument, str) else None
     if test is None:
-        raise ValueError(f"want a type ({', '.join(TYPES)}), got {short(argument)}{suggest(str(argument), TYPES)}")
+        raise ValueError(
+            f"want a type ({', '.join(TYPES)}), got {short(argument)}"
+            f"{suggest(str(argument), TYPES)}"
+        )
     return f"a value of type {argument}", test
 
 
-def _size(argument: Any, depth: int) -> tuple[str, _Test]:
-    inner = Matcher(argument, depth + 1)
+def _size(argument: Any) -> tuple[str, _Test]:
+    inner = Matcher(argument)
 
     def test(value: Any) -> bool:
         return isinstance(value, str | list | Mapping) and inner.miss(len(value)) is None
@@ -255,10 +293,13 @@ FORMATS: dict[str, Callable[[str], bool]] = {
 }
 
 
-def _is(argument: Any, depth: int) -> tuple[str, _Test]:
+def _is(argument: Any) -> tuple[str, _Test]:
     valid = FORMATS.get(argument) if isinstance(argument, str) else None
     if valid is None:
-        raise ValueError(f"want a format ({', '.join(FORMATS)}), got {short(argument)}{suggest(str(argument), FORMATS)}")
+        raise ValueError(
+            f"want a format ({', '.join(FORMATS)}), got {short(argument)}"
+            f"{suggest(str(argument), FORMATS)}"
+        )
 
     def test(value: Any) -> bool:
         try:
@@ -266,20 +307,24 @@ def _is(argument: Any, depth: int) -> tuple[str, _Test]:
         except ValueError:
             return False
 
-    return f"a text that is {'an' if argument[0] in 'aeiou' else 'a'} {argument}", test
+    return f"a text that is {'an' if argument[0] in 'aei' else 'a'} {argument}", test
 
 
-def _any_of(argument: Any, depth: int) -> tuple[str, _Test]:
-    inner = [Matcher(item, depth + 1) for item in _list(argument)]
-    return f"any of ({' or '.join(map(str, inner))})", lambda value: any(m.miss(value) is None for m in inner)
+def _any_of(argument: Any) -> tuple[str, _Test]:
+    inner = [Matcher(item) for item in _list(argument)]
+    return f"any of ({' or '.join(map(str, inner))})", lambda value: any(
+        m.miss(value) is None for m in inner
+    )
 
 
-def _all(argument: Any, depth: int) -> tuple[str, _Test]:
-    inner = [Matcher(item, depth + 1) for item in _list(argument)]
-    return f"({' and '.join(map(str, inner))})", lambda value: all(m.miss(value) is None for m in inner)
+def _all(argument: Any) -> tuple[str, _Test]:
+    inner = [Matcher(item) for item in _list(argument)]
+    return f"({' and '.join(map(str, inner))})", lambda value: all(
+        m.miss(value) is None for m in inner
+    )
 
 
-OPERATORS: dict[str, Callable[[Any, int], tuple[str, _Test]]] = {
+OPERATORS: dict[str, Callable[[Any], tuple[str, _Test]]] = {
     "eq": _eq,
     "ne": _ne,
     "gt": _ordered(">", lambda value, limit: value > limit),

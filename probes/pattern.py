@@ -38,7 +38,9 @@ class Pattern:
 
     def __init__(self, text: str) -> None:
         if len(text) > MAX_PATTERN_CHARACTERS:
-            raise ValueError(f"want a pattern of at most {MAX_PATTERN_CHARACTERS} characters, got {len(text)}")
+            raise ValueError(
+                f"want a pattern of at most {MAX_PATTERN_CHARACTERS} characters, got {len(text)}"
+            )
         if r"\C" in text.replace(r"\\", ""):
             raise ValueError(rf"want an RE2 pattern without \C, got {short(text)}")
         try:
@@ -50,7 +52,10 @@ class Pattern:
         self.text = text
 
     def search(self, data: bytes) -> Any:
-        """Return the first match in *data* (groups are bytes), or None. See `searchable` for foreign bytes."""
+        """Return the first match in *data* (groups are bytes), or None.
+
+        `searchable` prepares foreign bytes.
+        """
         return self._compiled.search(data)
 
     def __eq__(self, other: object) -> bool:
@@ -93,7 +98,10 @@ def pattern(text: str) -> Pattern:
 
 
 def searchable(body: bytes) -> bytes:
-    """Return *body* in valid UTF-8: RE2's ``.`` does not match other bytes, Go's engine sees U+FFFD there."""
+    """Return *body* in valid UTF-8.
+
+    RE2's ``.`` does not match other bytes, where Go's engine sees U+FFFD.
+    """
     try:
         body.decode("utf-8")
     except UnicodeDecodeError:

@@ -1,4 +1,7 @@
-"""A probe: kind + target + schedule, with a unique name. Plain frozen data; run state lives elsewhere."""
+"""A probe: kind + target + schedule, with a unique name.
+
+Plain frozen data, made by `probes.config`; run state lives elsewhere.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,7 +35,8 @@ class IncidentPolicy:
 class Probe:
     """One thing that is checked.
 
-    ``display`` is the redacted target that may be shown anywhere; ``redact`` cleans every text of a run.
+    ``display`` is the redacted target that may be shown anywhere; ``redact`` cleans every text of a
+    run.
     """
 
     name: str

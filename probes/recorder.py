@@ -18,14 +18,14 @@ class Recorder:
     """What a run has found so far.
 
     Args:
-        deadline: of the run, on the clock of the running event loop (``loop.time()``); drivers that want a
-            timeout of their own ask `remaining`. Infinite in unit tests of pure parts.
+        deadline: of the run, on the clock of the running event loop (``loop.time()``); drivers that
+            want a timeout of their own ask `remaining`. Infinite in unit tests of pure parts.
         clock: seconds with full resolution, for phases only.
     """
 
     __slots__ = (
-        "_clock", "_facts", "_open", "_phases", "_samples", "_started", "_steps", "_warnings", "deadline", "phase_name",
-        "secrets",
+        "_clock", "_facts", "_open", "_phases", "_samples", "_started", "_steps", "_warnings",
+        "deadline", "phase_name", "secrets",
     )  # fmt: skip
 
     def __init__(
@@ -66,9 +66,15 @@ class Recorder:
         """Record a number under a name that ``Kind.metrics`` declares."""
         self._samples.append(Sample(name, value, tuple(labels.items())))
 
+    def forget(self, *names: str) -> None:
+        """Drop the samples of these names: a later hop of the same run has the final say."""
+        self._samples = [sample for sample in self._samples if sample.name not in names]
+
     def fact(self, name: str, text: str) -> None:
         """Record a text for people; it never becomes a label. The same name again replaces it."""
-        self._facts[name] = text if len(text) <= MAX_FACT_CHARACTERS else text[:MAX_FACT_CHARACTERS] + "…"
+        self._facts[name] = (
+            text if len(text) <= MAX_FACT_CHARACTERS else text[:MAX_FACT_CHARACTERS] + "…"
+        )
 
     def warn(self, reason: Reason, message: str, *, phase: str | None = None) -> None:
         """Record what makes the run degraded, not down."""
@@ -93,7 +99,7 @@ class Recorder:
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """The phases so far, in the order in which they first began; an open one is not complete."""
+        """The phases so far, in the order in which they first began; an open one is incomplete."""
         done = [Phase(name, entry[0], entry[1] > 0) for name, entry in self._phases.items()]
         if self._open is not None and self.phase_name is not None:
             seconds = self._clock() - self._open
@@ -142,8 +148,8 @@ class Recorder:
 class _OpenPhase:
     """One ``with recorder.phase(...)`` block.
 
-    When it raises, the phase stays recorded as incomplete and stays the recorder's current one, so that the
-    failure names it.
+    When it raises, the phase stays recorded as incomplete and stays the recorder's current one, so
+    that the failure names it.
     """
 
     __slots__ = ("_name", "_recorder")
@@ -165,4 +171,5 @@ class _OpenPhase:
             self._recorder.leave()
         else:
             recorder = self._recorder
-            recorder._close(recorder._clock(), complete=False)  # noqa: SLF001 - one class in two halves
+            # one class in two halves
+            recorder._close(recorder._clock(), complete=False)  # noqa: SLF001

@@ -1,7 +1,8 @@
-"""The one place that knows what a secret looks like. Every text that leaves the process passes here.
+"""The one place that knows what a secret looks like: every text that leaves passes here.
 
-Two layers: *known* secrets (values of `Secret` fields, credentials inside targets) are replaced wherever they
-stand, in every usual encoding; *shapes* (``user:password@``, query strings, bearer tokens, ``password=``) are
+Two layers: *known* secrets (values of `Secret` fields, credentials inside targets) are replaced
+wherever they stand, in every usual encoding; *shapes* (``user:password@``, query strings, bearer
+tokens, ``password=``) are
 replaced even when nobody declared them. Knows no outlet.
 """
 
@@ -29,7 +30,9 @@ MIN_TOKEN_CHARACTERS = 20
 
 _USERINFO = re.compile(r"(?<![\w+.-])([a-zA-Z][a-zA-Z0-9+.-]{0,20}://)[^\s/?#@'\"<>]{1,512}@")
 _QUERY = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]{0,20}://[^\s?#'\"<>]{1,512})\?[^\s#'\"<>]{1,4096}")
-_SCHEME_AUTH = re.compile(r"\b(bearer|basic|digest|negotiate|token)(\s+)[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE)
+_SCHEME_AUTH = re.compile(
+    r"\b(bearer|basic|digest|negotiate|token)(\s+)[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE
+)
 _ASSIGNED = re.compile(
     r"\b((?:[a-z0-9]+[_-])*(?:password|passwd|pwd|secret|token|api[_-]?key|apikey|access[_-]?key|private[_-]?key|credential"
     r"|signature|authorization|cookie)s?)(\"?'?\s*[=:]\s*\"?'?)(?!\s*\*\*\*)(?!bearer|basic)([^\s,;&'\"}{]{1,512})",
@@ -37,7 +40,8 @@ _ASSIGNED = re.compile(
 )
 _TOKEN_SEGMENT = re.compile(r"(?=.*[0-9])[A-Za-z0-9_-]{%d,}" % MIN_TOKEN_CHARACTERS)  # noqa: UP031 - braces
 SECRET_HEADER = re.compile(
-    r"authorization|cookie|token|secret|password|api-?key|auth|credential|signature|session", re.IGNORECASE
+    r"authorization|cookie|token|secret|password|api-?key|auth|credential|signature|session",
+    re.IGNORECASE,
 )
 
 
@@ -67,27 +71,28 @@ class Secret(SecretStr):
 def _resolve(value: object, info: ValidationInfo) -> Secret:
     if isinstance(value, Secret):
         return value
-    base = Path((info.context or {}).get("directory", "."))
-    text = read_secret(value, base)
+    context = info.context or {}
+    base = Path(context.get("directory", "."))
+    text = read_secret(value, base, context.get("environ", os.environ))
     if not text:
         raise ValueError("want a secret that is not empty, got an empty one")
     return Secret(text)
 
 
-def read_secret(value: object, base: Path) -> str:
-    """Read a secret: the text itself, ``{"env": NAME}``, or ``{"file": path}`` (relative to *base*).
+def read_secret(value: object, base: Path, environ: Mapping[str, str] = os.environ) -> str:
+    """Read a secret: the text itself, ``{"env": NAME}``, or ``{"file": path}`` below *base*.
 
     Raises:
-        ValueError: unset variable, unreadable or odd file. The message names it and never shows the value.
+        ValueError: unset variable, unreadable or odd file. The message names it, never the value.
     """
     if isinstance(value, str):
         return value
     if isinstance(value, Mapping) and len(value) == 1:
         ((source, name),) = value.items()
         if source == "env" and isinstance(name, str):
-            if name not in os.environ:
+            if name not in environ:
                 raise ValueError(f"want the environment variable {name} to be set, got none")
-            return os.environ[name]
+            return environ[name]
         if source == "file" and isinstance(name, str):
             return _read_secret_file(base / name)
     raise ValueError("want a text, {env: NAME} or {file: path}, got something else")
@@ -172,11 +177,14 @@ def _spellings(secret: str) -> set[str]:
 
 
 def secrets_in_target(target: str) -> set[str]:
-    """Return the parts of a target that must not be shown: password, query values, token-like path segments."""
+    """Return the parts of a target that must not be shown.
+
+    These are the password, the values of the query and path segments that look like a token.
+    """
     found: set[str] = set()
-    scheme, separator, rest = target.partition("://")
+    _, separator, rest = target.partition("://")
     if not separator:
-        scheme, rest = "", target
+        rest = target
     authority, _, tail = rest.partition("/")
     authority = authority.partition("?")[0].partition("#")[0] if not tail else authority
     userinfo, at, _ = authority.rpartition("@")
@@ -195,7 +203,9 @@ def secrets_in_target(target: str) -> set[str]:
 
 
 def display_target(target: str, *, host_only: bool = False) -> str:
-    """Return the form of a target that may be shown: no user info, query, fragment, token-like segment; <= 200 bytes.
+    """Return the form of a target that may be shown, <= 200 bytes.
+
+    User info, query and fragment are dropped, path segments that look like a token are starred.
 
     Args:
         target: URL, DSN or ``host:port``.
@@ -209,7 +219,9 @@ def display_target(target: str, *, host_only: bool = False) -> str:
     authority = authority.rpartition("@")[2]
     if host_only:
         slash, path = "", ""
-    segments = [STARS if _TOKEN_SEGMENT.fullmatch(segment) else segment for segment in path.split("/")]
+    segments = [
+        STARS if _TOKEN_SEGMENT.fullmatch(segment) else segment for segment in path.split("/")
+    ]
     shown = f"{scheme}{separator}{authority}{slash}{'/'.join(segments)}"
     return cut_bytes(shown, MAX_TARGET_BYTES)
 

@@ -9,7 +9,8 @@
     ├── facts            name -> text for people, never a label
     └── steps            Result, ...: the steps of a journey
 
-Knows nothing of how a check is made, of configuration, or of who reads the result. Standard library only.
+Knows nothing of how a check is made, of configuration, or of who reads the result.
+Standard library only.
 """
 
 from collections.abc import Mapping
@@ -96,7 +97,8 @@ NO_FACTS: Mapping[str, str] = MappingProxyType({})
 class Failure:
     """Why a run is not up.
 
-    ``message`` reads ``want X, got Y`` and holds no secret; ``phase`` is None when the whole run is meant.
+    ``message`` reads ``want X, got Y`` and holds no secret; ``phase`` is None when the whole run is
+    meant.
     """
 
     reason: Reason
@@ -136,7 +138,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one run found. ``target`` is the redacted display form; ``seconds`` is monotonic time."""
+    """What one run found; ``target`` is its redacted form, ``seconds`` monotonic time."""
 
     probe: str
     kind: str

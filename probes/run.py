@@ -1,7 +1,7 @@
 """Run a probe once, or a batch of them: the only place where an exception becomes a Result.
 
-Owns the one absolute deadline of a run, its retries, and the question whose fault a failure is. Knows no kind, no
-schedule and no reader of Results.
+Owns the one absolute deadline of a run, its retries, and the question whose fault a failure is.
+Knows no kind, no schedule and no reader of Results.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from time import monotonic
 
 from probes.errors import CheckFailed
-from probes.prober_health import NETWORK_REASONS, ProberHealth, descriptors_are_scarce
 from probes.probe import Probe
+from probes.prober_health import NETWORK_REASONS, ProberHealth, descriptors_are_scarce
 from probes.recorder import Recorder
 from probes.result import NO_FACTS, Failure, Outcome, Reason, Result
 from probes.wire.policy import POLICY, Policy
@@ -48,7 +48,7 @@ async def run_once(
 
     Args:
         probe: what to check.
-        health: the prober's own pulse; failures under its own freeze or lost network become unknown.
+        health: the prober's own pulse; failures under its own freeze or lost network are unknown.
         policy: who may be reached; None means as written in the probe file.
         wall: point in time for ``started_at``.
         clock: monotonic seconds for the duration.
@@ -62,7 +62,7 @@ async def run_once(
     while True:
         attempts += 1
         recorder = Recorder(deadline)
-        failure = await _attempt(probe, recorder)
+        failure = await _Attempt(probe, recorder).failure()
         if failure is None or failure.reason.is_own_fault or attempts > probe.retries:
             break
         if loop.time() + probe.retry_every_s >= deadline:
@@ -74,44 +74,59 @@ async def run_once(
     return _result(probe, recorder, failure, started_at, seconds, attempts)
 
 
-async def _attempt(probe: Probe, recorder: Recorder) -> Failure | None:
-    """Run the kind in a task of its own, so that a clean-up that hangs cannot hold the Result back."""
-    loop = asyncio.get_running_loop()
-    task = loop.create_task(_check(probe, recorder))
-    done: asyncio.Future[None] = loop.create_future()
-    task.add_done_callback(lambda _: done.done() or done.set_result(None))
-    expired = False
+class _Attempt:
+    """One try of a kind, in a task of its own: a clean-up that hangs holds no Result back."""
 
-    def expire() -> None:
-        nonlocal expired
-        expired = True
-        task.cancel()
+    __slots__ = ("_done", "_probe", "_task", "expired", "recorder")
 
-    def abandon() -> None:
-        if not done.done():
-            _stuck.add(task)
-            task.add_done_callback(_forget)
-            done.set_result(None)
+    def __init__(self, probe: Probe, recorder: Recorder) -> None:
+        loop = asyncio.get_running_loop()
+        self.recorder = recorder
+        self.expired = False
+        self._probe = probe
+        self._done: asyncio.Future[None] = loop.create_future()
+        self._task = loop.create_task(_check(probe, recorder))
+        self._task.add_done_callback(self._ended)
 
-    handles = (
-        loop.call_at(recorder.deadline, expire),
-        loop.call_at(recorder.deadline + ABANDON_AFTER_S, abandon),
-    )
-    try:
-        await done
-    except asyncio.CancelledError:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-        raise
-    finally:
-        for handle in handles:
-            handle.cancel()
-    if not task.done() or (expired and task.cancelled()):
-        where = f" in phase {recorder.phase_name}" if recorder.phase_name else ""
-        message = f"want an answer within {probe.timeout_s:g} s, got none{where}"
-        return Failure(_timeout_reason(recorder), message, recorder.phase_name)
-    return _failure_of(task, probe, recorder, expired=expired)
+    async def failure(self) -> Failure | None:
+        """Wait for the end, at most until the deadline and a little; return why it failed."""
+        loop = asyncio.get_running_loop()
+        expiry = loop.call_at(self.recorder.deadline, self._expire)
+        abandonment = loop.call_at(self.recorder.deadline + ABANDON_AFTER_S, self._abandon)
+        try:
+            await self._done
+        except asyncio.CancelledError:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            raise
+        finally:
+            expiry.cancel()
+            abandonment.cancel()
+        if not self._task.done() or (self.expired and self._task.cancelled()):
+            return _timeout(self._probe, self.recorder)
+        return _failure_of(self._task, self._probe, self.recorder, expired=self.expired)
+
+    def _ended(self, _: asyncio.Task[None]) -> None:
+        if not self._done.done():
+            self._done.set_result(None)
+
+    def _expire(self) -> None:
+        self.expired = True
+        self._task.cancel()
+
+    def _abandon(self) -> None:
+        if not self._done.done():
+            _stuck.add(self._task)
+            self._task.add_done_callback(_forget)
+            self._done.set_result(None)
+
+
+def _timeout(probe: Probe, recorder: Recorder) -> Failure:
+    where = f" in phase {recorder.phase_name}" if recorder.phase_name else ""
+    reason = Reason.DNS_TIMEOUT if recorder.phase_name == "resolve" else Reason.TIMEOUT
+    message = f"want an answer within {probe.timeout_s:g} s, got none{where}"
+    return Failure(reason, message, recorder.phase_name)
 
 
 async def _check(probe: Probe, recorder: Recorder) -> None:
@@ -122,10 +137,6 @@ def _forget(task: asyncio.Task[None]) -> None:
     _stuck.discard(task)
     if not task.cancelled():
         task.exception()  # retrieved: the Result has gone out long ago
-
-
-def _timeout_reason(recorder: Recorder) -> Reason:
-    return Reason.DNS_TIMEOUT if recorder.phase_name == "resolve" else Reason.TIMEOUT
 
 
 def _failure_of(
@@ -139,10 +150,12 @@ def _failure_of(
     if isinstance(error, CheckFailed):
         return Failure(error.reason, error.message, error.phase or recorder.phase_name)
     if expired and isinstance(error, TimeoutError):
-        return Failure(_timeout_reason(recorder), "want an answer in time, got none", recorder.phase_name)
+        return _timeout(probe, recorder)
     redact = probe.redact | recorder.secrets
     text = redact(f"{type(error).__name__}: {error}")[:MAX_MESSAGE_CHARACTERS]
-    log.error("the kind %s raised %s", probe.kind.name, text, extra={"probe": probe.name}, exc_info=error)
+    log.error(
+        "the kind %s raised %s", probe.kind.name, text, extra={"probe": probe.name}, exc_info=error
+    )
     return Failure(Reason.INTERNAL, text, recorder.phase_name)
 
 
@@ -162,7 +175,9 @@ async def _whose_fault(
         own = (Reason.NETWORK, text) if text else None
     if own is None:
         return failure
-    return Failure(own[0], f"{own[1]} (it saw {failure.reason.value}: {failure.message})", failure.phase)
+    return Failure(
+        own[0], f"{own[1]} (it saw {failure.reason.value}: {failure.message})", failure.phase
+    )
 
 
 def _result(
@@ -188,7 +203,8 @@ def _result(
         seconds=seconds,
         run_id=os.urandom(8).hex(),
         attempts=attempts,
-        failure=failure and replace(failure, message=redact(failure.message)[:MAX_MESSAGE_CHARACTERS]),
+        failure=failure
+        and replace(failure, message=redact(failure.message)[:MAX_MESSAGE_CHARACTERS]),
         warnings=tuple(replace(w, message=redact(w.message)) for w in recorder.warnings),
         phases=recorder.phases,
         samples=recorder.samples,
@@ -220,13 +236,13 @@ async def run_all(
     started: Callable[[Probe], None] = lambda _: None,
     finished: Callable[[Result], None] = lambda _: None,
 ) -> list[Result]:
-    """Run each probe once, at most *parallel* at a time, and return their Results in the order of *probes*.
+    """Run each probe once, at most *parallel* at a time; return the Results in the same order.
 
     Args:
         probes: what to check.
         parallel: runs in flight at most.
-        deadline_s: seconds for all of them; a probe that has no Result by then is `unfinished`. None: no limit
-            but the probes' own timeouts.
+        deadline_s: seconds for all of them; a probe that has no Result by then is `unfinished`.
+            None: no limit but the probes' own timeouts.
         health: the prober's own pulse.
         started: called when a run begins.
         finished: called with each Result as it comes.
@@ -234,25 +250,38 @@ async def run_all(
     results: dict[str, Result] = {}
     waiting = iter(probes)
 
-    async def worker() -> None:
+    def end(result: Result) -> None:
+        results[result.probe] = result
+        finished(result)
+
+    async def work() -> None:
         for probe in waiting:
             started(probe)
-            result = await run_once(probe, health=health)
-            results[probe.name] = result
-            finished(result)
+            end(await run_once(probe, health=health))
 
     loop = asyncio.get_running_loop()
-    workers = [loop.create_task(worker()) for _ in range(min(parallel, len(probes)))]
-    if workers:
-        done, late = await asyncio.wait(workers, timeout=deadline_s)
-        for task in late:
-            task.cancel()
-        if late:
-            await asyncio.wait(late, timeout=ABANDON_AFTER_S)
-        for task in done:
-            task.result()  # a bug in a callback must not look like a green gate
+    workers = [loop.create_task(work()) for _ in range(min(parallel, len(probes)))]
+    await _finish(workers, deadline_s)
     for probe in probes:
         if probe.name not in results:
-            results[probe.name] = unfinished(probe, "want a Result before the deadline, got none")
-            finished(results[probe.name])
+            end(unfinished(probe, "want a Result before the deadline, got none"))
     return [results[probe.name] for probe in probes]
+
+
+async def _finish(workers: Sequence[asyncio.Task[None]], deadline_s: float | None) -> None:
+    """Wait for *workers*, at most *deadline_s*, and cancel the rest."""
+    if not workers:
+        return
+    try:
+        done, late = await asyncio.wait(workers, timeout=deadline_s)
+    except asyncio.CancelledError:
+        for task in workers:
+            task.cancel()
+        await asyncio.wait(workers, timeout=ABANDON_AFTER_S)
+        raise
+    for task in late:
+        task.cancel()
+    if late:
+        await asyncio.wait(late, timeout=ABANDON_AFTER_S)
+    for task in done:
+        task.result()  # a bug in a callback must not look like a green gate

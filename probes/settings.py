@@ -1,10 +1,10 @@
-"""Base of everything that is read from the probe file: frozen, strict about names, silent about values."""
+"""Base of what is read from the probe file: frozen, strict about names, silent about values."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class Settings(BaseModel):
-    """A group of keys of the probe file. A field is a key; the docstring below it is its description."""
+    """A group of keys of the probe file; the docstring below a field describes its key."""
 
     model_config = ConfigDict(
         extra="forbid",

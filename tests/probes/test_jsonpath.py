@@ -1,0 +1,139 @@
+"""JSON out of foreign bytes, and paths into it."""
+
+import json
+from typing import Any
+
+import jsonpath
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probes.jsonpath import MAX_INDEX, JsonPath, parse_json
+
+DOCUMENT = {"a": {"b": [1, 2, {"c": None}]}, "x y": 1, "é": "ü", "empty": [], "0": "zero"}
+
+
+@pytest.mark.parametrize(
+    ("path", "values"),
+    [
+        pytest.param("$", [DOCUMENT], id="root"),
+        pytest.param("$.a.b[0]", [1], id="index"),
+        pytest.param("$.a.b[-1].c", [None], id="null is a node"),
+        pytest.param("$['x y']", [1], id="quoted"),
+        pytest.param('$["a"]["b"][1]', [2], id="double quoted"),
+        pytest.param("$.é", ["ü"], id="not ascii"),
+        pytest.param("$ .a\n['b'] [ 0 ]", [1], id="white space between segments"),
+        pytest.param("$.a.b[9]", [], id="index out of range"),
+        pytest.param("$.a[0]", [], id="index on an object"),
+        pytest.param("$.a.b.c", [], id="name on an array"),
+        pytest.param("$.é[0]", [], id="index on a text"),
+        pytest.param("$.zz", [], id="missing member"),
+        pytest.param("$.a.b[*]", [1, 2, {"c": None}], id="wildcard"),
+        pytest.param("$..c", [None], id="descendants"),
+        pytest.param("$.a.b[?@>1]", [2], id="filter"),
+        pytest.param("$.a.b[1:]", [2, {"c": None}], id="slice"),
+        pytest.param("$['a\\u0062']", [], id="escaped name goes to the library"),
+    ],
+)
+def test_a_path_selects_the_nodes_of_rfc_9535(path: str, values: list[Any]) -> None:
+    assert JsonPath(path).select(DOCUMENT) == values
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "a.b",
+        "",
+        "$.",
+        "$.a[",
+        "$[01]",
+        "$[-0]",
+        "$.a b",
+        "$.0",
+        f"$[{MAX_INDEX + 1}]",
+        "$" + "[?@" * 500,
+        "$.\x7f",
+        "$\x0b.a",
+    ],
+)
+def test_what_is_no_path_is_refused(path: str) -> None:
+    with pytest.raises(ValueError, match="^want a JSONPath"):
+        JsonPath(path)
+
+
+@pytest.mark.parametrize("scalar", ["text", '{"a": 1}', 3, None, True])
+def test_a_scalar_document_has_no_members(scalar: object) -> None:
+    assert JsonPath("$.a").select(scalar) == []
+    assert JsonPath("$..a").select(scalar) == []
+    assert JsonPath("$").select(scalar) == [scalar]
+
+
+names = st.text(
+    st.characters(exclude_characters="'\"\\", exclude_categories=["Cs", "Cc"]), max_size=5
+)
+documents = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(documents, st.lists(names | st.integers(-3, 3), max_size=4))
+def test_the_own_subset_selects_what_the_library_selects(
+    document: Any, steps: list[str | int]
+) -> None:
+    text = "$" + "".join(f"[{step}]" if isinstance(step, int) else f"['{step}']" for step in steps)
+
+    path = JsonPath(text)
+
+    assert path.singular
+    if isinstance(document, dict | list):
+        library = jsonpath.JSONPathEnvironment(strict=True).findall(text, document)
+        assert path.select(document) == library
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_a_path_or_a_clear_refusal(text: str) -> None:
+    try:
+        assert isinstance(JsonPath(text).select({"a": [1]}), list)
+    except ValueError as error:
+        assert str(error).startswith("want a ")  # noqa: PT017 - either outcome is right
+
+
+@given(documents)
+def test_json_is_read_as_it_was_written(document: Any) -> None:
+    assert parse_json(json.dumps(document).encode()) == document
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        pytest.param(b"[" * 100_000, "want JSON of at most 64 levels", id="deep"),
+        pytest.param(
+            b'{"a":' * 70 + b"1" + b"}" * 70, "want JSON of at most 64 levels", id="deep objects"
+        ),
+        pytest.param(b"1" * 1001, "want numbers of at most 1000 digits", id="long number"),
+        pytest.param(b"NaN", "the number NaN", id="NaN"),
+        pytest.param(b"[-Infinity]", "the number -Infinity", id="infinity"),
+        pytest.param(b"\xff\xfe\x00", "want JSON", id="not UTF-8"),
+        pytest.param(b"<html>", "want JSON, got Expecting value at byte 0: b'<html>'", id="HTML"),
+        pytest.param(b"", "want JSON, got Expecting value", id="nothing"),
+    ],
+)
+def test_a_hostile_document_is_refused_in_bounded_time(data: bytes, message: str) -> None:
+    with pytest.raises(ValueError, match="want") as caught:
+        parse_json(data)
+
+    assert message in str(caught.value)
+
+
+def test_brackets_inside_texts_do_not_count_as_depth() -> None:
+    assert parse_json(json.dumps(["[" * 500, '\\"[']).encode()) == ["[" * 500, '\\"[']
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_json_or_a_value_error(data: bytes) -> None:
+    try:
+        parse_json(data)
+    except ValueError as error:
+        assert str(error).startswith("want ")  # noqa: PT017 - either outcome is right
