@@ -66,7 +66,9 @@ class Document:
             path: keys and list indices from the root.
             key: return the place of the key in front of the value.
         """
-        spot, node = Spot(1, 1, 0) if self.root is None else _spot(self.root, 0), self.root
+        if self.root is None:
+            return Spot(0, 0, 0)
+        spot, node = _spot(self.root, 0), self.root
         for depth, step in enumerate(path, start=1):
             found = _child(node, step)
             if found is None:
@@ -130,7 +132,7 @@ class _Walk:
         if tag is MERGE:
             return node.value
         self._problem(node, f"want a value without a tag, got {short(tag)}")
-        return None
+        return ""
 
     def _text(self, node: Node) -> Any:
         text = node.value
@@ -140,7 +142,7 @@ class _Walk:
             return self._expand(text)
         except ValueError as error:
             self._problem(node, str(error))
-            return None
+            return text
 
     def _number(self, node: ScalarNode) -> Any:
         text = node.value
@@ -148,7 +150,7 @@ class _Walk:
             self._problem(
                 node, f"want a number without leading zeros, or a text in quotes, got {text[:80]}"
             )
-            return None
+            return text
         if node.tag is INT and len(text) <= MAX_DIGITS:
             return int(text)
         value = float(text) if node.tag is FLOAT else float("inf")
@@ -160,7 +162,7 @@ class _Walk:
             else "a finite number"
         )
         self._problem(node, f"want {want}, or a text in quotes, got {text[:80]}")
-        return None
+        return text
 
     def _collection(self, node: Node) -> Any:
         key = id(node)

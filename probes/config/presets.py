@@ -1,0 +1,98 @@
+"""``modules`` and ``defaults``: settings that probes take over.
+
+A module is judged by itself, so that a mistake is told once and where it stands, however many
+probes use it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from probes.config.judge import Judge
+from probes.config.mistakes import Layered, Mistakes
+from probes.config.sections import DEFAULT_KEYS, OWN_KEYS
+from probes.config.sources import Source
+from probes.config.wording import got
+from probes.kind import Kind
+from probes.pattern import suggest
+from probes.units import short
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A named, reusable kind with settings.
+
+    ``settings`` is None when a probe has to add keys that the kind requires; ``timeout_s`` is None
+    when the module names none.
+    """
+
+    name: str
+    kind: type[Kind]
+    settings: Kind | None
+    timeout_s: float | None
+
+
+class Presets:
+    """Reads modules and defaults file by file, before any probe."""
+
+    def __init__(self, judge: Judge, mistakes: Mistakes) -> None:
+        self.modules: dict[str, Module] = {}
+        self.raw: dict[str, Layered] = {}
+        self._judge = judge
+        self._mistakes = mistakes
+
+    def read(self, source: Source) -> None:
+        """Read ``defaults`` and ``modules`` of one file."""
+        self._judge_defaults(source)
+        raw = source.top.get("modules")
+        place = source.place / "modules"
+        if raw is None:
+            return
+        if not isinstance(raw, dict):
+            self._mistakes.add(place, f"want a mapping of names to settings, got {got(raw)}")
+            return
+        for name, values in raw.items():
+            if name in self.raw:
+                first = self.raw[name].places[0]
+                text = f"want a unique name of a module, got {short(name)} again (first at {first})"
+                self._mistakes.add(place / name, text, at_key=True)
+                continue
+            known = values if isinstance(values, dict) else {}
+            self.raw[name] = Layered(known, (place / name,))
+            if isinstance(values, dict):
+                self._module(name, self.raw[name])
+            else:
+                self._mistakes.add(place / name, f"want a mapping with a kind, got {got(values)}")
+
+    def _module(self, name: str, data: Layered) -> None:
+        before = len(self._mistakes)
+        place = data.places[0]
+        for key in data.values:
+            if key in OWN_KEYS and key != "kind":
+                text = f"want {key!r} in a probe, got it in a module"
+                self._mistakes.add(place / key, text, at_key=True)
+        common = self._judge.common(data)
+        if data.values.get("kind") is None:
+            self._mistakes.add(place, "want the key 'kind', got none")
+            return
+        kind = self._judge.kind(data.values["kind"], place / "kind")
+        if kind is None:
+            return
+        settings = self._judge.settings(kind, data, is_module=True)
+        timed = common is not None and data.values.get("timeout") is not None
+        if len(self._mistakes) == before:
+            timeout_s = common.timeout if common is not None and timed else None
+            self.modules[name] = Module(name, kind, settings, timeout_s)
+
+    def _judge_defaults(self, source: Source) -> None:
+        raw = source.top.get("defaults")
+        if raw is None:
+            return
+        place = source.place / "defaults"
+        if not isinstance(raw, Mapping):
+            self._mistakes.add(place, f"want a mapping, got {got(raw)}")
+            return
+        for key in raw:
+            if key not in DEFAULT_KEYS:
+                text = f"want a known key, got {short(key)}{suggest(key, DEFAULT_KEYS)}"
+                self._mistakes.add(place / key, text, at_key=True)
+        self._judge.common(Layered(raw, (place,)))

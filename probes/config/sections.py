@@ -1,0 +1,213 @@
+"""The groups of keys in the probe file that belong to no kind: what they are called and may hold.
+
+Field names are the keys, docstrings their descriptions in the schema. Knows neither YAML nor where
+a value came from.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from probes.probe import Severity
+from probes.redact import Secret
+from probes.settings import Settings
+from probes.units import Duration, Ratio, format_duration, short
+from probes.wire.policy import PolicyOptions
+
+# product.md: the most frequent check that is still a check and no load.
+MIN_EVERY_S = 0.1
+DEFAULT_EVERY_S = 30.0
+DEFAULT_TIMEOUT_S = 10.0
+# A probe that needs more attempts than this is no check of anything.
+MAX_RETRIES = 10
+MAX_RUNS_IN_A_ROW = 1000
+# metrics.md 2.6
+DEFAULT_SERIES = 500_000
+DEFAULT_SERIES_PER_PROBE = 100
+# metrics.md 2.5: the longest label value
+MAX_RUNBOOK_BYTES = 200
+TAG = r"^[^\s,\x00-\x1f\x7f]{1,64}$"
+METRIC_NAME = r"^[a-zA-Z_:][a-zA-Z0-9_:]*$"
+
+
+def _often_enough(seconds: float) -> float:
+    if seconds < MIN_EVERY_S:
+        raise ValueError(
+            f"want at least {format_duration(MIN_EVERY_S)}, got {format_duration(seconds)}"
+        )
+    return seconds
+
+
+def _web_address(text: str) -> str:
+    if text and not text.startswith(("http://", "https://")):
+        raise ValueError(f"want an http:// or https:// URL, got {short(text)}")
+    if len(text.encode("utf-8", "replace")) > MAX_RUNBOOK_BYTES:
+        raise ValueError(f"want a URL of at most {MAX_RUNBOOK_BYTES} bytes, got {short(text)}")
+    return text
+
+
+def _proper_share(ratio: float) -> float:
+    if not 0 < ratio < 1:
+        raise ValueError("want a share between 0% and 100% such as 99.9%, got one of the ends")
+    return ratio
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+
+
+class IncidentKeys(Settings):
+    """After how many runs in a row an incident opens and closes."""
+
+    open_after: int = Field(default=3, ge=1, le=MAX_RUNS_IN_A_ROW)
+    """Failed runs in a row that open an incident."""
+    close_after: int = Field(default=2, ge=1, le=MAX_RUNS_IN_A_ROW)
+    """Good runs in a row that close it."""
+
+
+class SloKeys(Settings):
+    """A service level objective over 30 days."""
+
+    objective: Annotated[Ratio, AfterValidator(_proper_share)]
+    """Share of the runs that must pass, such as 99.9%."""
+    latency: Duration | None = None
+    """A run that took longer counts as slow."""
+
+
+class CommonKeys(Settings):
+    """Keys that every probe, every module and ``defaults`` may hold, whatever the kind."""
+
+    every: Annotated[Duration, AfterValidator(_often_enough)] = DEFAULT_EVERY_S
+    """Time between two runs; at least 100ms."""
+    timeout: Duration = DEFAULT_TIMEOUT_S
+    """Time one run may take, all of it; at most ``every``."""
+    tags: tuple[Annotated[str, Field(pattern=TAG)], ...] = ()
+    """Words to select probes by, as in ``sonde smoke --tag release``."""
+    labels: dict[str, str] = Field(default_factory=dict)
+    """Static labels on every series of the probe."""
+    severity: Severity = "warning"
+    """How bad it is when the probe fails; for rules and routes."""
+    incident: IncidentKeys = IncidentKeys()
+    """When an incident opens and closes."""
+    slo: SloKeys | None = None
+    """What share of the runs must pass, and how fast."""
+    runbook: WebAddress = ""
+    """Where to read what to do about it."""
+    retries: int = Field(default=0, ge=0, le=MAX_RETRIES)
+    """Further attempts inside one run, before it counts as failed."""
+    retry_every: Duration = 1.0
+    """Time between two attempts."""
+    depends_on: tuple[str, ...] = ()
+    """Names of probes whose failure mutes the alerts of this one, never the check."""
+
+
+class ProbeKeys(CommonKeys):
+    """One thing that is checked; the keys of its kind stand beside these."""
+
+    name: str
+    """Unique name; the label ``probe`` of its series."""
+    kind: str | None = None
+    """What speaks to the target; or give ``module``."""
+    module: str | None = None
+    """Name of an entry of ``modules`` whose settings are taken over; own keys win."""
+    target: str | dict[str, str] | None = None
+    """What is checked, in the form of the kind; ``{env: NAME}`` or ``{file: path}`` hides it."""
+    targets: list[str | dict[str, str]] | None = None
+    """Several targets: each becomes a probe of its own, NAME/<8 hex digits of the target>."""
+
+
+COMMON_KEYS = frozenset(CommonKeys.model_fields)
+HEAD_KEYS = frozenset(ProbeKeys.model_fields) - COMMON_KEYS
+# A module is used by many probes, `defaults` by all: what names one probe cannot stand there.
+OWN_KEYS = HEAD_KEYS | {"depends_on"}
+DEFAULT_KEYS = COMMON_KEYS - OWN_KEYS
+
+
+class ProberSettings(Settings):
+    """The prober itself."""
+
+    connectivity: tuple[str, ...] = ()
+    """Control targets (``host:port`` or a name): when none answers, the prober has no network."""
+    kinds: tuple[str, ...] = ()
+    """Kinds of other installed packages that may be imported."""
+
+
+def _buckets(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, list):
+        return value
+    numbers = [v for v in value if isinstance(v, int | float) and not isinstance(v, bool)]
+    if (
+        len(numbers) != len(value)
+        or not numbers
+        or sorted({*numbers}) != numbers
+        or numbers[0] <= 0
+    ):
+        raise ValueError("want true, false or rising numbers of seconds > 0, got another list")
+    return tuple(map(float, numbers))
+
+
+class MetricsSettings(Settings):
+    """What the page of metrics holds."""
+
+    drop: tuple[Annotated[str, Field(pattern=METRIC_NAME)], ...] = ()
+    """Exact names of families that are left out."""
+    compat: tuple[Literal["blackbox"], ...] = ()
+    """Other exporters whose own metrics are served too."""
+    latency_buckets: Annotated[bool | tuple[float, ...], BeforeValidator(_buckets)] = False
+    """``true`` or own bounds in seconds: the latency of each probe as a histogram."""
+    instance_label: bool = False
+    """Whether ``instance`` and ``job`` are set here and not by Prometheus."""
+
+
+class LimitsSettings(Settings):
+    """How many series may exist."""
+
+    series: int = Field(default=DEFAULT_SERIES, ge=1)
+    """In the whole process."""
+    series_per_probe: int = Field(default=DEFAULT_SERIES_PER_PROBE, ge=1)
+    """Of one probe."""
+
+
+class WebSettings(Settings):
+    """The web server."""
+
+    admin_token: Secret | None = None
+    """Allows reload and other changes by ``Authorization: Bearer``; without it they are off."""
+    hosts: tuple[str, ...] = ()
+    """Names under which a loopback listener may be called, beside those of the loopback itself."""
+    open_health: bool = False
+    """Whether ``/-/healthy`` and ``/-/ready`` answer without credentials."""
+    external_url: WebAddress = ""
+    """How others reach this server."""
+
+    @model_validator(mode="after")
+    def _hosts_are_names(self) -> "WebSettings":
+        for host in self.hosts:
+            if not host or "/" in host or any(map(str.isspace, host)):
+                raise ValueError(f"want host names in hosts, got {short(host)}")
+        return self
+
+
+class Sections(Settings):
+    """Top-level groups of the main file."""
+
+    prober: ProberSettings = ProberSettings()
+    """The prober itself."""
+    metrics: MetricsSettings = MetricsSettings()
+    """What the page of metrics holds."""
+    limits: LimitsSettings = LimitsSettings()
+    """How many series may exist."""
+    web: WebSettings = WebSettings()
+    """The web server."""
+    probe_policy: PolicyOptions = PolicyOptions()
+    """Which targets beside those of the file ``/probe`` may reach."""
+
+
+SECTION_KEYS = frozenset(Sections.model_fields)
+FILE_KEYS = frozenset({"version", "include", "defaults", "modules", "probes"})
+# Sections and keys that the design names and this version does not have: refused, with the reason.
+LATER_KEYS = frozenset(
+    {
+        "alerts", "compat", "dashboards", "generate", "history", "journeys", "maintenance",
+        "measure", "notify", "safety", "scenarios", "sinks", "status", "targets_from",
+    }
+)  # fmt: skip

@@ -1,0 +1,166 @@
+"""A kind of another package, so that the tests of the config need none of ours."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from probes.config.load import Config, load
+from probes.errors import ConfigError
+
+DEMO_KIND = '''
+"""A kind that another package brings."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from probes.errors import CheckFailed
+from probes.expect import DurationBand, Matcher, Statuses
+from probes.kind import Kind, Metric
+from probes.recorder import Recorder
+from probes.redact import Secret
+from probes.result import Reason
+from probes.settings import Settings
+from probes.units import Duration, Size
+
+
+class Tls(Settings):
+    """How to speak TLS."""
+
+    verify: bool = True
+    """Whether the certificate is judged."""
+    key: Secret | None = None
+    """The private key."""
+
+
+class Expect(Settings):
+    """What the answer must be."""
+
+    status: Statuses = Statuses("2xx")
+    """Wanted status."""
+    latency: DurationBand | None = None
+    """Wanted latency."""
+    json_: dict[str, Matcher] = Field(default_factory=dict, alias="json")
+    """Wanted values."""
+
+
+class Demo(Kind):
+    """Answer what the target says.
+
+    Target:
+        ``up`` or ``down``, perhaps with a path behind it
+    """
+
+    name = "demo"
+    network = False
+    metrics: ClassVar = (Metric("demo_answers", "Answers read", labels=("flavour",)),)
+
+    mode: Literal["fast", "slow"] = "fast"
+    """How to look."""
+    query: str = ""
+    """What to ask."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """What to send."""
+    password: Secret | None = None
+    """Whom to be."""
+    tls: bool | Tls = False
+    """How to speak TLS."""
+    expect: Expect = Expect()
+    """What the answer must be."""
+    size: Size = 1024
+    """What to read."""
+    pause: Duration = 1.0
+    """How long to wait."""
+    count: int = Field(default=1, ge=1, le=9)
+    """How often."""
+    share: float = 0.5
+    """How much."""
+
+    def check_target(self, target: str) -> None:
+        if not target.startswith(("up", "down", "http")):
+            raise ValueError(f"want up or down, got {target!r}")
+
+    async def run(self, target: str, recorder: Recorder) -> None:
+        recorder.sample("demo_answers", 1, flavour="plain")
+        if target.startswith("down"):
+            raise CheckFailed(Reason.BODY, "want up, got down")
+
+
+class Picky(Demo):
+    """Want a query.
+
+    Target:
+        ``up`` or ``down``
+    """
+
+    name = "picky"
+    query: str
+    """What to ask; there is no default."""
+
+
+class Bare(Demo):
+    """Need a driver that nobody has.
+
+    Target:
+        ``up``
+    """
+
+    name = "bare"
+    requires = "bare"
+    driver = "no_such_driver"
+'''
+ENTRY_POINTS = """[sonde.kinds]
+demo = sonde_demo:Demo
+picky = sonde_demo:Picky
+bare = sonde_demo:Bare
+lost = sonde_demo:Lost
+misnamed = sonde_demo:Demo
+settings = sonde_demo:Tls
+"""
+METADATA = "Metadata-Version: 2.1\nName: sonde-demo\nVersion: 1.0\n"
+HEAD = "version: 1\nprober: {kinds: [demo, picky, bare]}\n"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def demo_package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Install a package with kinds, as pip would: a module and its metadata on the path."""
+    site = tmp_path_factory.mktemp("site")
+    (site / "sonde_demo.py").write_text(DEMO_KIND)
+    info = site / "sonde_demo-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(METADATA)
+    (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    sys.path.insert(0, str(site))
+    yield site
+    sys.path.remove(str(site))
+    sys.modules.pop("sonde_demo", None)
+
+
+Loader = Callable[..., Config]
+Refused = Callable[..., list[str]]
+
+
+@pytest.fixture
+def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loader:
+    """Write a probe file behind `HEAD` and load it."""
+    monkeypatch.chdir(tmp_path)
+
+    def loaded(text: str, head: str = HEAD, **environ: str) -> Config:
+        Path("probes.yaml").write_text(head + text)
+        return load(Path("probes.yaml"), environ=environ)
+
+    return loaded
+
+
+@pytest.fixture
+def refused(loaded: Loader) -> Refused:
+    """Load a probe file that must be refused and return what is said, with line and column."""
+
+    def refused(text: str, head: str = HEAD, **environ: str) -> list[str]:
+        with pytest.raises(ConfigError) as caught:
+            loaded(text, head, **environ)
+        return [problem.with_column() for problem in caught.value.problems]
+
+    return refused
