@@ -116,8 +116,8 @@ class Scheduler:
         self._watchdog: asyncio.TimerHandle | None = None
         self._jobs: set[asyncio.Task[Any]] = set()
         self._drained: asyncio.Task[int] | None = None
-        # errors of jobs come back as events, see _on_event
-        logging.getLogger("apscheduler").setLevel(logging.WARNING)
+        # what befalls our jobs comes back as events, see _on_event: two lines for one help nobody
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
         logging.getLogger("apscheduler.executors").setLevel(logging.CRITICAL)
         self._apscheduler = AsyncIOScheduler(
             timezone=UTC,
@@ -260,8 +260,8 @@ class Scheduler:
         now, wall = self._clock(), datetime.now(UTC)
         for job in self._apscheduler.get_jobs():
             if isinstance(job.trigger, FromNow):
-                wait = 0.0 if job.id == PLANNER else max(0.0, job.trigger.due - now)
-                job.modify(next_run_time=wall + timedelta(seconds=wait))
+                wait_s = max(0.0, job.trigger.due - now)
+                job.modify(next_run_time=wall + timedelta(seconds=wait_s))
             else:
                 job.modify(next_run_time=job.trigger.get_next_fire_time(None, wall))
 
