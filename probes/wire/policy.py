@@ -1,20 +1,297 @@
 """Which addresses may be reached: pure judgement of the address that is then dialled.
 
-Knows no socket and no resolver; `probes.wire.net` asks it before every dial.
+    Policy
+    ├── trusts_first     whether the first hop goes wherever the probe file says
+    ├── allow            Rule, ... or None: what a target from outside may reach; None means
+    anything ├── deny             Rule, ...: wins over allow └── lifts            Rule, ...:
+    exceptions from the built-in list
+
+Link-local and cloud metadata addresses are denied on top of it (the built-in list), unless an entry
+of ``lifts`` names a network inside that very block. Knows no socket and no resolver;
+`probes.wire.net` asks it before every dial.
 """
 
-from collections.abc import Iterator
+import posixpath
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Annotated
+
+from pydantic import BeforeValidator, field_validator, model_validator
+
+from probes.settings import Settings
+from probes.units import short
+from probes.wire.url import parse_port
+
+Ip = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+# blackbox.md 8.3: link-local networks, and where AWS, GCP, Alibaba, Oracle and Azure answer with
+# credentials.
+BUILT_IN_DENY: tuple[Network, ...] = tuple(
+    map(
+        ip_network,
+        (
+            "169.254.0.0/16", "fe80::/10", "fd00:ec2::254", "fd20:ce::254",
+            "100.100.100.200", "192.0.0.192", "168.63.129.16",
+        ),
+    )
+)  # fmt: skip
+# RFC 6052 well-known prefix; RFC 8215 local prefix; RFC 3056; RFC 4380; RFC 4291 2.5.5.1 and
+# 2.5.5.2
+_NAT64 = IPv6Network("64:ff9b::/96")
+_NAT64_LOCAL = IPv6Network("64:ff9b:1::/48")
+_COMPATIBLE = IPv6Network("::/96")
+_THIS_HOST = IPv4Network("0.0.0.0/8")
+_SHARED = IPv4Network("100.64.0.0/10")  # RFC 6598; not "private" in Python's book
+_LOOPBACK_4, _LOOPBACK_6 = IPv4Address("127.0.0.1"), IPv6Address("::1")
+_LOW_32 = 0xFFFFFFFF
+
+
+@lru_cache(maxsize=4096)
+def forms(ip: str) -> tuple[Ip, ...]:
+    """Return every address that *ip* may mean on the wire: itself and an embedded IPv4 address.
+
+    An IPv4-mapped address is its IPv4 address and nothing else.
+    """
+    address = ip_address(ip.partition("%")[0])
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            return _with_loopback((address.ipv4_mapped,))
+        return _with_loopback((address, *_embedded(address)))
+    return _with_loopback((address,))
+
+
+def _embedded(address: IPv6Address) -> Iterator[IPv4Address]:
+    number = int(address)
+    if address.sixtofour is not None:
+        yield address.sixtofour
+    if address.teredo is not None:
+        yield from address.teredo
+    if address in _NAT64 or address in _NAT64_LOCAL:
+        yield IPv4Address(number & _LOW_32)
+    if address in _NAT64_LOCAL:
+        # RFC 6052, 2.2: with a /48 prefix the address stands around bits 64 to 71
+        yield IPv4Address((number >> 64 & 0xFFFF) << 16 | number >> 40 & 0xFFFF)
+    if address in _COMPATIBLE and number > 1:
+        yield IPv4Address(number & _LOW_32)
+
+
+def _with_loopback(addresses: tuple[Ip, ...]) -> tuple[Ip, ...]:
+    extra: list[Ip] = []
+    if any(isinstance(a, IPv4Address) and a in _THIS_HOST for a in addresses):
+        extra.append(_LOOPBACK_4)
+    if any(isinstance(a, IPv6Address) and a.is_unspecified for a in addresses):
+        extra.append(_LOOPBACK_6)
+    return (*addresses, *extra)
+
+
+def is_public(ip: str) -> bool:
+    """Return whether every address that *ip* may mean belongs to the public internet."""
+    return all(a.is_global and not a.is_multicast and not _in(a, _SHARED) for a in forms(ip))
+
+
+def _in(address: Ip, network: Network) -> bool:
+    return address.version == network.version and address in network
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One entry of ``allow`` or ``deny``: it matches when all that it names match.
+
+    An empty one matches nothing.
+    """
+
+    cidr: Network | None = None
+    host: str = ""
+    ports: tuple[range, ...] = ()
+    schemes: frozenset[str] = frozenset()
+    unix: str = ""
+
+    def names(self, host: str, port: int, scheme: str) -> bool:
+        """Return whether host glob, ports and schemes match; an empty *scheme* is not judged."""
+        if self.unix or (self.cidr is None and not self.host):
+            return False
+        if self.host and not fnmatchcase(host.removesuffix("."), self.host):
+            return False
+        if self.ports and not any(port in ports for ports in self.ports):
+            return False
+        return not (self.schemes and scheme and scheme not in self.schemes)
+
+    def covers(self, address: Ip) -> bool:
+        """Return whether the network contains *address*; without a network everything is."""
+        return self.cidr is None or _in(address, self.cidr)
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Who may be reached."""
+    """Who may be reached.
+
+    The default is the one of a scheduled probe: trusted as written, its redirects are not.
+    """
+
+    trusts_first: bool = True
+    allow: tuple[Rule, ...] | None = None
+    deny: tuple[Rule, ...] = ()
+    lifts: tuple[Rule, ...] = ()
+
+    def admits(self, host: str, port: int, ip: str, *, scheme: str = "", hop: int = 0) -> bool:
+        """Return whether *ip*, which *host* stands for, may be dialled on *port*.
+
+        Args:
+            host: canonical, as the target wrote it.
+            port: that is dialled.
+            ip: the address that is dialled.
+            scheme: of the target; empty when it was judged before.
+            hop: 0 is the target itself, later ones came from a redirect.
+        """
+        if hop == 0 and self.trusts_first:
+            return True
+        addresses = forms(ip)
+        lifts = [rule for rule in self.lifts if rule.names(host, port, scheme)]
+        if any(_is_built_in(address, lifts) for address in addresses):
+            return False
+        for rule in self.deny:
+            if rule.names(host, port, scheme) and any(map(rule.covers, addresses)):
+                return False
+        if self.allow is None or self.trusts_first:
+            return True
+        rules = [rule for rule in self.allow if rule.names(host, port, scheme)]
+        public = is_public(ip)
+        return all(
+            any(rule.covers(address) and (public or rule.cidr is not None) for rule in rules)
+            for address in addresses
+        )
+
+    def may_admit(self, host: str, port: int, scheme: str = "") -> bool:
+        """Return whether some address of *host* could be admitted, before any packet leaves."""
+        if self.trusts_first or self.allow is None:
+            return True
+        return any(rule.names(host, port, scheme) for rule in self.allow)
+
+    def admits_path(self, path: str) -> bool:
+        """Return whether the unix socket *path* may be dialled."""
+        if self.trusts_first or self.allow is None:
+            return True
+        if posixpath.normpath(path) != path:
+            return False
+        if any(rule.unix and fnmatchcase(path, rule.unix) for rule in self.deny):
+            return False
+        return any(rule.unix and fnmatchcase(path, rule.unix) for rule in self.allow)
 
 
-_current: ContextVar[Policy] = ContextVar("policy", default=Policy())
+def _is_built_in(address: Ip, lifts: Iterable[Rule]) -> bool:
+    """Return whether *address* is link-local or metadata, and no rule lifts that."""
+    for block in BUILT_IN_DENY:
+        if _in(address, block) and not any(
+            rule.cidr is not None and rule.covers(address) and _inside(rule.cidr, block)
+            for rule in lifts
+        ):
+            return True
+    return False
+
+
+def _inside(network: Network, block: Network) -> bool:
+    if isinstance(network, IPv4Network) and isinstance(block, IPv4Network):
+        return network.subnet_of(block)
+    if isinstance(network, IPv6Network) and isinstance(block, IPv6Network):
+        return network.subnet_of(block)
+    return False
+
+
+def _to_network(value: object) -> Network:
+    if isinstance(value, IPv4Network | IPv6Network):
+        return value
+    try:
+        if isinstance(value, str):
+            return ip_network(value)
+    except ValueError:
+        pass
+    raise ValueError(f"want a network such as 10.20.0.0/16, got {short(value)}")
+
+
+def _to_ports(value: object) -> tuple[int, int]:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if isinstance(value, str):
+        low, dash, high = value.partition("-")
+        first = parse_port(low)
+        last = parse_port(high) if dash else first
+        if first <= last:
+            return first, last
+    raise ValueError(f"want a port or a range such as 9000-9100, got {short(value)}")
+
+
+class RuleOptions(Settings):
+    """One entry of ``allow`` or ``deny``; it matches if all its keys match."""
+
+    host: str = ""
+    """Glob over the host name; admits public addresses only, private ones need ``cidr`` too."""
+    cidr: Annotated[Network, BeforeValidator(_to_network)] | None = None
+    """Network of the address that is dialled."""
+    ports: tuple[Annotated[tuple[int, int], BeforeValidator(_to_ports)], ...] = ()
+    """Ports and ranges of ports; all when not given."""
+    schemes: frozenset[str] = frozenset()
+    """Schemes of the URL; all when not given."""
+    unix: str = ""
+    """Glob over the path of a unix socket."""
+
+    @field_validator("host", mode="after")
+    @classmethod
+    def _lower(cls, host: str) -> str:
+        return host.lower()
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "RuleOptions":
+        if not (self.host or self.cidr or self.unix):
+            raise ValueError("want host, cidr or unix, got none of them")
+        return self
+
+    def rule(self) -> Rule:
+        """Return the entry as the value that is judged by."""
+        return Rule(
+            cidr=self.cidr,
+            host=self.host,
+            ports=tuple(range(first, last + 1) for first, last in self.ports),
+            schemes=self.schemes,
+            unix=self.unix,
+        )
+
+
+class PolicyOptions(Settings):
+    """``probe_policy``: which targets that the file does not name ``/probe`` may reach."""
+
+    allow: tuple[RuleOptions, ...] = ()
+    """What free targets may reach."""
+    deny: tuple[RuleOptions, ...] = ()
+    """Exceptions; they win over ``allow``."""
+
+    def policy(self, *, trusts_first: bool = False, open_to_all: bool = False) -> Policy:
+        """Return the policy of one way in.
+
+        Args:
+            trusts_first: for targets that the file names, scheduled or not.
+            open_to_all: for a blackbox.yml: any target but the built-in deny list and ``deny``.
+        """
+        allow = _rules(self.allow)
+        return Policy(
+            trusts_first=trusts_first,
+            allow=None if open_to_all else allow,
+            deny=_rules(self.deny),
+            lifts=tuple(rule for rule in allow if rule.cidr is not None),
+        )
+
+
+def _rules(options: Iterable[RuleOptions]) -> tuple[Rule, ...]:
+    return tuple(option.rule() for option in options)
+
+
+_AS_WRITTEN = Policy()
+_current: ContextVar[Policy] = ContextVar("policy", default=_AS_WRITTEN)
 
 
 class _Current:

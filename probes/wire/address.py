@@ -1,0 +1,63 @@
+"""One address that is dialled, and which family of them a probe wants. Pure; knows no resolver."""
+
+import ipaddress
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator
+
+from probes.wire.url import literal_host
+
+# FNV-1a, 32 bit: http://www.isthe.com/chongo/tech/comp/fnv/
+_FNV_OFFSET = 2166136261
+_FNV_PRIME = 16777619
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a dial goes: ``host`` in canonical form, the ``ip`` it stands for; family 4 or 6."""
+
+    host: str
+    port: int
+    ip: str
+    family: int
+
+    @property
+    def literal(self) -> str:
+        """``ip:port`` with the brackets of IPv6."""
+        return f"{literal_host(self.ip)}:{self.port}"
+
+
+def _to_choice(value: object) -> object:
+    # blackbox.md 7.2 writes prefer-ip6 and ip4 for the same
+    return _SPELLINGS.get(value, value) if isinstance(value, str | int) else value
+
+
+_SPELLINGS: dict[str | int, str] = {
+    4: "4", 6: "6", "ip4": "4", "ip6": "6", "prefer-ip4": "prefer_4", "prefer-ip6": "prefer_6",
+}  # fmt: skip
+
+IpChoice = Annotated[Literal["any", "4", "6", "prefer_4", "prefer_6"], BeforeValidator(_to_choice)]
+"""Which address of a name is dialled: the resolver's first, only family 4 or 6, or x preferred."""
+
+ANY_IP: IpChoice = "any"
+
+
+@lru_cache(maxsize=4096)
+def literal_address(host: str, port: int) -> Address | None:
+    """Return the address that *host* is, None when it is a name. Only canonical spellings count."""
+    try:
+        ip = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    return Address(host, port, host, ip.version)
+
+
+@lru_cache(maxsize=4096)
+def address_hash(ip: str) -> int:
+    """Return the 32-bit FNV-1a hash over the 4 or 16 bytes of *ip*, as blackbox_exporter does."""
+    value = _FNV_OFFSET
+    for byte in ipaddress.ip_address(ip.partition("%")[0]).packed:
+        value = ((value ^ byte) * _FNV_PRIME) & 0xFFFFFFFF
+    return value

@@ -1,0 +1,169 @@
+"""The one border table: which exception of the network becomes which verdict.
+
+Judges by class and errno, never by text (the two event loops word their errors differently). Knows
+no protocol above TLS and touches the network only to ask the kernel for a route.
+"""
+
+import errno
+import os
+import socket
+import ssl
+from ipaddress import ip_address
+
+from probes.errors import CheckFailed
+from probes.result import Reason
+from probes.units import short
+from probes.wire.address import Address
+
+_REASONS = {
+    errno.ENETUNREACH: Reason.UNREACHABLE,
+    errno.EHOSTUNREACH: Reason.UNREACHABLE,
+    errno.EHOSTDOWN: Reason.UNREACHABLE,
+    errno.ENETDOWN: Reason.NETWORK,
+    errno.EAFNOSUPPORT: Reason.NETWORK,
+    errno.EMFILE: Reason.RESOURCE,
+    errno.ENFILE: Reason.RESOURCE,
+    errno.ENOBUFS: Reason.RESOURCE,
+    errno.ENOMEM: Reason.RESOURCE,
+    errno.EADDRNOTAVAIL: Reason.RESOURCE,
+    errno.EADDRINUSE: Reason.RESOURCE,
+    errno.EACCES: Reason.PERMISSION,
+    errno.EPERM: Reason.PERMISSION,
+    errno.EINVAL: Reason.CONFIG,
+    errno.EPROTO: Reason.CLOSED,
+}
+_DNS_REASONS = {
+    socket.EAI_NONAME: Reason.DNS_NXDOMAIN,
+    socket.EAI_NODATA: Reason.DNS_NO_ADDRESS,
+    socket.EAI_ADDRFAMILY: Reason.DNS_NO_ADDRESS,
+    socket.EAI_AGAIN: Reason.DNS_SERVFAIL,
+    socket.EAI_FAIL: Reason.DNS_SERVFAIL,
+    socket.EAI_MEMORY: Reason.RESOURCE,
+}
+# Before SSLError, OSError and ConnectionError, which they are too.
+_BY_CLASS: tuple[tuple[type[BaseException], tuple[Reason, str]], ...] = (
+    (ssl.SSLEOFError, (Reason.CLOSED, "the end of the stream")),
+    (ssl.SSLZeroReturnError, (Reason.CLOSED, "the end of the stream")),
+    (TimeoutError, (Reason.TIMEOUT, "no answer in time")),
+    (ConnectionRefusedError, (Reason.REFUSED, "a refusal")),
+    (EOFError, (Reason.CLOSED, "the end of the stream")),
+)
+# https://docs.openssl.org/3.0/man1/openssl-verification-options/ and x509_vfy.h
+_NOT_YET_VALID, _EXPIRED, _WRONG_NAME, _WRONG_ADDRESS = 9, 10, 62, 64
+_VERIFY_REASONS = {
+    _NOT_YET_VALID: Reason.CERTIFICATE_EXPIRED,
+    _EXPIRED: Reason.CERTIFICATE_EXPIRED,
+    _WRONG_NAME: Reason.CERTIFICATE_NAME,
+    _WRONG_ADDRESS: Reason.CERTIFICATE_NAME,
+}
+# What OpenSSL calls it -> what it means to the reader.
+_TLS_WORDS = {
+    "WRONG_VERSION_NUMBER": "an answer that is not TLS",
+    "PACKET_LENGTH_TOO_LONG": "an answer that is not TLS",
+    "RECORD_LAYER_FAILURE": "an answer that is not TLS",
+    "UNSUPPORTED_PROTOCOL": "a peer without a common TLS version",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "a peer without a common TLS version",
+    "NO_PROTOCOLS_AVAILABLE": "no TLS version to offer",
+    "NO_SHARED_CIPHER": "a peer without a common cipher",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "the alert 'handshake failure' (cipher or certificate)",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the alert 'certificate required' (of the client)",
+    "TLSV1_ALERT_UNKNOWN_CA": "the alert 'unknown ca' (of our client certificate)",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "the alert 'bad certificate' (our client certificate)",
+    "TLSV1_UNRECOGNIZED_NAME": "the alert 'unrecognized name' (no such server name)",
+    "EXCESSIVE_MESSAGE_SIZE": "a certificate chain beyond the limit of 100 KiB",
+}
+# A route to the internet as a whole: addresses of a.root-servers.net, stable for decades. No packet
+# is sent.
+_FAR_AWAY = {4: ("198.41.0.4", 53), 6: ("2001:503:ba3e::2:30", 53)}
+_IPV6 = 6
+_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+
+
+def has_route(family: int) -> bool:
+    """Return whether the kernel knows a way to the internet for *family* (4, 6); sends nothing."""
+    try:
+        with socket.socket(_FAMILIES[family], socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as probe:
+            probe.connect(_FAR_AWAY[family])
+    except OSError:
+        return False
+    return True
+
+
+def classify(
+    error: BaseException, *, phase: str | None, address: Address | None = None
+) -> CheckFailed:
+    """Return the verdict that *error* means, most specific class first.
+
+    Args:
+        error: what connecting, reading, writing or a driver's socket raised.
+        phase: that broke; None is the one the recorder stands in.
+        address: that was dialled; it makes the message plain and tells an unreachable target from a
+            lost network.
+    """
+    there = f" with {address.literal}" if address else ""
+    reason, got = _judge(error, address)
+    wanted = (
+        "a TLS session"
+        if isinstance(error, ssl.SSLError) and reason is not Reason.CLOSED
+        else "a connection"
+    )
+    if reason in _CERTIFICATE_REASONS:
+        wanted = "a valid certificate"
+    return CheckFailed(reason, f"want {wanted}{there}, got {got}", phase=phase)
+
+
+_CERTIFICATE_REASONS = {
+    Reason.CERTIFICATE_EXPIRED,
+    Reason.CERTIFICATE_NAME,
+    Reason.CERTIFICATE_UNTRUSTED,
+}
+
+
+def _judge(error: BaseException, address: Address | None) -> tuple[Reason, str]:
+    for kind, answer in _BY_CLASS:
+        if isinstance(error, kind):
+            return answer
+    if isinstance(error, ssl.SSLError):
+        return _judge_tls(error)
+    if isinstance(error, ConnectionError):
+        was_reset = error.errno == errno.ECONNRESET
+        return Reason.CLOSED, "a reset" if was_reset else "the end of the stream"
+    if isinstance(error, socket.gaierror):
+        reason = _DNS_REASONS.get(error.errno or 0, Reason.INTERNAL)
+        return reason, f"no address: {error.strerror}"
+    if isinstance(error, OSError):
+        return _judge_errno(error, address)
+    return Reason.INTERNAL, f"{type(error).__name__}: {short(str(error))}"
+
+
+def _judge_tls(error: ssl.SSLError) -> tuple[Reason, str]:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        reason = _VERIFY_REASONS.get(error.verify_code, Reason.CERTIFICATE_UNTRUSTED)
+        return reason, f"one that fails: {short(error.verify_message)}"
+    word = error.reason or "an unknown error"
+    return Reason.TLS, _TLS_WORDS.get(word, f"the error {word.replace('_', ' ').lower()!r}")
+
+
+def _judge_errno(error: OSError, address: Address | None) -> tuple[Reason, str]:
+    number = error.errno or 0
+    word = (
+        f"{os.strerror(number)} ({errno.errorcode.get(number, number)})"
+        if number
+        else short(str(error))
+    )
+    reason = _REASONS.get(number, Reason.INTERNAL)
+    if number == errno.ENETUNREACH and address is not None and _is_own_network(address):
+        return Reason.NETWORK, f"{word}: this host has no route for IPv{address.family}"
+    if (
+        number == errno.EADDRNOTAVAIL
+        and address is not None
+        and address.family == _IPV6
+        and not has_route(_IPV6)
+    ):
+        # without IPv6 even [::1] has no address to start from
+        return Reason.NETWORK, f"{word}: this host has no IPv6"
+    return reason, word
+
+
+def _is_own_network(address: Address) -> bool:
+    return ip_address(address.ip.partition("%")[0]).is_global and not has_route(address.family)

@@ -1,0 +1,359 @@
+"""The dial: resolve a name, judge the address, connect to exactly it, and say what went wrong.
+
+Every byte that a kind sends goes through here, or to an address that was judged here. One address
+per run, no happy eyeballs, no hidden retry: a prober is a testing tool, not a friendly client. The
+only home of aiodns. Knows no protocol above TLS; deadlines belong to `probes.run`.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from time import perf_counter
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import aiodns
+
+from probes.errors import CheckFailed
+from probes.recorder import Recorder
+from probes.result import Reason
+from probes.units import short
+from probes.wire.address import ANY_IP, Address, IpChoice, address_hash, literal_address
+from probes.wire.failures import classify, has_route
+from probes.wire.peer import NOTE, TlsNote
+from probes.wire.policy import POLICY
+from probes.wire.stream import HANDSHAKE_TIMEOUT_S, SHUTDOWN_TIMEOUT_S, Connection
+from probes.wire.url import canonical_host, literal_host, split_host_port, tls_name
+
+__all__ = [
+    "ANY_IP", "Address", "Connection", "IpChoice", "classify", "close_resolvers", "dial", "judge",
+    "open_connection", "reachable", "resolve", "split_host_port", "tls_name",
+]  # fmt: skip
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
+
+# stack.md 5.2: together they end within any sensible deadline, and a lost packet is asked for once
+# more.
+DNS_TIMEOUT_S = 2.0
+DNS_TRIES = 2
+# reliability.md 4
+MAX_ADDRESSES = 16
+# E: a control target that takes longer is no proof of a healthy network.
+CONTROL_TIMEOUT_S = 1.0
+
+_FAMILIES = {"4": socket.AF_INET, "6": socket.AF_INET6}
+_FAMILY_NUMBERS: dict[int, int] = {socket.AF_INET: 4, socket.AF_INET6: 6}
+# https://c-ares.org/docs/ares_strerror.html: code -> reason, what was got
+_DNS_ERRORS: dict[int, tuple[Reason, str]] = {
+    1: (Reason.DNS_NO_ADDRESS, "an answer without any (NODATA)"),
+    2: (Reason.DNS_SERVFAIL, "FORMERR"),
+    3: (Reason.DNS_SERVFAIL, "SERVFAIL"),
+    4: (Reason.DNS_NXDOMAIN, "NXDOMAIN: no such name"),
+    5: (Reason.DNS_SERVFAIL, "NOTIMP"),
+    6: (Reason.DNS_SERVFAIL, "REFUSED"),
+    7: (Reason.CONFIG, "a name that cannot be asked for"),
+    8: (Reason.CONFIG, "a name that cannot be asked for"),
+    10: (Reason.DNS_SERVFAIL, "an answer that cannot be read"),
+    11: (Reason.NETWORK, "no name server that accepts questions"),
+    12: (Reason.DNS_TIMEOUT, "no answer of the name server in time"),
+    14: (Reason.RESOURCE, "no file descriptor left"),
+    15: (Reason.RESOURCE, "no memory left"),
+}
+
+_resolvers: WeakKeyDictionary[
+    asyncio.AbstractEventLoop, dict[tuple[str, ...], aiodns.DNSResolver]
+] = WeakKeyDictionary()
+
+
+async def resolve(
+    host: str,
+    port: int,
+    recorder: Recorder,
+    *,
+    ip: IpChoice = ANY_IP,
+    servers: tuple[str, ...] = (),
+    hop: int = 0,
+) -> Address:
+    """Return the one address of *host* that is to be dialled; phase ``resolve``.
+
+    Args:
+        host: name or address, as `canonical_host` returns it.
+        port: to dial later.
+        recorder: gets the samples of `NET_METRICS` (of the first hop only) and the fact
+            ``address``.
+        ip: which of several addresses.
+        servers: name servers (``ip`` or ``ip:port``) instead of the system's.
+        hop: 0 is the target, later ones came from a redirect.
+
+    Raises:
+        CheckFailed: ``dns_*``; ``network`` when no name server listens; ``config`` for an
+            impossible name.
+    """
+    address = literal_address(host, port)
+    if address is not None:
+        wanted = _FAMILIES.get(ip)
+        if wanted is not None and _FAMILY_NUMBERS[wanted] != address.family:
+            _record_address(None, 0.0, recorder, hop)
+            raise CheckFailed(
+                Reason.DNS_NO_ADDRESS, f"want an IPv{ip} address, got {host}", phase="resolve"
+            )
+        recorder.add_phase("resolve", 0.0)
+        _record_address(address, 0.0, recorder, hop)
+        return address
+    started = perf_counter()
+    recorder.enter("resolve")
+    try:
+        address = await _look_up(host, port, ip, servers, recorder)
+    finally:
+        # also when the deadline ends it: the page shows how long the resolver was silent
+        _record_address(address, perf_counter() - started, recorder, hop)
+    recorder.leave()
+    return address
+
+
+def _record_address(address: Address | None, seconds: float, recorder: Recorder, hop: int) -> None:
+    if not hop:
+        recorder.sample("dns_lookup_time_seconds", seconds)
+        recorder.sample("ip_protocol", address.family if address else 0)
+        recorder.sample("ip_addr_hash", address_hash(address.ip) if address else 0)
+    if address:
+        recorder.fact("address", address.literal)
+
+
+async def _look_up(
+    host: str, port: int, ip: IpChoice, servers: tuple[str, ...], recorder: Recorder
+) -> Address:
+    try:
+        name = canonical_host(host)
+        answer = await _resolver(servers).getaddrinfo(
+            name, port=port, family=_FAMILIES.get(ip, socket.AF_UNSPEC), type=socket.SOCK_STREAM
+        )
+    except aiodns.error.DNSError as error:
+        raise _dns_failure(host, error.args) from None
+    except ValueError as error:
+        raise CheckFailed(Reason.CONFIG, str(error), phase="resolve") from None
+    found = [
+        Address(host, port, _text(node.addr[0]), _FAMILY_NUMBERS[node.family])
+        for node in answer.nodes[:MAX_ADDRESSES]
+        if node.family in _FAMILY_NUMBERS
+    ]
+    chosen = _choose(found, ip)
+    if chosen is None:
+        raise CheckFailed(
+            Reason.DNS_NO_ADDRESS, f"want an address of {short(host)}, got none", phase="resolve"
+        )
+    if len(found) > 1:
+        recorder.fact("other_addresses", ", ".join(a.ip for a in found if a is not chosen))
+    return chosen
+
+
+def _text(address: bytes | str) -> str:
+    return address if isinstance(address, str) else address.decode("ascii")
+
+
+def _choose(found: list[Address], ip: IpChoice) -> Address | None:
+    if ip.startswith("prefer_"):
+        preferred = int(ip[-1])
+        found = [a for a in found if a.family == preferred] or found
+    return found[0] if found else None
+
+
+def _dns_failure(host: str, arguments: tuple[Any, ...]) -> CheckFailed:
+    code = arguments[0] if arguments else None
+    reason, got = _DNS_ERRORS.get(code or 0, (Reason.INTERNAL, f"the resolver's error {arguments}"))
+    return CheckFailed(reason, f"want an address of {short(host)}, got {got}", phase="resolve")
+
+
+def _resolver(servers: tuple[str, ...]) -> aiodns.DNSResolver:
+    loop = asyncio.get_running_loop()
+    own = _resolvers.setdefault(loop, {})
+    if servers not in own:
+        own[servers] = aiodns.DNSResolver(
+            nameservers=list(servers) or None, loop=loop, timeout=DNS_TIMEOUT_S, tries=DNS_TRIES
+        )
+    return own[servers]
+
+
+async def close_resolvers() -> None:
+    """Close the resolvers of the running loop; the next question opens fresh ones."""
+    for resolver in _resolvers.pop(asyncio.get_running_loop(), {}).values():
+        await resolver.close()
+
+
+def judge(address: Address, *, hop: int, scheme: str = "") -> None:
+    """Judge *address* by the policy of the running task.
+
+    Args:
+        address: that is dialled next.
+        hop: 0 is the target, later ones came from a redirect.
+        scheme: of the target; empty when it was judged before.
+
+    Raises:
+        CheckFailed: ``policy`` on the first hop, ``blocked`` later.
+    """
+    policy = POLICY.get()
+    if policy.admits(address.host, address.port, address.ip, scheme=scheme, hop=hop):
+        return
+    if hop:
+        there = f"{literal_host(address.host)}:{address.port}"
+        raise CheckFailed(
+            Reason.BLOCKED,
+            f"want a redirect within the target policy, got one to {there}",
+            phase="connect",
+        )
+    # constant: the text must not tell what an inner name stands for (T22)
+    raise CheckFailed(
+        Reason.POLICY, "want a target within probe_policy, got one outside", phase="connect"
+    )
+
+
+async def open_connection(  # noqa: PLR0913 - the whole dial, all but three by keyword
+    factory: Callable[[], P],
+    address: Address,
+    recorder: Recorder,
+    *,
+    context: ssl.SSLContext | None = None,
+    server_name: str | None = None,
+    hop: int = 0,
+    source_ip: str | None = None,
+) -> tuple[asyncio.Transport, P]:
+    """Connect to *address* and to nothing else; phases ``connect`` and, with a *context*, ``tls``.
+
+    Args:
+        factory: makes the protocol.
+        address: judged here, right before it is dialled.
+        recorder: gets phases and what the TLS peer showed, also when it was refused.
+        context: of `TlsOptions.context`; None stays in plain text.
+        server_name: to ask for and to verify; None or empty: the host of *address*.
+        hop: 0 is the target, later ones came from a redirect.
+        source_ip: address of this host to come from.
+
+    Raises:
+        CheckFailed: by the table of `classify`, with the phase that broke.
+    """
+    judge(address, hop=hop)
+    loop = asyncio.get_running_loop()
+    local = (source_ip, 0) if source_ip else None
+    recorder.enter("connect")
+    try:
+        if context is None:
+            opened = await loop.create_connection(
+                factory, address.ip, address.port, local_addr=local
+            )
+        else:
+            opened = await _open_tls(
+                factory,
+                address,
+                recorder,
+                context,
+                (server_name or tls_name(address.host), hop, local),
+            )
+    except (OSError, EOFError) as error:
+        phase = recorder.phase_name
+        raise _failure(error, phase, address, source_ip) from None
+    recorder.leave()
+    return opened
+
+
+async def _open_tls(
+    factory: Callable[[], P],
+    address: Address,
+    recorder: Recorder,
+    context: ssl.SSLContext,
+    how: tuple[str, int, tuple[str, int] | None],
+) -> tuple[asyncio.Transport, P]:
+    name, hop, local = how
+    note = TlsNote(recorder, name, hop)
+    token = NOTE.set(note)
+    try:
+        opened = await asyncio.get_running_loop().create_connection(
+            factory,
+            address.ip,
+            address.port,
+            ssl=context,
+            server_hostname=name,
+            ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+            ssl_shutdown_timeout=SHUTDOWN_TIMEOUT_S,
+            local_addr=local,
+        )
+    except OSError:
+        note.record()
+        raise
+    finally:
+        NOTE.reset(token)
+    recorder.leave()
+    note.record()
+    return opened
+
+
+def _failure(
+    error: BaseException, phase: str | None, address: Address, source_ip: str | None
+) -> CheckFailed:
+    failure = classify(error, phase=phase, address=address)
+    if source_ip and failure.reason in (Reason.RESOURCE, Reason.INTERNAL) and phase == "connect":
+        return CheckFailed(
+            Reason.CONFIG,
+            f"want a source address of this host, got {short(source_ip)}",
+            phase=phase,
+        )
+    return failure
+
+
+@asynccontextmanager
+async def dial(
+    target: str | Address,
+    recorder: Recorder,
+    *,
+    context: ssl.SSLContext | None = None,
+    server_name: str | None = None,
+    ip: IpChoice = ANY_IP,
+    source_ip: str | None = None,
+) -> AsyncIterator[Connection]:
+    """Open a `Connection` to *target* (``host:port`` or an `Address`) and close it in any case.
+
+    Raises:
+        CheckFailed: as `resolve` and `open_connection` do.
+    """
+    if isinstance(target, str):
+        host, port = split_host_port(target)
+        target = await resolve(host, port, recorder, ip=ip)
+    _, connection = await open_connection(
+        lambda: Connection(recorder, target),
+        target,
+        recorder,
+        context=context,
+        server_name=server_name,
+        source_ip=source_ip,
+    )
+    try:
+        yield connection
+    except BaseException:
+        connection.abort()
+        raise
+    connection.close()
+
+
+async def reachable(control: str) -> bool:
+    """Return whether *control* answers within a second, so whether this host has a network.
+
+    ``host:port`` must accept or refuse a connection; a bare name must be known to, or denied by, a
+    name server.
+    """
+    recorder = Recorder()
+    try:
+        async with asyncio.timeout(CONTROL_TIMEOUT_S):
+            host, port = split_host_port(control, 0)
+            address = await resolve(host, port, recorder)
+            if not port:
+                return literal_address(host, port) is None or has_route(address.family)
+            async with dial(address, recorder):
+                return True
+    except TimeoutError:
+        return False
+    except CheckFailed as failure:
+        return failure.reason in _ANSWERS
+
+
+_ANSWERS = {Reason.REFUSED, Reason.CLOSED, Reason.DNS_NXDOMAIN, Reason.DNS_NO_ADDRESS}

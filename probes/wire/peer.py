@@ -1,0 +1,249 @@
+"""The TLS hook: notes when a handshake starts and what the peer showed, also when it was refused.
+
+Both event loops, and every driver that takes an ``ssl.SSLContext``, call `RecordingContext` at the
+end of the TCP connect, in the context of the dialling task. Whoever set a note before (see `noted`)
+gets the phase ``tls``, the pinned server name and the samples. Knows neither addresses nor
+verdicts.
+"""
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from probes.expect import CertificateExpect
+from probes.kind import Metric
+from probes.recorder import Recorder
+from probes.wire.suites import iana_name
+from probes.wire.x509 import ChainFacts, chain_facts, latest_chain_expiry
+
+TLS_METRICS: tuple[Metric, ...] = (
+    Metric(
+        "ssl_earliest_cert_expiry", "Unix time: earliest expiry of the certificates the peer sent"
+    ),
+    Metric(
+        "ssl_last_chain_expiry_timestamp_seconds",
+        "Unix time: latest over all verified chains of the earliest expiry within the chain",
+    ),
+    Metric(
+        "ssl_last_chain_info",
+        "1; the certificate of the peer",
+        ("fingerprint_sha256", "issuer", "serialnumber", "subject", "subjectalternative"),
+        dynamic=True,
+    ),
+    Metric("tls_version_info", "1; the TLS version in use", ("version",)),
+    Metric("tls_cipher_info", "1; the cipher suite in use, by its IANA name", ("cipher",)),
+    Metric(
+        "probe_tls_verified", "1 if chain, name and time of the certificate were accepted", ("hop",)
+    ),
+    Metric(
+        "probe_tls_hop_expiry_timestamp_seconds",
+        "Unix time: earliest expiry of the certificates sent on this hop",
+        ("hop",),
+    ),
+)
+# A later hop has the final say about these.
+_FINAL = (
+    "ssl_earliest_cert_expiry", "ssl_last_chain_expiry_timestamp_seconds", "ssl_last_chain_info",
+    "tls_version_info", "tls_cipher_info",
+)  # fmt: skip
+_HOP_EXPIRY = "probe_tls_hop_expiry_timestamp_seconds"
+_VERSIONS = {"TLSv1": "TLS 1.0", "TLSv1.1": "TLS 1.1", "TLSv1.2": "TLS 1.2", "TLSv1.3": "TLS 1.3"}
+_DER = 2  # _ssl.ENCODING_DER, without importing a private module
+
+Peer = ssl.SSLObject | ssl.SSLSocket
+
+
+@dataclass(slots=True)
+class TlsNote:
+    """What is asked of the next handshake of this task, and who showed up in it.
+
+    Args:
+        recorder: gets phase ``tls`` when the handshake starts.
+        server_name: to send and to verify, whatever host was dialled; empty: what the dialler says.
+        hop: 0 for the target, more behind redirects.
+        peer: set by the hook; stays readable after a failed handshake.
+    """
+
+    recorder: Recorder
+    server_name: str = ""
+    hop: int = 0
+    peer: Peer | None = None
+
+    def record(self) -> None:
+        """Write down what the peer showed, if a handshake began at all."""
+        if self.peer is not None:
+            _record(self.peer, self.recorder, self.hop)
+
+
+NOTE: ContextVar[TlsNote | None] = ContextVar("tls_note", default=None)
+
+
+@contextmanager
+def noted(recorder: Recorder, server_name: str = "", *, hop: int = 0) -> Iterator[TlsNote]:
+    """Note every handshake in the block, by whatever library, and record the peer at its end."""
+    note = TlsNote(recorder, server_name, hop)
+    token = NOTE.set(note)
+    try:
+        yield note
+    finally:
+        NOTE.reset(token)
+        note.record()
+
+
+class RecordingContext(ssl.SSLContext):
+    """A client context that notes the start of each handshake and keeps its `ssl.SSLObject`.
+
+    Built from the class and not by ``ssl.create_default_context``, which is stricter from Python
+    3.13 on: the verdict must be the same on every Python.
+    """
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,  # noqa: FBT001, FBT002 - the signature of ssl
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        note = NOTE.get()
+        name = self._name(note, server_hostname)
+        wrapped = super().wrap_bio(incoming, outgoing, server_side, name, session)
+        if note is not None:
+            note.peer = wrapped
+            note.recorder.enter("tls")
+        return wrapped
+
+    def wrap_socket(self, sock: Any, *args: Any, **options: Any) -> ssl.SSLSocket:
+        # a driver of a thread of its own passes here; the handshake may run inside super()
+        note = NOTE.get()
+        options["server_hostname"] = self._name(note, options.get("server_hostname"))
+        if note is not None:
+            note.recorder.enter("tls")
+        wrapped = super().wrap_socket(sock, *args, **options)
+        if note is not None:
+            note.peer = wrapped
+        return wrapped
+
+    def _name(self, note: TlsNote | None, given: str | bytes | None) -> str | bytes | None:
+        name = note.server_name if note is not None and note.server_name else given
+        if self.check_hostname and not name:
+            # OpenSSL takes an empty name as "do not check", without a word
+            raise ValueError("want a server name to check, got none")
+        return name
+
+    @cached_property
+    def suites(self) -> dict[str, int]:
+        """The 16-bit id of every cipher suite this context offers, by OpenSSL's name."""
+        return {str(c["name"]): int(c["id"]) & 0xFFFF for c in self.get_ciphers()}
+
+    @cached_property
+    def root_expiries(self) -> dict[bytes, float | None]:
+        """What `latest_chain_expiry` found out about the trust store of this context."""
+        return {}
+
+
+def sent_chain(peer: Peer) -> tuple[bytes, ...]:
+    """Return the certificates *peer* sent as DER, leaf first; empty before they came."""
+    return _chain(peer, "get_unverified_chain")
+
+
+def verified_chain(peer: Peer) -> tuple[bytes, ...]:
+    """Return the chain OpenSSL verified as DER, leaf first, root last; empty when it did not."""
+    return _chain(peer, "get_verified_chain")
+
+
+def _chain(peer: Any, method: str) -> tuple[bytes, ...]:
+    public = getattr(peer, method, None)
+    if public is not None:
+        return tuple(public() or ())
+    # Python 3.11 and 3.12 have it on the inner object only
+    inner = peer._sslobj  # noqa: SLF001
+    return tuple(c.public_bytes(_DER) for c in (inner and getattr(inner, method)()) or ())
+
+
+def _record(peer: Peer, recorder: Recorder, hop: int) -> None:
+    version = peer.version()
+    chain = sent_chain(peer)
+    if hop:
+        recorder.forget(*_FINAL)
+    # a version is told only after a complete handshake, so after all that was to be verified was
+    verified = version is not None and peer.context.verify_mode != ssl.CERT_NONE
+    recorder.sample("probe_tls_verified", 1.0 if verified else 0.0, hop=str(hop))
+    word, cipher = _session(peer, version)
+    if word:
+        recorder.sample("tls_version_info", 1.0, version=word)
+        recorder.sample("tls_cipher_info", 1.0, cipher=cipher)
+        recorder.fact("tls", f"{word}, {cipher}")
+    if chain:
+        facts = chain_facts(chain)
+        _record_chain(facts, recorder, hop)
+        if verified:
+            latest = _latest_expiry(peer)
+            if latest is not None:
+                recorder.sample("ssl_last_chain_expiry_timestamp_seconds", latest)
+
+
+def _latest_expiry(peer: Peer) -> float | None:
+    context = peer.context
+    known = context.root_expiries if isinstance(context, RecordingContext) else {}
+    return latest_chain_expiry(
+        verified_chain(peer), lambda: context.get_ca_certs(binary_form=True), known
+    )
+
+
+def _session(peer: Peer, version: str | None) -> tuple[str, str]:
+    """Return version and IANA name of the suite; both empty when the peer chose none."""
+    cipher = peer.cipher()
+    if cipher is None:
+        return "", ""
+    name, since, _ = cipher
+    context = peer.context
+    suite = context.suites.get(name) if isinstance(context, RecordingContext) else None
+    if version is None:
+        # a refused handshake tells no version, its suite does: those of 1.3 and of 1.2 are their
+        # own
+        is_new = since == "TLSv1.2" or context.minimum_version >= ssl.TLSVersion.TLSv1_2
+        version = "TLSv1.3" if since == "TLSv1.3" else "TLSv1.2" if is_new else None
+    return _VERSIONS.get(version or "", "unknown"), name if suite is None else iana_name(suite)
+
+
+def _record_chain(facts: ChainFacts, recorder: Recorder, hop: int) -> None:
+    if facts.earliest_expiry is not None:
+        recorder.sample("ssl_earliest_cert_expiry", facts.earliest_expiry)
+        recorder.sample(_HOP_EXPIRY, facts.earliest_expiry, hop=str(hop))
+    recorder.sample(
+        "ssl_last_chain_info",
+        1.0,
+        fingerprint_sha256=facts.fingerprint,
+        issuer=facts.issuer,
+        serialnumber=facts.serial,
+        subject=facts.subject,
+        subjectalternative=facts.names,
+    )
+    recorder.fact("certificate", facts.text)
+
+
+def forget_peer(recorder: Recorder) -> None:
+    """Drop the samples of earlier hops' TLS: the final answer came without."""
+    recorder.forget(*_FINAL)
+
+
+def judge_certificate(
+    expect: CertificateExpect | None, recorder: Recorder, now: datetime | None = None
+) -> None:
+    """Judge the earliest expiry over all hops of this run, where there is any.
+
+    Raises:
+        CheckFailed: ``certificate_expiring``.
+    """
+    if expect is None:
+        return
+    moments = [sample.value for sample in recorder.samples if sample.name == _HOP_EXPIRY]
+    if moments:
+        now = now or datetime.now(UTC)
+        expect.judge(min(moments) - now.timestamp(), recorder)

@@ -1,0 +1,254 @@
+"""The ``tls:`` block of the probe file, and the one context per set of options that it stands for.
+
+A context with the system's authorities costs 40 ms, so equal options share one, built at first use
+and never per run. Knows neither addresses nor what is said over the connection; the hook itself
+lives in `probes.wire.peer`.
+"""
+
+import os
+import ssl
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from weakref import WeakValueDictionary
+
+from pydantic import BeforeValidator, PrivateAttr, ValidationInfo, field_validator, model_validator
+
+from probes.errors import CheckFailed
+from probes.kind import Metric
+from probes.redact import Secret
+from probes.result import Reason
+from probes.settings import Settings
+from probes.units import short
+from probes.wire.peer import (
+    NOTE,
+    TLS_METRICS,
+    RecordingContext,
+    TlsNote,
+    forget_peer,
+    judge_certificate,
+    noted,
+)
+
+__all__ = [
+    "NET_METRICS", "NOTE", "TLS_METRICS", "RecordingContext", "TlsNote", "TlsOptions",
+    "forget_peer", "judge_certificate", "noted",
+]  # fmt: skip
+
+NET_METRICS: tuple[Metric, ...] = (
+    Metric("dns_lookup_time_seconds", "Seconds the resolution of the target's name took"),
+    Metric("ip_protocol", "IP version of the address: 4 or 6; 0 = not resolved"),
+    Metric("ip_addr_hash", "FNV-1a hash, 32 bit, of the address; it changes when the address does"),
+)
+
+Version = Literal["1.0", "1.1", "1.2", "1.3"]
+_VERSIONS = {
+    "1.0": ssl.TLSVersion.TLSv1,
+    "1.1": ssl.TLSVersion.TLSv1_1,
+    "1.2": ssl.TLSVersion.TLSv1_2,
+    "1.3": ssl.TLSVersion.TLSv1_3,
+}
+# OpenSSL 3 offers nothing that a server of TLS 1.0 or 1.1 knows above this level.
+_OLD_CIPHERS = "DEFAULT:@SECLEVEL=0"
+
+
+def _to_version(value: object) -> object:
+    if isinstance(value, float):
+        return f"{value:.1f}"  # YAML reads an unquoted 1.2 as a number
+    if isinstance(value, str) and value.startswith("TLS1"):
+        return f"{value[3]}.{value[4:]}"  # blackbox_exporter's TLS12
+    return value
+
+
+class TlsOptions(Settings):
+    """How a TLS connection is made and what is verified. The defaults verify as a browser does."""
+
+    verify: bool = True
+    """Whether chain, name and time of the certificate must be right."""
+    server_name: str = ""
+    """Name to ask for and to verify instead of the target's host."""
+    ca: str = ""
+    """Authorities to trust instead of the system's, as PEM text."""
+    ca_file: str = ""
+    """The same as a file."""
+    cert: str = ""
+    """Client certificate and its chain, as PEM text."""
+    cert_file: str = ""
+    """The same as a file."""
+    key: Secret | None = None
+    """Key of the client certificate, as PEM text."""
+    key_file: str = ""
+    """The same as a file."""
+    min_version: Annotated[Version, BeforeValidator(_to_version)] = "1.2"
+    """Oldest TLS version to accept."""
+    max_version: Annotated[Version, BeforeValidator(_to_version)] = "1.3"
+    """Newest TLS version to offer."""
+    ciphers: str = ""
+    """Cipher suites below TLS 1.3, in OpenSSL's notation."""
+
+    _contexts: dict[tuple[str, ...], RecordingContext] = PrivateAttr(default_factory=dict)
+
+    @field_validator("ca_file", "cert_file", "key_file", mode="after")
+    @classmethod
+    def _beside_the_probe_file(cls, path: str, info: ValidationInfo) -> str:
+        directory = (info.context or {}).get("directory")
+        return str(Path(directory) / path) if directory and path else path
+
+    @field_validator("ciphers", mode="after")
+    @classmethod
+    def _known_ciphers(cls, ciphers: str) -> str:
+        if ciphers:
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).set_ciphers(ciphers)
+            except ssl.SSLError:
+                raise ValueError(
+                    f"want ciphers in OpenSSL's notation, got {short(ciphers)}"
+                ) from None
+        return ciphers
+
+    @model_validator(mode="after")
+    def _make_sense(self) -> Self:
+        for one, other in (("ca", "ca_file"), ("cert", "cert_file"), ("key", "key_file")):
+            if getattr(self, one) and getattr(self, other):
+                raise ValueError(f"want {one} or {other}, got both")
+        if (self.key or self.key_file) and not (self.cert or self.cert_file):
+            raise ValueError("want a client certificate to the key, got none")
+        if self.min_version > self.max_version:
+            raise ValueError(
+                f"want min_version <= max_version, got {self.min_version}, {self.max_version}"
+            )
+        return self
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        copy = super().model_copy(update=update, deep=deep)
+        # a context of other options would hand the client certificate to whom it is not meant for
+        copy._contexts = {}  # noqa: SLF001 - our own class
+        return copy
+
+    def without_identity(self) -> Self:
+        """Return the same options without client certificate: for another origin."""
+        return self.model_copy(update={"cert": "", "cert_file": "", "key": None, "key_file": ""})
+
+    def context(self, alpn: tuple[str, ...] = ()) -> RecordingContext:
+        """Return the context of these options; equal options share one.
+
+        Args:
+            alpn: protocols to offer, the preferred one first.
+
+        Raises:
+            CheckFailed: ``config``: a file that is missing, unreadable or not what it should be.
+        """
+        context = self._contexts.get(alpn)
+        if context is None:
+            key = (*self._identity(), *alpn)
+            context = _shared.get(key)
+            if context is None:
+                context = _shared[key] = self._build(alpn)
+            self._contexts[alpn] = context
+        return context
+
+    def _identity(self) -> tuple[object, ...]:
+        return (
+            self.verify, self.min_version, self.max_version, self.ciphers,
+            self.ca, _version_of(self.ca_file), self.cert, _version_of(self.cert_file),
+            self.key and self.key.get_secret_value(), _version_of(self.key_file),
+        )  # fmt: skip
+
+    def _build(self, alpn: tuple[str, ...]) -> RecordingContext:
+        context = RecordingContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.hostname_checks_common_name = False
+        if not self.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        with warnings.catch_warnings():
+            # whoever asks for TLS 1.0 checks an old server; Python would warn on stderr
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = _VERSIONS[self.min_version]
+            context.maximum_version = _VERSIONS[self.max_version]
+        ciphers = self.ciphers or (_OLD_CIPHERS if self.min_version < "1.2" else "")
+        if ciphers:
+            context.set_ciphers(ciphers)
+        if alpn:
+            context.set_alpn_protocols(alpn)
+        if self.verify:
+            self._load_authorities(context)
+        if self.cert or self.cert_file:
+            self._load_client_certificate(context)
+        return context
+
+    def _load_authorities(self, context: RecordingContext) -> None:
+        if not self.ca and not self.ca_file:
+            context.load_default_certs()
+            paths = ssl.get_default_verify_paths()
+            if not context.cert_store_stats()["x509"] and not (paths.cafile or paths.capath):
+                raise CheckFailed(
+                    Reason.CONFIG, "want authorities to trust, got a system without any"
+                )
+            return
+        try:
+            context.load_verify_locations(cafile=self.ca_file or None, cadata=self.ca or None)
+        except OSError as error:
+            raise _unusable("authorities (PEM)", self.ca_file or "tls.ca", error) from None
+
+    def _load_client_certificate(self, context: RecordingContext) -> None:
+        name = self.cert_file or "tls.cert"
+        if self.key_file:
+            name = f"{name} and {self.key_file}"
+        try:
+            with (
+                _file_of(self.cert, self.cert_file) as cert,
+                _file_of(self.key.get_secret_value() if self.key else "", self.key_file) as key,
+            ):
+                context.load_cert_chain(cert, key or None, password=_no_passphrase)
+        except (OSError, ValueError) as error:
+            raise _unusable("a client certificate and its key (PEM)", name, error) from None
+
+
+_shared: "WeakValueDictionary[tuple[object, ...], RecordingContext]" = WeakValueDictionary()
+
+
+def _no_passphrase() -> str:
+    # without an answer of ours OpenSSL would ask on the terminal
+    raise ValueError("the key has a passphrase")
+
+
+def _unusable(wanted: str, name: str, error: Exception) -> CheckFailed:
+    if isinstance(error, ssl.SSLError):
+        why = (error.reason or "not in PEM").replace("_", " ").lower()
+    else:
+        why = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+    return CheckFailed(Reason.CONFIG, f"want {wanted} in {name}, got {why}")
+
+
+def _version_of(path: str) -> tuple[Any, ...]:
+    """Return what changes when the file does, so that a reload sees a rotated one."""
+    if not path:
+        return ()
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return (path,)
+    return (path, found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+@contextmanager
+def _file_of(text: str, path: str) -> Iterator[str]:
+    """Give *text* a path for as long as OpenSSL reads it; in memory where the kernel can."""
+    if not text:
+        yield path
+    elif hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("tls", os.MFD_CLOEXEC)
+        try:
+            os.set_blocking(descriptor, False)
+            os.write(descriptor, text.encode())
+            yield f"/proc/self/fd/{descriptor}"
+        finally:
+            os.close(descriptor)
+    else:  # pragma: no cover - other systems than Linux
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write(text)
+            file.flush()
+            yield file.name
