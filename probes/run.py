@@ -8,7 +8,6 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic
@@ -97,8 +96,10 @@ class _Attempt:
             await self._done
         except asyncio.CancelledError:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            # wait() raises nothing of the task's own, and a clean-up that hangs holds nobody up
+            _, hanging = await asyncio.wait({self._task}, timeout=ABANDON_AFTER_S)
+            _stuck.update(hanging)
+            self._task.add_done_callback(_forget)
             raise
         finally:
             expiry.cancel()
