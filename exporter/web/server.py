@@ -1,0 +1,312 @@
+"""The web server of ``sonde run``: listeners, door, guard, aiohttp and the site, put together.
+
+    Door (thread) ──> receive ──> GuardedProtocol ──> aiohttp ──> gate ──> site ──> Backend
+
+The only module that drives ``aiohttp.web``. Owns the life of connections; knows no route.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from exporter.web.answers import Answer, Stream, encode, headers_of
+from exporter.web.attendant import Steps
+from exporter.web.auth import Passwords
+from exporter.web.backend import Backend
+from exporter.web.door import Door, Visitor
+from exporter.web.gate import HEALTHY, Caller, Gate
+from exporter.web.head import MAX_HEAD_BYTES, MAX_LINE_BYTES, Head, decode_path
+from exporter.web.limits import (
+    HEADER_TIMEOUT_S,
+    KEEP_ALIVE_S,
+    Connection,
+    Connections,
+    connection_limit,
+)
+from exporter.web.listen import open_listeners
+from exporter.web.protocol import GuardedProtocol
+from exporter.web.site import Ask, Site
+from exporter.web.tls import may_enter
+from exporter.web.watched import WatchedConfig
+
+log = logging.getLogger("sonde.web")
+_protocol_log = logging.getLogger("sonde.web.protocol")
+
+# Timeouts are kept to this; a sweep over 1,000 connections takes 0.2 ms.
+SWEEP_S = 0.5
+# Our handlers read no body; what is still coming gets this long before the connection is closed.
+BODY_LINGER_S = 1.0
+# A second line behind the guard's own limits.
+MAX_INNER_HEADERS = 128
+
+Reply = Answer | Stream
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Drop what a client can write into our log at will: requests that aiohttp's parser refuses."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
+
+
+_protocol_log.addFilter(_is_news)
+
+
+class WebServer:
+    """Serves a backend on some addresses.
+
+    Args:
+        backend: the service.
+        listen: ``HOST:PORT``, ...; port 0 takes a free one.
+        web_config: the file of ``--web.config.file``.
+    """
+
+    def __init__(
+        self, backend: Backend, listen: Sequence[str], web_config: Path | None = None
+    ) -> None:
+        self._backend = backend
+        self._listen = tuple(listen)
+        self._watched = WatchedConfig(web_config)
+        self._worker = ThreadPoolExecutor(1, "sonde-web")
+        self._site = Site(backend)
+        self._gate: Gate | None = None
+        self._door: Door | None = None
+        self._inner: web.Server | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._guarded: dict[web.RequestHandler, GuardedProtocol] = {}
+        self._visitors: dict[Connection, Visitor] = {}
+        self._arrivals: set[asyncio.Task[None]] = set()
+        self.connections = Connections(connection_limit(), backend.count_rejected)
+        self.addresses: tuple[tuple[str, int], ...] = ()
+        """What is listened on, with the real ports."""
+
+    @property
+    def occupied(self) -> int:
+        """Connections that the loop has now."""
+        return self.connections.count
+
+    @property
+    def limit(self) -> int:
+        """Connections that it may have."""
+        return self.connections.limit
+
+    async def start(self) -> None:
+        """Read the web config file and listen.
+
+        Raises:
+            ConfigError: mistakes in the file.
+            ValueError: a text that is no address to listen on.
+            OSError: an address that cannot be had.
+        """
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._worker, self._watched.load)
+        self._gate = Gate(self._backend, self._watched, Passwords(self._worker))
+        self._inner = web.Server(
+            self._handle,
+            access_log=None,
+            logger=_protocol_log,
+            keepalive_timeout=2 * KEEP_ALIVE_S,  # ours rules
+            lingering_time=BODY_LINGER_S,
+            auto_decompress=False,
+            max_line_size=MAX_LINE_BYTES,
+            max_field_size=MAX_HEAD_BYTES,
+            max_headers=MAX_INNER_HEADERS,
+        )
+        listeners = open_listeners(self._listen)
+        self.addresses = tuple(one.sock.getsockname()[:2] for one in listeners)
+        self._door = Door(listeners, self._watched, self)
+        self._door.start()
+        self._sweeper = loop.call_later(SWEEP_S, self._sweep)
+
+    async def stop(self, timeout_s: float = 5.0) -> None:
+        """Stop listening; what is being answered may end within *timeout_s*, the rest is cut."""
+        door, inner = self._door, self._inner
+        self._door = self._inner = None
+        if door is not None:
+            door.stop()
+            await door.ended
+        for connection in self.connections.waiting():
+            connection.kick()
+        if inner is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(inner.shutdown(timeout_s), timeout_s + 1)
+        for connection in self.connections.all():
+            self.connections.drop(connection)
+            connection.kick()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        await asyncio.gather(*self._arrivals, return_exceptions=True)
+        self._worker.shutdown(wait=False, cancel_futures=True)
+
+    # what the door wants of its house
+
+    def receive(self, visitor: Visitor) -> None:
+        """Take a connection over from the door, or turn it away."""
+        connection = Connection(visitor.owner, lambda: _kick(visitor), monotonic())
+        if self._inner is None:
+            visitor.sock.close()
+        elif not self.connections.admit(connection):
+            self._turn_away(visitor)
+        else:
+            self._visitors[connection] = visitor
+            task = asyncio.get_running_loop().create_task(self._connect(self._inner(), connection))
+            self._arrivals.add(task)
+            task.add_done_callback(self._arrivals.discard)
+
+    def attend(self, head: Head, visitor: Visitor) -> Steps[Answer]:
+        """Answer a request while the loop is stuck; stepped through in the door's thread."""
+        answer = yield from self._attend(head, visitor)
+        handler = "healthy" if head.path == HEALTHY else "other"
+        self._backend.count_request(handler, _class_of(answer.status))
+        return answer
+
+    def _attend(self, head: Head, visitor: Visitor) -> Steps[Answer]:
+        gate = self._gate
+        if gate is None:
+            return Answer.text(503, "want a running server, got one that stops\n")
+        caller = Caller(head.path, head.get("host"), head.get("authorization"), visitor.on_loopback)
+        verdict = gate.judge(caller)
+        if isinstance(verdict, Future):
+            while not verdict.done():
+                yield 0
+            verdict = gate.settle(right=verdict.result())
+        if verdict is not None:
+            return verdict
+        if head.path == HEALTHY and head.method in {"GET", "HEAD"}:
+            return self._site.pulse()
+        text = "want an event loop that turns, got one that hangs\n"
+        return Answer.text(503, text, ("Retry-After", "1"))
+
+    # what a connection wants of its host
+
+    def admits(self, transport: asyncio.Transport) -> bool:
+        """Judge the names of a client's certificate."""
+        tls = self._watched.state.config.tls
+        secured = transport.get_extra_info("ssl_object")
+        if tls is None or secured is None or may_enter(secured.getpeercert(), tls.allowed_sans):
+            return True
+        self._backend.count_rejected("auth")
+        return False
+
+    def refused(self, status: int) -> None:
+        """Count an answer that was given without a request being served."""
+        self._backend.count_request("other", _class_of(status))
+        self._backend.count_rejected("limit")
+
+    def lost(self, inner: web.RequestHandler) -> None:
+        """Forget a connection that has ended."""
+        guarded = self._guarded.pop(inner, None)
+        if guarded is not None:
+            self._visitors.pop(guarded.connection, None)
+        if self._door is not None:
+            self._door.made_room()
+
+    async def _connect(self, inner: web.RequestHandler, connection: Connection) -> None:
+        """Attach a socket to the loop; ends when TLS is up."""
+        visitor = self._visitors[connection]
+        guarded = self._guarded[inner] = GuardedProtocol(inner, connection, self)
+        context = self._watched.state.context
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: guarded,
+                visitor.sock,
+                ssl=context,
+                ssl_handshake_timeout=None if context is None else HEADER_TIMEOUT_S,
+            )
+        except OSError:
+            # gone before it spoke, or no TLS: ssl.SSLError and TimeoutError are OSErrors too
+            visitor.sock.close()
+            self.connections.drop(connection)
+            self.lost(inner)
+
+    def _turn_away(self, visitor: Visitor) -> None:
+        """Say that all connections are busy, where it can be said without a handshake."""
+        if self._watched.state.context is None:
+            answer = Answer.text(503, "want a free connection, got none\n", ("Retry-After", "1"))
+            with suppress(OSError):
+                visitor.sock.send(encode(answer))
+        visitor.sock.close()
+
+    def _sweep(self) -> None:
+        self.connections.sweep(monotonic())
+        self._sweeper = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request; everything is written when this returns."""
+        guarded = self._guarded[request.protocol]
+        guarded.begin()
+        route = self._site.find(decode_path(request.raw_path))
+        status = 500
+        try:
+            reply = await self._reply(request, guarded)
+            status = reply.status
+            return await self._send(request, reply, guarded)
+        finally:
+            self._backend.count_request(route.handler, _class_of(status))
+            guarded.finish()
+
+    async def _reply(self, request: web.BaseRequest, guarded: GuardedProtocol) -> Reply:
+        gate, visitor = self._gate, self._visitors.get(guarded.connection)
+        if gate is None or visitor is None:
+            return Answer.text(503, "want a running server, got one that stops\n")
+        headers = request.headers
+        path = decode_path(request.raw_path)
+        verdict = gate.judge(
+            Caller(path, headers.get("Host"), headers.get("Authorization"), visitor.on_loopback)
+        )
+        if isinstance(verdict, Future):
+            verdict = gate.settle(right=await asyncio.wrap_future(verdict))
+        if verdict is not None:
+            return verdict
+        lowered = {name.lower(): headers[name] for name in headers}
+        query = request.raw_path.partition("?")[2]
+        ask = Ask(request.method, path, query, lowered, visitor.owner)
+        return await self._site.answer(self._site.find(path), ask)
+
+    async def _send(
+        self, request: web.BaseRequest, reply: Reply, guarded: GuardedProtocol
+    ) -> web.StreamResponse:
+        extra = self._gate.extra_headers if self._gate is not None else ()
+        headers = headers_of(reply, extra)
+        if isinstance(reply, Answer):
+            whole = web.Response(status=reply.status, body=reply.body, headers=headers)
+            await whole.prepare(request)
+            await whole.write_eof()
+            return whole
+        response = web.StreamResponse(status=reply.status, headers=headers)
+        if request.method == "HEAD":
+            await response.prepare(request)
+            await response.write_eof()
+            return response
+        chunks = reply.chunks()
+        is_whole = False
+        try:
+            # a page that cannot even begin is answered 500
+            first = await anext(chunks, b"")
+            await response.prepare(request)
+            await response.write(first)
+            async for chunk in chunks:
+                await response.write(chunk)
+            await response.write_eof()
+            is_whole = True
+        finally:
+            if not is_whole and response.prepared:
+                guarded.abort()
+        return response
+
+
+def _kick(visitor: Visitor) -> None:
+    """End a connection of which the loop has only the socket: TLS is still being agreed on."""
+    with suppress(OSError):
+        visitor.sock.shutdown(socket.SHUT_RDWR)
+
+
+def _class_of(status: int) -> str:
+    return f"{status // 100}xx"

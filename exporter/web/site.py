@@ -1,0 +1,238 @@
+"""The routes: which path answers what, to which method, counted under which name.
+
+    route(path) ──> Route(handler, methods, answer) ──> Answer | Stream
+
+Talks to the service through `Backend` only. Knows no socket, no limit and no server library.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import monotonic
+from urllib.parse import parse_qsl
+
+from exporter.exposition import Busy
+from exporter.scrape import PageQuery, accepts_gzip, content_type, negotiate, parse_shard
+from exporter.web.answers import HTML, JSON, Answer, Stream
+from exporter.web.auth import Failures, token_matches
+from exporter.web.backend import Backend
+from exporter.web.documents import health_text, in_pieces, overall, probe_text, probes_text
+from exporter.web.gate import HEALTHY, READY, RELOAD
+from exporter.web.pages import landing_page
+from probes.errors import ConfigError
+from probes.probe import Probe
+from probes.units import short
+
+# P19.
+MAX_LAG_S = 10.0
+# A scraper asks for a few families of a few probes; what parse_qsl refuses beyond it is an attack.
+MAX_PARAMETERS = 1000
+READ = ("GET", "HEAD")
+
+Reply = Answer | Stream
+RETRY = ("Retry-After", "1")
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request that the gate has let in."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    owner: str
+
+    @property
+    def wants_body(self) -> bool:
+        """Whether it is not a HEAD."""
+        return self.method != "HEAD"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What serves a path. ``handler`` is the label of ``sonde_web_requests_total``."""
+
+    handler: str
+    methods: tuple[str, ...]
+    answer: Callable[[Ask], Awaitable[Reply]]
+    wrong_method: str = "want GET or HEAD, got another method\n"
+
+
+class Site:
+    """Everything that ``sonde run`` answers.
+
+    Args:
+        backend: the service.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._failures = Failures()
+        self._routes = {
+            "/": Route("landing", READ, self._landing),
+            "/metrics": Route("metrics", READ, self._metrics),
+            HEALTHY: Route("healthy", READ, self._healthy),
+            READY: Route("ready", READ, self._ready),
+            RELOAD: Route(
+                "reload", ("POST",), self._reload, "This endpoint requires a POST request.\n"
+            ),
+            "/health": Route("health", READ, self._health),
+            "/api/v1/probes": Route("probes", READ, self._probes),
+        }
+        # a probe's name may hold slashes: everything behind the prefix is the name
+        self._named = {
+            "/health/": Route("health", READ, self._health_of),
+            "/api/v1/probes/": Route("probes", READ, self._probe),
+        }
+        self._unknown = Route("other", (), self._not_found)
+
+    def find(self, path: str) -> Route:
+        """Return the route of *path*; one that answers 404 when there is none."""
+        known = self._routes.get(path)
+        if known is not None:
+            return known
+        for prefix, route in self._named.items():
+            if path.startswith(prefix) and len(path) > len(prefix):
+                return route
+        return self._unknown
+
+    async def answer(self, route: Route, ask: Ask) -> Reply:
+        """Answer *ask* by *route*."""
+        if route.methods and ask.method not in route.methods:
+            return Answer.text(405, route.wrong_method, ("Allow", ", ".join(route.methods)))
+        return await route.answer(ask)
+
+    def pulse(self) -> Answer:
+        """Answer ``/-/healthy``; from any thread."""
+        lag = monotonic() - self._backend.last_tick
+        if lag > MAX_LAG_S:
+            return Answer.text(
+                503, f"want an event loop that turns, got none for {lag:.0f} s\n", RETRY
+            )
+        return Answer.text(200, "Healthy")
+
+    async def _healthy(self, _: Ask) -> Reply:
+        return self.pulse()
+
+    async def _not_found(self, _: Ask) -> Reply:
+        return Answer.text(404, "want a path of the landing page, got another one\n")
+
+    async def _landing(self, _: Ask) -> Reply:
+        page = landing_page(self._backend.version, len(self._backend.probes))
+        return Answer(200, page, HTML)
+
+    async def _ready(self, _: Ask) -> Reply:
+        is_ready, why = self._backend.readiness()
+        return Answer.text(200, "Ready") if is_ready else Answer.text(503, f"{why}\n", RETRY)
+
+    async def _metrics(self, ask: Ask) -> Reply:
+        try:
+            query = page_query(ask)
+        except ValueError as error:
+            return Answer.text(400, f"{error}\n")
+        headers = [("Vary", "Accept, Accept-Encoding")]
+        if not ask.wants_body:
+            return Stream(
+                200, content_type(openmetrics=query.openmetrics), _nothing, tuple(headers)
+            )
+        try:
+            page = self._backend.metrics.page(query)
+        except Busy as error:
+            self._backend.count_rejected("limit")
+            return Answer.text(503, f"{error}\n", RETRY)
+        if page.encoding == "gzip":
+            headers.append(("Content-Encoding", "gzip"))
+        return Stream(200, page.content_type, page.chunks, tuple(headers))
+
+    async def _reload(self, ask: Ask) -> Reply:
+        refusal = self._refuse_mutation(ask)
+        if refusal is not None:
+            return refusal
+        try:
+            await self._backend.reload()
+        except ConfigError as error:
+            return Answer.text(500, f"failed to reload config: {error}\n")
+        return Answer.text(200, "")
+
+    def _refuse_mutation(self, ask: Ask) -> Answer | None:
+        token = self._backend.admin_token
+        if not token:
+            return Answer.text(
+                403, "want web.admin_token in the probe file to switch this endpoint on, got none\n"
+            )
+        kind = ask.headers.get("content-type")
+        if kind is not None and kind.partition(";")[0].strip().lower() != JSON:
+            # a form of a foreign page can send every other type
+            return Answer.text(403, f"want a body of {JSON} or none, got {short(kind)}\n")
+        if self._failures.too_many(ask.owner):
+            self._backend.count_rejected("rate")
+            return Answer.text(429, "want fewer wrong tokens, got too many\n", RETRY)
+        if token_matches(ask.headers.get("authorization"), token):
+            return None
+        self._failures.add(ask.owner)
+        self._backend.count_rejected("auth")
+        text = "want Authorization: Bearer with web.admin_token, got another one or none\n"
+        return Answer.text(401, text, ("WWW-Authenticate", "Bearer"))
+
+    async def _health(self, _: Ask) -> Reply:
+        return self._health_reply(list(self._backend.probes))
+
+    async def _health_of(self, ask: Ask) -> Reply:
+        probe = self._probe_named(ask.path.removeprefix("/health/"))
+        return _no_such_probe() if probe is None else self._health_reply([probe])
+
+    def _health_reply(self, probes: list[Probe]) -> Reply:
+        status = overall(self._backend.state(probe.name) for probe in probes)
+        code = 503 if status == "unhealthy" else 200
+        now = datetime.now(UTC)
+        return Stream(
+            code, JSON, lambda: in_pieces(health_text(self._backend, probes, status, now))
+        )
+
+    async def _probes(self, _: Ask) -> Reply:
+        probes = list(self._backend.probes)
+        return Stream(200, JSON, lambda: in_pieces(probes_text(self._backend, probes)))
+
+    async def _probe(self, ask: Ask) -> Reply:
+        probe = self._probe_named(ask.path.removeprefix("/api/v1/probes/"))
+        if probe is None:
+            return _no_such_probe()
+        return Answer(200, probe_text(self._backend, probe).encode() + b"\n", JSON)
+
+    def _probe_named(self, name: str) -> Probe | None:
+        return next((probe for probe in self._backend.probes if probe.name == name), None)
+
+
+def _no_such_probe() -> Answer:
+    # the name is not repeated: it comes from outside, and the page of a 404 helps nobody to guess
+    return Answer.text(404, "want the name of a probe, got another one\n")
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    yield b""
+
+
+def page_query(ask: Ask) -> PageQuery:
+    """Read headers and query of a scrape; unknown parameters are ignored.
+
+    Raises:
+        ValueError: a bad shard, or too many parameters.
+    """
+    found: dict[str, list[str]] = {"name[]": [], "probe": [], "tag": [], "shard": []}
+    if ask.query.count("&") >= MAX_PARAMETERS:
+        raise ValueError(f"want at most {MAX_PARAMETERS} parameters, got more")
+    for name, value in parse_qsl(ask.query, keep_blank_values=True, errors="replace"):
+        if name in found:
+            found[name].append(value)
+    shards = found["shard"]
+    if len(shards) > 1:
+        raise ValueError(f"want one shard, got {len(shards)}")
+    return PageQuery(
+        openmetrics=negotiate(ask.headers.get("accept")),
+        gzip=accepts_gzip(ask.headers.get("accept-encoding")),
+        names=frozenset(found["name[]"]),
+        probes=frozenset(found["probe"]),
+        tags=frozenset(found["tag"]),
+        shard=parse_shard(shards[0]) if shards else None,
+    )
