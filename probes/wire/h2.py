@@ -1,0 +1,250 @@
+"""HTTP/2 without I/O: the same codec as `probes.wire.http1`, over one stream. The one home of h2.
+
+The preface, our SETTINGS and the request go out in one write; everything h2 wants to say back
+(acknowledgements, window updates) is in `outgoing` after each `feed`. h2 limits header lists but
+neither frames nor events: both are counted here. Knows no socket and no TLS. Imported only when
+ALPN has chosen it.
+"""
+
+import h2.config
+import h2.connection
+import h2.errors
+import h2.events
+import h2.exceptions
+import h2.settings
+
+from probes.errors import CheckFailed
+from probes.result import Reason
+from probes.units import short
+from probes.wire.http1 import CLEAN_END, FIRST_FINAL, is_bodiless
+from probes.wire.message import (
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    MAX_INFORMATIONAL,
+    MAX_LINE_BYTES,
+    Request,
+    Response,
+)
+
+STREAM = 1
+# RFC 9113, 4.1: three bytes of length, then the type.
+FRAME_TYPE_AT = 3
+HEADERS_FRAME = b"\x01"
+# Without a larger window a distant server waits for us every 64 KiB.
+WINDOW_BYTES = 2**20
+DEFAULT_WINDOW_BYTES = 2**16 - 1
+# stack.md 5.7: PING, SETTINGS and empty DATA frames cost a peer nothing.
+MAX_EVENTS = 10_000
+# RFC 9113, 8.2.2: these belong to a connection of HTTP/1.1.
+CONNECTION_HEADERS = frozenset(
+    {"host", "connection", "transfer-encoding", "keep-alive", "upgrade", "proxy-connection"}
+)
+SETTINGS = h2.settings.SettingCodes
+HTTP_1_1_REQUIRED = h2.errors.ErrorCodes.HTTP_1_1_REQUIRED
+
+
+class Http2:
+    """Sends one request and reads one answer.
+
+    Args:
+        request: what to send.
+        response: where the answer is written to.
+    """
+
+    __slots__ = (
+        "_closed",
+        "_connection",
+        "_events",
+        "_informational",
+        "_response",
+        "_unsent",
+        "failure",
+        "is_complete",
+        "outgoing",
+        "waiting",
+        "wants_http1",
+    )
+
+    def __init__(self, request: Request, response: Response) -> None:
+        self._response = response
+        self._events = 0
+        self._informational = 0
+        self._closed = ""
+        self.waiting = True
+        """No byte of the final answer has come."""
+        self.is_complete = False
+        self.wants_http1 = False
+        """The server asks to repeat the request over HTTP/1.1."""
+        self.failure: CheckFailed | None = None
+        self._connection = _connection()
+        self._send(request)
+        self.outgoing = self._connection.data_to_send()
+
+    def begins(self, data: bytes) -> bool:
+        """Tell whether the final answer begins with *data*: its first frame is HEADERS."""
+        return data[FRAME_TYPE_AT : FRAME_TYPE_AT + 1] == HEADERS_FRAME
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes of the connection. Never raises: see `failure` and `is_complete`."""
+        try:
+            for event in self._connection.receive_data(data):
+                self._events += 1
+                self._take(event)
+                if self.failure is not None or self.is_complete:
+                    break
+        except h2.exceptions.DenialOfServiceError:
+            self.failure = _too_large(f"want a head of at most {MAX_HEAD_BYTES} bytes, got more")
+        except h2.exceptions.ProtocolError as error:
+            self._refuse(f"want an HTTP/2 answer, got {short(str(error) or type(error).__name__)}")
+        if self._events > MAX_EVENTS and self.failure is None and not self.is_complete:
+            self.failure = _too_large(f"want at most {MAX_EVENTS} HTTP/2 frames, got more")
+        self.outgoing = self._connection.data_to_send()
+
+    def close(self) -> bytes:
+        """Return the bytes that say goodbye."""
+        try:
+            self._connection.close_connection()
+        except h2.exceptions.ProtocolError:
+            # the peer has said goodbye first
+            return b""
+        return self._connection.data_to_send()
+
+    def eof(self, how: str = CLEAN_END) -> None:
+        """Take the end of the connection; *how* says which one to people."""
+        if self.is_complete or self.failure is not None:
+            return
+        what = "a whole body" if self._response.status else "an HTTP/2 answer"
+        got = self._closed or how
+        self.failure = CheckFailed(Reason.CLOSED, f"want {what}, got {got}")
+
+    def _send(self, request: Request) -> None:
+        headers = [
+            (":method", request.method),
+            (":scheme", request.url.scheme),
+            (":authority", request.authority),
+            (":path", request.url.path_query),
+        ]
+        for name, value in request.headers:
+            lower = name.lower()
+            if lower not in CONNECTION_HEADERS and (lower != "te" or value == "trailers"):
+                headers.append((lower, value))
+        if request.body or request.method in ("POST", "PUT", "PATCH"):
+            headers.append(("content-length", str(len(request.body))))
+        encoded = [(name.encode(), value.encode()) for name, value in headers]
+        self._connection.send_headers(STREAM, encoded, end_stream=not request.body)
+        self._unsent = memoryview(request.body)
+        self._send_body()
+
+    def _take(self, event: h2.events.Event) -> None:
+        match event:
+            case h2.events.ResponseReceived():
+                self._head(event.headers or [])
+            case h2.events.DataReceived():
+                self._data(event)
+            case h2.events.StreamEnded():
+                self.is_complete = self._response.is_complete = True
+            case h2.events.InformationalResponseReceived():
+                self._inform()
+            case h2.events.StreamReset():
+                self._reset(int(event.error_code or 0))
+            case h2.events.ConnectionTerminated():
+                self._terminated(event)
+            case _:
+                # SETTINGS and WINDOW_UPDATE make room; all others change nothing
+                self._send_body()
+
+    def _head(self, headers: list[tuple[bytes, bytes]]) -> None:
+        self.waiting = False
+        response = self._response
+        fields = [(bytes(name), bytes(value)) for name, value in headers]
+        status = dict(fields).get(b":status", b"")
+        if not (status.isdigit() and len(status) == 3 and int(status) >= FIRST_FINAL):  # noqa: PLR2004 - digits
+            self._refuse(f"want a status of three digits, got {short(status)}")
+            return
+        if len(fields) > MAX_HEADERS + 1:
+            self.failure = _too_large(f"want at most {MAX_HEADERS} headers, got more")
+            return
+        if any(len(name) + len(value) + 4 > MAX_LINE_BYTES for name, value in fields):
+            self.failure = _too_large(
+                f"want header lines of at most {MAX_LINE_BYTES} bytes, got a longer one"
+            )
+            return
+        response.status, response.version = int(status), "2"
+        response.headers = [(name, value) for name, value in fields if not name.startswith(b":")]
+        encodings = [value for name, value in response.headers if name == b"content-encoding"]
+        response.body.start(b", ".join(encodings).decode("latin-1"))
+        if is_bodiless(response):
+            self.is_complete = response.is_complete = True
+
+    def _inform(self) -> None:
+        self._informational += 1
+        if self._informational > MAX_INFORMATIONAL:
+            self._refuse(f"want at most {MAX_INFORMATIONAL} informational answers, got more")
+
+    def _data(self, event: h2.events.DataReceived) -> None:
+        data = bytes(event.data or b"")
+        if data:
+            # an event with bytes has paid for itself; MAX_EVENTS counts the others
+            self._events -= 1
+        self._response.body.feed(data)
+        self._connection.acknowledge_received_data(event.flow_controlled_length or 0, STREAM)
+
+    def _reset(self, code: int) -> None:
+        if code == HTTP_1_1_REQUIRED:
+            self.wants_http1 = True
+        self.failure = CheckFailed(
+            Reason.CLOSED, f"want an HTTP/2 answer, got a reset of the stream ({_name(code)})"
+        )
+
+    def _terminated(self, event: h2.events.ConnectionTerminated) -> None:
+        code = int(event.error_code or 0)
+        self._closed = f"GOAWAY ({_name(code)})"
+        if code == HTTP_1_1_REQUIRED:
+            self.wants_http1 = True
+        if code or (event.last_stream_id or 0) < STREAM:
+            self.failure = CheckFailed(Reason.CLOSED, f"want an HTTP/2 answer, got {self._closed}")
+
+    def _send_body(self) -> None:
+        """Send as much of the request's body as the windows allow."""
+        while self._unsent and self.failure is None:
+            room = min(
+                self._connection.local_flow_control_window(STREAM),
+                self._connection.max_outbound_frame_size,
+            )
+            if room <= 0:
+                return
+            piece, self._unsent = bytes(self._unsent[:room]), self._unsent[room:]
+            self._connection.send_data(STREAM, piece, end_stream=not self._unsent)
+
+    def _refuse(self, message: str) -> None:
+        if self.failure is None:
+            self.failure = CheckFailed(Reason.PROTOCOL, message)
+
+
+def _connection() -> h2.connection.H2Connection:
+    """Return a client whose SETTINGS refuse push (the default offers it) and large heads."""
+    connection = h2.connection.H2Connection(
+        h2.config.H2Configuration(client_side=True, header_encoding=None)
+    )
+    connection.local_settings = h2.settings.Settings(
+        client=True,
+        initial_values={
+            SETTINGS.ENABLE_PUSH: 0,
+            SETTINGS.INITIAL_WINDOW_SIZE: WINDOW_BYTES,
+            SETTINGS.MAX_HEADER_LIST_SIZE: MAX_HEAD_BYTES,
+        },
+    )
+    connection.initiate_connection()
+    connection.increment_flow_control_window(WINDOW_BYTES - DEFAULT_WINDOW_BYTES)
+    return connection
+
+
+def _name(code: int) -> str:
+    try:
+        return h2.errors.ErrorCodes(code).name
+    except ValueError:
+        return f"code {code}"
+
+
+def _too_large(message: str) -> CheckFailed:
+    return CheckFailed(Reason.TOO_LARGE, message)

@@ -1,0 +1,360 @@
+"""One HTTP exchange: resolve, connect, TLS, request, answer, redirects; timed and capped.
+
+    response = await exchange(request, recorder, options)
+    response.check()                          # raises what broke the body off
+
+The shell between the dial (`probes.wire.net`) and the codecs (`probes.wire.http1`,
+`probes.wire.h2`): every run opens a connection of its own and says ``Connection: close``. Knows no
+expectation: what the answer should be is the kind's business.
+"""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import Protocol, cast
+
+from probes.errors import CheckFailed
+from probes.recorder import Recorder
+from probes.result import Reason
+from probes.units import format_size
+from probes.wire import http1
+from probes.wire.address import ANY_IP, Address, IpChoice
+from probes.wire.failures import classify
+from probes.wire.message import MAX_REDIRECTS, Limits, Request, Response
+from probes.wire.net import open_connection, resolve
+from probes.wire.peer import forget_peer
+from probes.wire.redirect import Trail, location_of
+from probes.wire.tls import TlsOptions
+from probes.wire.url import split_host_port, tls_name
+
+HTTP2 = "h2"
+HTTP1_ALPN = ("http/1.1",)
+HTTP2_ALPN = (HTTP2,)
+BOTH_ALPN = (HTTP2, "http/1.1")
+DEFAULT_LIMITS = Limits()
+DEFAULT_TLS = TlsOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How an exchange goes about it.
+
+    Args:
+        limits: what an answer may cost.
+        ip: which family of addresses is dialled.
+        tls: how the peer is verified; the client certificate in it never leaves the first origin.
+        alpn: protocols to offer over TLS, in order of preference.
+        follow_redirects: whether a redirect is followed or is the answer.
+        max_redirects: hops at most.
+        source_ip: local address to dial from; None: the system's choice.
+    """
+
+    limits: Limits = DEFAULT_LIMITS
+    ip: IpChoice = ANY_IP
+    tls: TlsOptions = field(default=DEFAULT_TLS)
+    alpn: tuple[str, ...] = BOTH_ALPN
+    follow_redirects: bool = True
+    max_redirects: int = MAX_REDIRECTS
+    source_ip: str | None = None
+
+
+DEFAULT_OPTIONS = Options()
+
+
+class Codec(Protocol):
+    """What both codecs are: bytes in, a verdict and bytes out."""
+
+    waiting: bool
+    is_complete: bool
+    failure: CheckFailed | None
+    outgoing: bytes
+
+    def begins(self, data: bytes) -> bool:
+        """Guess, without parsing, whether the final answer begins with *data*."""
+        ...
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes of the peer."""
+        ...
+
+    def eof(self, how: str = ...) -> None:
+        """Take the end of the stream."""
+        ...
+
+
+class Wire(asyncio.Protocol):
+    """The shell of one hop: feeds a codec, times the phases, keeps the cap of the wire.
+
+    Args:
+        recorder: gets the phases ``processing`` and ``transfer``.
+        max_wire: bytes from the peer at most; None: no cap.
+    """
+
+    __slots__ = (
+        "_codec",
+        "_done",
+        "_early",
+        "_is_lost",
+        "_loss",
+        "_max_wire",
+        "_received",
+        "_recorder",
+        "_response",
+        "_transport",
+    )
+
+    def __init__(self, recorder: Recorder, max_wire: int | None) -> None:
+        self._recorder = recorder
+        self._max_wire = max_wire
+        self._received = 0
+        self._early = b""
+        self._is_lost = False
+        self._loss: BaseException | None = None
+        self._codec: Codec
+        self._response: Response
+        self._transport: asyncio.Transport
+        self._done: asyncio.Future[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport, which is a stream's."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    async def run(self, codec: Codec, response: Response, request: bytes) -> None:
+        """Write *request* and wait until *codec* has its verdict.
+
+        Raises:
+            CheckFailed: there is no answer; a body that broke off is noted in ``response.failure``
+                instead.
+        """
+        self._codec, self._response = codec, response
+        done = self._done = asyncio.get_running_loop().create_future()
+        self._recorder.enter("processing")
+        self._transport.write(request)
+        if self._early:
+            # servers of HTTP/2 send SETTINGS first; others that speak first are no HTTP servers
+            self.data_received(b"")
+        if self._is_lost:
+            self.connection_lost(self._loss)
+        await done
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the codec."""
+        done = self._done
+        if done is None:
+            self._early += data
+            return
+        if done.done():
+            return
+        if self._early:
+            data, self._early = self._early + data, b""
+        self._received += len(data)
+        if self._max_wire is not None and self._received > self._max_wire:
+            limit = format_size(self._max_wire)
+            self._finish(
+                CheckFailed(Reason.TOO_LARGE, f"want at most {limit} on the wire, got more")
+            )
+            return
+        codec = self._codec
+        was_waiting = codec.waiting
+        begins = was_waiting and codec.begins(data)
+        if begins:
+            self._recorder.enter("transfer")
+        codec.feed(data)
+        if was_waiting and codec.waiting is begins:
+            # the guess was wrong: an informational answer, or frames before the head
+            self._recorder.enter("processing" if begins else "transfer")
+        if codec.outgoing:
+            self._transport.write(codec.outgoing)
+        self._judge()
+
+    def connection_lost(self, error: BaseException | None) -> None:
+        """Take the end of the stream, clean or not."""
+        self._is_lost, self._loss = True, error
+        done = self._done
+        if done is None or done.done():
+            return
+        if error is not None:
+            failure = classify(error, phase=self._recorder.phase_name or "transfer")
+            if failure.reason is not Reason.CLOSED:
+                self._finish(failure)
+                return
+            self._codec.eof("a reset of the connection")
+        if not self._response.body.pending:
+            self._judge()
+
+    def _judge(self) -> None:
+        body, codec = self._response.body, self._codec
+        if self._is_lost and not body.pending:
+            codec.eof()
+        failure = codec.failure or body.failure
+        if failure is not None:
+            self._finish(failure)
+        elif body.pending:
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._pump)
+        elif codec.is_complete:
+            body.end()
+            self._finish(body.failure)
+
+    def _pump(self) -> None:
+        """Decode on: a bomb may use its turn of the loop, not the loop."""
+        if self._done is None or self._done.done():
+            return
+        self._response.body.pump()
+        if not self._response.body.pending and not self._transport.is_closing():
+            self._transport.resume_reading()
+        self._judge()
+
+    def _finish(self, failure: CheckFailed | None) -> None:
+        done = self._done
+        if done is None or done.done():
+            return
+        if failure is None:
+            self._recorder.leave()
+        elif self._response.status:
+            self._response.failure = _in_phase(failure, "transfer")
+        else:
+            done.set_exception(_in_phase(failure, self._recorder.phase_name))
+            return
+        done.set_result(None)
+
+
+def _in_phase(failure: CheckFailed, phase: str | None) -> CheckFailed:
+    failure.phase = failure.phase or phase
+    return failure
+
+
+async def exchange(
+    request: Request,
+    recorder: Recorder,
+    options: Options = DEFAULT_OPTIONS,
+    response: Response | None = None,
+) -> Response:
+    """Send *request* and return the final answer; its body may have broken off (`Response.check`).
+
+    Args:
+        request: what to send first.
+        recorder: gets the phases and what the dial found.
+        options: how to go about it.
+        response: filled as bytes arrive, for a caller that wants what there is after a failure too.
+
+    Raises:
+        CheckFailed: no whole head came, or a redirect could not be followed.
+    """
+    response = response or Response(request.url, options.limits)
+    await _hop(request, recorder, options, response)
+    location = location_of(response)
+    if location is None or not options.follow_redirects:
+        response.redirects += location is not None
+        return response
+    trail = Trail(request, options.max_redirects)
+    while location is not None:
+        request = trail.next(response, location)
+        if trail.has_left:
+            options = replace(options, tls=_without_identity(options.tls))
+        response.begin(request.url, options.limits)
+        await _hop(request, recorder, options, response)
+        if not response.over_tls:
+            forget_peer(recorder)
+        location = location_of(response)
+    return response
+
+
+def _without_identity(tls: TlsOptions) -> TlsOptions:
+    """Return *tls* without what belongs to the first origin: client certificate and pinned name.
+
+    Not `model_copy`: it would share the contexts already built, the client certificate in them.
+    """
+    return TlsOptions(
+        verify=tls.verify,
+        ca=tls.ca,
+        ca_file=tls.ca_file,
+        min_version=tls.min_version,
+        max_version=tls.max_version,
+        ciphers=tls.ciphers,
+    )
+
+
+async def _hop(request: Request, recorder: Recorder, options: Options, response: Response) -> None:
+    """Make one request over a connection of its own."""
+    url = request.url
+    address = await resolve(url.host, url.port, recorder, ip=options.ip, hop=response.redirects)
+    if await _attempt(request, recorder, options, response, address):
+        return
+    # the server takes this request over HTTP/1.1 only (RFC 9113, 8.1): once more inside the same
+    # deadline
+    recorder.fact("http_fallback", "HTTP_1_1_REQUIRED")
+    response.begin(url, options.limits)
+    await _attempt(request, recorder, replace(options, alpn=HTTP1_ALPN), response, address)
+
+
+async def _attempt(
+    request: Request, recorder: Recorder, options: Options, response: Response, address: Address
+) -> bool:
+    """Connect and exchange; return False when the server wants HTTP/1.1 instead."""
+    url, tls = request.url, options.tls
+    transport, wire = await open_connection(
+        lambda: Wire(recorder, options.limits.max_wire),
+        address,
+        recorder,
+        context=tls.context(options.alpn) if url.is_tls else None,
+        server_name=_server_name(request, tls) if url.is_tls else None,
+        hop=response.redirects,
+        source_ip=options.source_ip,
+    )
+    response.over_tls = url.is_tls
+    wants_http1 = False
+    try:
+        if url.is_tls and _selected(transport) == HTTP2:
+            wants_http1 = await _run_http2(wire, transport, request, response)
+        else:
+            codec = http1.Http1(response, head_only=request.method == "HEAD")
+            await wire.run(codec, response, http1.encode(request))
+        if response.failure is None and not wants_http1:
+            transport.close()
+            return True
+    except CheckFailed as failure:
+        raise _with_hint(failure, transport) from None
+    finally:
+        if not transport.is_closing():
+            transport.abort()
+    return not wants_http1
+
+
+async def _run_http2(
+    wire: Wire, transport: asyncio.Transport, request: Request, response: Response
+) -> bool:
+    """Exchange over HTTP/2; return whether the server wants HTTP/1.1 instead."""
+    from probes.wire.h2 import Http2  # noqa: PLC0415 - h2 costs 20 ms of start
+
+    codec = Http2(request, response)
+    first, codec.outgoing = codec.outgoing, b""
+    try:
+        await wire.run(codec, response, first)
+    except CheckFailed:
+        if codec.wants_http1:
+            return True
+        raise
+    if response.failure is None:
+        transport.write(codec.close())
+    return False
+
+
+def _selected(transport: asyncio.Transport) -> str | None:
+    connection = transport.get_extra_info("ssl_object")
+    return None if connection is None else cast("str | None", connection.selected_alpn_protocol())
+
+
+def _server_name(request: Request, tls: TlsOptions) -> str:
+    """Return the name to verify: the configured one, else the Host header's, else the URL's."""
+    if tls.server_name:
+        return tls.server_name
+    return tls_name(split_host_port(request.host, 443)[0] if request.host else request.url.host)
+
+
+def _with_hint(failure: CheckFailed, transport: asyncio.Transport) -> CheckFailed:
+    """Name the usual cause of a TLS 1.3 peer that ends before it answers."""
+    if failure.reason is Reason.CLOSED and failure.phase == "processing":
+        connection = transport.get_extra_info("ssl_object")
+        if connection is not None and connection.version() == "TLSv1.3":
+            failure.message += " (over TLS 1.3 this also means that a client certificate is wanted)"
+    return failure

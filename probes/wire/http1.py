@@ -1,0 +1,271 @@
+"""HTTP/1.1 without I/O: a request as bytes, an answer into a `Response`. The home of httptools.
+
+httptools has no limits of its own (reliability.md E22: one 50 MiB header line costs 18 s), so
+everything is counted before it is fed. Its callbacks never raise: they note a verdict. Knows no
+socket, no clock and no redirect.
+"""
+
+import httptools
+
+from probes.errors import CheckFailed
+from probes.result import Reason
+from probes.units import short
+from probes.wire.message import (
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    MAX_INFORMATIONAL,
+    MAX_LINE_BYTES,
+    REDIRECTS,
+    Request,
+    Response,
+)
+
+SWITCHING_PROTOCOLS = 101
+FIRST_FINAL = 200
+# How much of a wrong answer a message shows (stack.md 5.5).
+SHOWN_BYTES = 40
+TLS_ALERT = b"\x15\x03"
+HEAD_END = b"\r\n\r\n"
+CLEAN_END = "the end of the stream"
+FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+STATUS_AT = len("HTTP/1.1 ")
+
+
+def encode(request: Request) -> bytes:
+    """Return *request* as it goes out, head and body in one piece."""
+    lines = [
+        f"{request.method} {request.url.path_query} HTTP/1.1",
+        f"Host: {request.authority}",
+        *(f"{name}: {value}" for name, value in request.headers),
+    ]
+    if request.body or request.method in ("POST", "PUT", "PATCH"):
+        lines.append(f"Content-Length: {len(request.body)}")
+    lines.append("Connection: close\r\n\r\n")
+    return "\r\n".join(lines).encode("utf-8") + request.body
+
+
+class Http1:
+    """Reads one answer.
+
+    Args:
+        response: where it is written to.
+        head_only: the request was HEAD: a length without a body is right.
+    """
+
+    __slots__ = (
+        "_body_size",
+        "_head_bytes",
+        "_head_only",
+        "_idle",
+        "_in_head",
+        "_informational",
+        "_line",
+        "_lines",
+        "_parser",
+        "_response",
+        "_seen",
+        "_until_close",
+        "failure",
+        "is_complete",
+        "outgoing",
+        "waiting",
+    )
+
+    def __init__(self, response: Response, *, head_only: bool = False) -> None:
+        self._response = response
+        self._head_only = head_only
+        self._parser = httptools.HttpResponseParser(self)
+        self._in_head = True
+        self._until_close = False
+        self._informational = 0
+        self._seen = 0
+        self._head_bytes = self._lines = self._line = self._idle = self._body_size = 0
+        self.waiting = True
+        """No byte of the final answer has come."""
+        self.is_complete = False
+        self.failure: CheckFailed | None = None
+        self.outgoing = b""
+
+    def begins(self, data: bytes) -> bool:
+        """Guess whether the final answer begins with *data*: no informational status."""
+        return data[STATUS_AT : STATUS_AT + 1] != b"1"
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes of the answer. Never raises: the verdict is in `failure` or `is_complete`."""
+        at, size = 0, len(data)
+        if not self._seen and not self._is_http(data):
+            return
+        self._seen += size
+        while at < size and self._in_head:
+            end = self._count_head(data, at)
+            self.waiting = False
+            if self.failure is not None or not self._parse(
+                data[at:end] if at or end < size else data
+            ):
+                return
+            at = end
+        if at < size:
+            self._feed_body(data[at:] if at else data)
+
+    def eof(self, how: str = CLEAN_END) -> None:
+        """Take the end of the stream; *how* says which one to people."""
+        if self.is_complete or self.failure is not None:
+            return
+        if self._until_close and how == CLEAN_END:
+            self._finish()
+        elif not self._seen or self.waiting:
+            self.failure = CheckFailed(Reason.CLOSED, f"want an HTTP answer, got {how}")
+        elif self._in_head:
+            got = f"got {how} after {self._seen} bytes"
+            self.failure = CheckFailed(Reason.CLOSED, f"want a whole HTTP head, {got}")
+        else:
+            want = self._response.content_length
+            what = f"a body of {want} bytes" if want >= 0 else "a whole body"
+            got = f"got {how} after {self._response.body.wire_size}"
+            self.failure = CheckFailed(Reason.CLOSED, f"want {what}, {got}")
+
+    # --- called by httptools; they never raise
+
+    def on_status(self, status: bytes) -> None:
+        """Take a piece of the reason phrase."""
+        if self._in_head:
+            self._response.reason += status
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; trailers, which come behind the body, are left alone."""
+        if self._in_head:
+            self._response.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """Judge the head and learn where the body ends."""
+        if not self._in_head:
+            return
+        response = self._response
+        status, version = self._parser.get_status_code(), self._parser.get_http_version()
+        if version not in ("1.1", "1.0"):
+            self.failure = CheckFailed(
+                Reason.PROTOCOL, f"want HTTP/1.0 or HTTP/1.1, got {short('HTTP/' + version)}"
+            )
+            return
+        if status < FIRST_FINAL and status != SWITCHING_PROTOCOLS:
+            return
+        self._in_head = False
+        response.status, response.version = status, version
+        encodings = [value for name, value in response.headers if name == b"content-encoding"]
+        response.body.start(b", ".join(encodings).decode("latin-1") if encodings else "")
+        self._until_close = not any(name in FRAMING for name, _ in response.headers)
+        if self._head_only or is_bodiless(response):
+            self._finish()
+
+    def on_body(self, data: bytes) -> None:
+        """Take a piece of the body."""
+        if not self.is_complete:
+            self._body_size += len(data)
+            self._response.body.feed(data)
+
+    def on_message_complete(self) -> None:
+        """Take the end of a message: the next one begins after an informational one only."""
+        if not self._in_head:
+            self._finish()
+            return
+        self._informational += 1
+        if self._informational > MAX_INFORMATIONAL:
+            self.failure = CheckFailed(
+                Reason.PROTOCOL, f"want at most {MAX_INFORMATIONAL} informational answers, got more"
+            )
+        response = self._response
+        response.headers.clear()
+        response.reason = b""
+        self._head_bytes = self._lines = self._line = 0
+        self.waiting = True
+
+    # ---
+
+    def _finish(self) -> None:
+        self.is_complete = self._response.is_complete = True
+
+    def _is_http(self, data: bytes) -> bool:
+        """Refuse at once what cannot be HTTP: such a peer may wait for us for ever."""
+        if data.startswith(b"HTTP/"[: len(data)]):
+            return True
+        hint = (
+            " (the port speaks TLS: want an https:// target)" if data.startswith(TLS_ALERT) else ""
+        )
+        got = short(data[:SHOWN_BYTES])
+        self.failure = CheckFailed(Reason.PROTOCOL, f"want an HTTP/1.1 answer, got {got}{hint}")
+        return False
+
+    def _count_head(self, data: bytes, at: int) -> int:
+        """Count head lines from *at* on; return where the head ends, at most the length."""
+        if not at and not self._line:
+            # nearly every head comes in one piece, and is shorter than the longest line
+            end = data.find(HEAD_END, 0, MAX_LINE_BYTES)
+            if end > 0 and data.count(b"\n", 0, end) <= MAX_HEADERS:
+                self._line = self._lines = 0
+                return end + len(HEAD_END)
+        size = len(data)
+        while at < size:
+            end = data.find(b"\n", at) + 1
+            step = (end or size) - at
+            self._line += step
+            self._head_bytes += step
+            if self._line > MAX_LINE_BYTES or self._head_bytes > MAX_HEAD_BYTES:
+                break
+            if not end:
+                return size
+            at = end
+            # a line of two bytes that is not the empty one is refused by the parser
+            if self._line <= len(b"\r\n"):
+                self._line = 0
+                return at
+            self._line = 0
+            self._lines += 1
+            if self._lines > MAX_HEADERS + 1:
+                break
+        else:
+            return size
+        self._refuse_head()
+        return size
+
+    def _refuse_head(self) -> None:
+        if self._line > MAX_LINE_BYTES:
+            text = f"want header lines of at most {MAX_LINE_BYTES} bytes, got a longer one"
+        elif self._head_bytes > MAX_HEAD_BYTES:
+            text = f"want a head of at most {MAX_HEAD_BYTES} bytes, got more"
+        else:
+            text = f"want at most {MAX_HEADERS} headers, got more"
+        self.failure = CheckFailed(Reason.TOO_LARGE, text)
+
+    def _feed_body(self, data: bytes) -> None:
+        if self.is_complete or not self._parse(data):
+            return
+        # chunk extensions and trailers are no body: endless ones are stopped here
+        if self._body_size:
+            self._idle = self._body_size = 0
+            return
+        self._idle += len(data)
+        if self._idle > MAX_HEAD_BYTES:
+            self.failure = CheckFailed(
+                Reason.TOO_LARGE,
+                f"want chunk extensions and trailers of at most {MAX_HEAD_BYTES} bytes, got more",
+            )
+
+    def _parse(self, data: bytes) -> bool:
+        """Feed the parser; return whether to go on with this answer."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._finish()
+        except httptools.HttpParserError as error:
+            # after the end there may be anything: a second answer, garbage
+            if not self.is_complete and self.failure is None:
+                got = f"got {short(str(error))} in {short(data[:SHOWN_BYTES])}"
+                self.failure = CheckFailed(Reason.PROTOCOL, f"want an HTTP/1.1 answer, {got}")
+        return not self.is_complete and self.failure is None
+
+
+def is_bodiless(response: Response) -> bool:
+    """Tell whether a body is not read: there is none, or it only points elsewhere."""
+    if response.status in REDIRECTS:
+        return response.value(b"location") is not None
+    return response.status in (SWITCHING_PROTOCOLS, 204, 304)

@@ -1,0 +1,150 @@
+"""An HTTP request and its answer as values, and the limits both codecs keep.
+
+    Request     method, url, headers, body: what is to be sent
+    Response    status, version, headers, Body: what has come so far, of the hop that came last
+    Limits      what an answer may cost us
+
+A `Response` is filled as bytes arrive, because an exchange that dies half-way must keep what it
+found. Knows no socket, no codec and no verdict.
+"""
+
+from dataclasses import dataclass
+
+from probes.errors import CheckFailed
+from probes.wire.decode import MAX_DECODED_BYTES, Body, Decoding
+from probes.wire.url import Url
+
+# reliability.md 4 (E22: the parsers have no limits of their own); the usual limits of servers.
+MAX_HEAD_BYTES = 64 * 1024
+MAX_HEADERS = 128
+MAX_LINE_BYTES = 8190
+MAX_INFORMATIONAL = 10
+MAX_WIRE_BYTES = 8 * 1024 * 1024
+# blackbox.md 4.2: as curl, browsers and Go.
+MAX_REDIRECTS = 10
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+"""Statuses that send the client elsewhere (RFC 9110, 15.4); 300 and 304 do not."""
+
+MAX_CONTENT_LENGTH_DIGITS = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be sent. The codecs write Host, Connection and Content-Length themselves.
+
+    Args:
+        url: where to.
+        method: upper case.
+        headers: names as they go out over HTTP/1.1, and values.
+        body: empty means none.
+        host: overrides the Host header (and the verified name of TLS) as long as redirects are
+            relative.
+        body_is_secret: the body never follows a redirect to another origin.
+    """
+
+    url: Url
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    host: str = ""
+    body_is_secret: bool = False
+
+    @property
+    def authority(self) -> str:
+        """Value of Host, or of ``:authority``."""
+        return self.host or self.url.authority
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an answer may cost.
+
+    Args:
+        max_body: decoded bytes; None: no cap but the deadline.
+        max_wire: bytes on the wire of one hop, head included; None: no cap but the deadline.
+        keep_body: hold the body for a judgement; else it is streamed and counted.
+        decoding: see `probes.wire.decode`.
+    """
+
+    max_body: int | None = MAX_DECODED_BYTES
+    max_wire: int | None = MAX_WIRE_BYTES
+    keep_body: bool = True
+    decoding: Decoding = "auto"
+
+
+class Response:
+    """What has come of an answer so far."""
+
+    __slots__ = (
+        "body",
+        "failure",
+        "headers",
+        "is_complete",
+        "over_tls",
+        "reason",
+        "redirects",
+        "status",
+        "url",
+        "version",
+    )
+
+    def __init__(self, url: Url, limits: Limits = Limits()) -> None:
+        self.redirects = 0
+        self.begin(url, limits)
+
+    def begin(self, url: Url, limits: Limits) -> None:
+        """Forget the hop before: from here on this is the answer of *url*."""
+        self.url = url
+        self.over_tls = False
+        self.status = 0
+        self.version = ""
+        self.reason = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.body = Body(keep=limits.keep_body, limit=limits.max_body, decoding=limits.decoding)
+        self.is_complete = False
+        self.failure: CheckFailed | None = None
+        """Why the body broke off behind a whole head, which can be judged first."""
+
+    def values(self, name: str) -> list[str]:
+        """Return every value of the header *name*, in order; the name in any case."""
+        wanted = name.lower().encode("latin-1", "replace")
+        return [text(value) for key, value in self.headers if key == wanted]
+
+    def value(self, name: bytes) -> bytes | None:
+        """Return the first value of the header with the lower-case *name*; None without one."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+    @property
+    def content_length(self) -> int:
+        """Content-Length of the answer; -1 when unknown or chunked, 0 without an answer."""
+        if not self.status:
+            return 0
+        value = self.value(b"content-length")
+        if value is None or self.value(b"transfer-encoding") is not None:
+            return -1
+        if value.isdigit() and len(value) <= MAX_CONTENT_LENGTH_DIGITS:
+            return int(value)
+        return -1
+
+    @property
+    def status_line(self) -> str:
+        """Status line for people."""
+        return f"HTTP/{self.version} {self.status} {text(self.reason)}".rstrip()
+
+    def check(self) -> None:
+        """Raise what broke the body off.
+
+        Raises:
+            CheckFailed: `failure`.
+        """
+        if self.failure is not None:
+            raise self.failure
+
+
+def text(raw: bytes) -> str:
+    """Return foreign header bytes as text; never a surrogate (E8)."""
+    return raw.decode("utf-8", "replace")
