@@ -141,6 +141,27 @@ SHARED: tuple[Family, ...] = (
     ),
 )
 
+# metrics.md 5, marked there: of a kind that declares them always on the page, 0 if there is nothing
+# to tell.
+ALWAYS_TOLD = frozenset(
+    {
+        "probe_http_status_code",
+        "probe_http_content_length",
+        "probe_http_uncompressed_body_length",
+        "probe_http_redirects",
+        "probe_http_ssl",
+        "probe_http_version",
+        "probe_failed_due_to_regex",
+        "probe_failed_due_to_bytes",
+        "probe_dns_answer_rrs",
+        "probe_dns_authority_rrs",
+        "probe_dns_additional_rrs",
+        "probe_dns_query_succeeded",
+        "probe_grpc_status_code",
+        "probe_grpc_ssl",
+    }
+)
+
 # metrics.md 1: names that stay as a kind declares them.
 OWN_NAMESPACES = ("chain_", "evm_", "solana_", "cosmos_", "indexer_")
 
@@ -154,8 +175,8 @@ FREE_LABELS = frozenset(
 # metrics.md 2.2: Prometheus, Alertmanager and the generated rules use these for themselves.
 REFUSED_LABELS = frozenset(
     {
-        "job", "instance", "prober", "le", "quantile", "alertname", "alertstate", "severity", "class",
-        "long_window", "short_window",
+        "job", "instance", "prober", "le", "quantile", "alertname", "alertstate", "severity",
+        "class", "long_window", "short_window",
     }
 )  # fmt: skip
 REFUSED_PREFIXES = ("__", "exported_")
@@ -236,7 +257,7 @@ def all_label_names() -> Mapping[str, str]:
 
 
 def family_name(sample: str) -> str:
-    """Return the family of a sample: ``http_ssl`` -> ``probe_http_ssl``, ``db_x`` -> ``sonde_db_x``."""
+    """Return a sample's family: ``http_ssl`` -> ``probe_http_ssl``, ``db_x`` -> ``sonde_db_x``."""
     if f"probe_{sample}" in BLACKBOX_BY_NAME:
         return f"probe_{sample}"
     if sample.startswith(OWN_NAMESPACES):

@@ -1,0 +1,319 @@
+"""What a Result looks like as lines of metrics: the names of its samples, its phases, the caps.
+
+Pure: a Result and the labels in, text by family out; what had to be left out is told by reason. Knows
+neither the page, nor the life of a series, nor a registry.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from math import isfinite
+
+from exporter.blocks import heads, label_text, number
+from exporter.catalogue import (
+    DURATION,
+    FAILURE_INFO,
+    OUTCOME,
+    PHASE,
+    SUCCESS,
+    TIMEOUT,
+    sample_family,
+)
+from probes.families import ALWAYS_TOLD, BLACKBOX, BLACKBOX_BY_NAME, SHARED, Family
+from probes.kind import Kind
+from probes.probe import Probe
+from probes.result import Phase, Result, Sample
+
+# metrics.md 2.5: bytes of a value that a target supplied; a cut changes the series of a certificate.
+MAX_TARGET_VALUE_BYTES = 128
+MAX_CERTIFICATE_VALUE_BYTES = 4096
+# metrics.md 2.6: label values of a dynamic family that is no info family.
+MAX_DYNAMIC_VALUES = 32
+# metrics.md 2.6: series of one probe.
+MAX_SERIES_OF_ONE = 100
+# Label texts that kinds write again and again (phase="connect"); the rest is not worth the memory.
+CACHED_LABEL_TEXTS = 4096
+# A sample whose labels nobody could declare in advance: the user names them.
+FREE_LABELS_FAMILY = "probe_expect_info"
+
+# blackbox.md 2.4: fine phases that the compatible family tells as part of another.
+FOLDED: Mapping[str, Mapping[str, str]] = {
+    "probe_dns_duration_seconds": {"tls": "connect"},
+    "probe_grpc_duration_seconds": {"connect": "check", "tls": "check", "call": "check"},
+    "probe_websocket_duration_seconds": {"tls": "processing", "upgrade": "processing"},
+}
+# blackbox.md 2.4: a phase that broke off counts only where the time spent says something.
+TOLD_UNFINISHED = frozenset({"resolve", "transfer"})
+
+# What a broken sample of a third party's kind can raise.
+RENDER_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The labels of one probe, rendered once: ``plain`` ends them, ``more`` lets others follow."""
+
+    plain: str
+    more: str
+
+
+NO_LABELS = Labels(" ", "{")
+
+
+def labels_of(probe: Probe, *, instance: bool = False) -> Labels:
+    """Return the labels that every series of a probe has.
+
+    Args:
+        probe: whose.
+        instance: also ``instance`` and ``job``, for scrape jobs without relabelling (metrics.md 10.2 b).
+    """
+    pairs = dict(probe.labels)
+    pairs |= {"probe": probe.name, "kind": probe.kind.name, "target": probe.display}
+    if instance:
+        pairs |= {"instance": probe.display, "job": "sonde"}
+    text = label_text(pairs.items())
+    return Labels(f"{{{text}}} ", f"{{{text},")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the samples and phases of one kind become."""
+
+    families: Mapping[str, Family]
+    """Sample name -> family, in declared order."""
+    by_name: Mapping[str, Family]
+    """The same families, and that of the phases, by their own name; in the order of the page."""
+    phase_family: Family
+    always: tuple[str, ...]
+    """Families that are 0 when a run had nothing to tell."""
+    phases: tuple[str, ...]
+
+
+@cache
+def shape_of(kind: type[Kind]) -> Shape:
+    """Return the shape of a kind.
+
+    Raises:
+        ValueError: it declares a metric that may not be.
+    """
+    families = {metric.name: sample_family(metric) for metric in kind.metrics}
+    for family in BLACKBOX:  # the wire layer may record these for any kind
+        families.setdefault(family.name.removeprefix("probe_"), family)
+    for family in SHARED:
+        families.setdefault(family.name.removeprefix("sonde_"), family)
+    phase_family = PHASE
+    if kind.phase_family is not None:
+        phase_family = BLACKBOX_BY_NAME[f"probe_{kind.phase_family}"]
+    by_name = {family.name: family for family in (*families.values(), phase_family)}
+    declared = (families[metric.name].name for metric in kind.metrics)
+    always = tuple(name for name in declared if name in ALWAYS_TOLD)
+    return Shape(families, by_name, phase_family, always, kind.phases)
+
+
+Report = Callable[[str, int], None]
+"""Told the reason and the number of series that were left out."""
+
+
+class _NotAValue(ValueError):
+    """A number that no series may have."""
+
+
+def sample_lines(
+    result: Result, shape: Shape, labels: Labels, room: int, dropped: Report
+) -> dict[str, str]:
+    """Return the lines of a judged run's samples and phases, by name of the family.
+
+    Args:
+        result: of a run that was judged.
+        shape: of its kind.
+        labels: of its probe.
+        room: series at most.
+        dropped: told what was left out.
+    """
+    lines: dict[str, str] = {}
+    groups: dict[str, list[Sample]] = {}
+    families = shape.families
+    for sample in result.samples:
+        family = families.get(sample.name)
+        if family is None:
+            dropped("encoding", 1)  # undeclared: the laws of kinds forbid it
+        elif family.labels or family.dynamic or sample.labels or family.name in lines:
+            groups.setdefault(family.name, []).append(sample)
+        else:
+            try:
+                lines[family.name] = f"{family.name}{labels.plain}{_value(family, sample.value)}\n"
+            except RENDER_ERRORS as error:
+                dropped(_why(error), 1)
+    for name, samples in groups.items():
+        if text := _labelled_lines(shape.by_name[name], samples, labels, dropped):
+            lines.setdefault(name, text)
+    for name in shape.always:
+        if name not in lines:
+            lines[name] = f"{name}{labels.plain}0\n"
+    if text := phase_lines(result.phases, shape, labels):
+        lines[shape.phase_family.name] = text
+    if sum([text.count("\n") for text in lines.values()]) > room:
+        return _cut(lines, shape, room, dropped)
+    return lines
+
+
+def _why(error: Exception) -> str:
+    return "not_finite" if isinstance(error, _NotAValue) else "encoding"
+
+
+def _value(family: Family, value: float) -> str:
+    if not isfinite(value) or (value < 0 and family.type == "counter"):
+        raise _NotAValue
+    return number(round(value, 6) if family.name.endswith("_seconds") else value)
+
+
+def _labelled_lines(
+    family: Family, samples: Sequence[Sample], labels: Labels, dropped: Report
+) -> str:
+    """Return the lines of a family with labels of its own: no two alike, no more than its cap."""
+    values: dict[str, str] = {}
+    met: dict[str, set[str]] = {}
+    for sample in samples:
+        try:
+            text, value = _own_labels(family, sample.labels, labels), _value(family, sample.value)
+        except RENDER_ERRORS as error:
+            dropped(_why(error), 1)
+            continue
+        if text in values:
+            dropped("duplicate", 1)
+        elif family.dynamic and family.name.endswith("_info"):
+            dropped("label_limit", len(values))
+            values = {text: value}  # the newest replaces
+        elif family.dynamic and not _has_room(met, sample):
+            dropped("label_limit", 1)
+        else:
+            values[text] = value
+    name = family.name
+    start = name + (labels.more if family.labels or family.dynamic else labels.plain)
+    if start.endswith(" "):
+        return "".join([f"{start}{value}\n" for value in values.values()])
+    return "".join([f"{start}{text}}} {value}\n" for text, value in values.items()])
+
+
+def _has_room(met: dict[str, set[str]], sample: Sample) -> bool:
+    """Return whether the values of a dynamic sample's labels are known or few enough; note them."""
+    for name, value in sample.labels:
+        known = met.setdefault(name, set())
+        if value not in known and len(known) >= MAX_DYNAMIC_VALUES:
+            return False
+        known.add(value)
+    return True
+
+
+def _own_labels(family: Family, own: tuple[tuple[str, str], ...], labels: Labels) -> str:
+    if not family.dynamic:
+        return _declared_text(family.labels, own)
+    if family.name == FREE_LABELS_FAMILY:
+        if any(f'{before}{name}="' in labels.more for before in "{," for name, _ in own):
+            raise ValueError("want label names that the probe does not use, got one that it does")
+    else:
+        _check_names(family.labels, own)
+    is_certificate = family.name == "probe_ssl_last_chain_info"
+    limit = MAX_CERTIFICATE_VALUE_BYTES if is_certificate else MAX_TARGET_VALUE_BYTES
+    return label_text(own, limit)
+
+
+@lru_cache(CACHED_LABEL_TEXTS)
+def _declared_text(names: tuple[str, ...], own: tuple[tuple[str, str], ...]) -> str:
+    _check_names(names, own)
+    return label_text(own)
+
+
+def _check_names(names: tuple[str, ...], own: tuple[tuple[str, str], ...]) -> None:
+    if sorted(names) != sorted(name for name, _ in own):
+        raise ValueError(f"want the labels {names}, got {own}")
+
+
+def phase_lines(phases: Sequence[Phase], shape: Shape, labels: Labels) -> str:
+    """Return the lines of a run's phases."""
+    name = shape.phase_family.name
+    start = f"{name}{labels.more}"
+    return "".join(
+        [
+            f"{start}{_declared_text(('phase',), (('phase', phase),))}}} {number(round(seconds, 6))}\n"
+            for phase, seconds in _phase_seconds(phases, shape).items()
+            if isfinite(seconds)
+        ]
+    )
+
+
+def _phase_seconds(phases: Sequence[Phase], shape: Shape) -> dict[str, float]:
+    """Return the seconds by phase, as the kind's phase family tells them."""
+    if shape.phase_family is PHASE:
+        return {phase.name: phase.seconds for phase in phases}
+    found = {phase.name: phase for phase in phases}
+    order = shape.phases or tuple(found)
+    reached = max((at for at, name in enumerate(order) if name in found), default=-1)
+    folded = FOLDED.get(shape.phase_family.name, {})
+    told: dict[str, float] = {}
+    for at, name in enumerate(order[: reached + 1]):
+        phase = found.get(name)
+        if phase is None:
+            seconds = 0.0  # it did not apply: TLS of a plain exchange
+            if name == "resolve":
+                continue
+        elif phase.complete or at < reached or name in TOLD_UNFINISHED:
+            seconds = phase.seconds
+        else:
+            continue
+        shown = folded.get(name, name)
+        told[shown] = told.get(shown, 0.0) + seconds
+    return told
+
+
+def _cut(lines: Mapping[str, str], shape: Shape, room: int, dropped: Report) -> dict[str, str]:
+    """Keep the first *room* series in declared order."""
+    kept: dict[str, str] = {}
+    for name in shape.by_name:
+        if name not in lines:
+            continue
+        series = lines[name].splitlines(keepends=True)
+        if room > 0:
+            kept[name] = "".join(series[:room])
+        dropped("probe_limit", max(0, len(series) - max(0, room)))
+        room -= len(series)
+    return kept
+
+
+def outcome_lines(result: Result, labels: Labels) -> dict[str, str]:
+    """Return the lines that tell a run's outcome, and why it is not up."""
+    told = {OUTCOME.name: f'{OUTCOME.name}{labels.more}outcome="{result.outcome.value}"}} 1\n'}
+    cause = result.cause
+    if cause is not None:
+        own = label_text((("reason", cause.reason.value), ("phase", cause.phase or "")))
+        told[FAILURE_INFO.name] = f"{FAILURE_INFO.name}{labels.more}{own}}} 1\n"
+    return told
+
+
+def render_result(result: Result, kind: type[Kind], timeout_s: float | None = None) -> bytes:
+    """Return one Result as a page of text 0.0.4, without the labels of a probe.
+
+    Args:
+        result: of any outcome; ``probe_success`` is 0 after unknown here, as blackbox_exporter's.
+        kind: what checked.
+        timeout_s: that was in force; None leaves ``probe_timeout_seconds`` out.
+    """
+    shape = shape_of(kind)
+    lines = {
+        SUCCESS.name: f"{SUCCESS.name} {int(result.ok)}\n",
+        DURATION.name: f"{DURATION.name} {number(round(result.seconds, 6))}\n",
+    }
+    if timeout_s is not None:
+        lines[TIMEOUT.name] = f"{TIMEOUT.name} {number(timeout_s)}\n"
+    lines |= sample_lines(result, shape, NO_LABELS, MAX_SERIES_OF_ONE, lambda _reason, _count: None)
+    lines |= outcome_lines(result, NO_LABELS)
+    known = {
+        **BLACKBOX_BY_NAME,
+        **shape.by_name,
+        OUTCOME.name: OUTCOME,
+        FAILURE_INFO.name: FAILURE_INFO,
+    }
+    return b"".join(
+        heads(name, known[name].type, known[name].help)[0] + text.encode()
+        for name, text in lines.items()
+    )
