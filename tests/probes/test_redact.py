@@ -1,0 +1,227 @@
+"""Secrets: how they are read, where they are looked for, and that none gets through."""
+
+import base64
+import json
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from probes.redact import (
+    MAX_SECRET_FILE_BYTES,
+    MAX_TARGET_BYTES,
+    NOTHING_KNOWN,
+    Redactor,
+    Secret,
+    cut_bytes,
+    display_target,
+    read_secret,
+    redact_shapes,
+    secrets_in_target,
+)
+from probes.settings import Settings
+
+CANARY = 'c4n"ary/+ pass\\wörd'
+
+
+class Login(Settings):
+    """Settings with a secret."""
+
+    password: Secret
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        pytest.param(CANARY, id="as it is"),
+        pytest.param(quote(CANARY, safe=""), id="in a query"),
+        pytest.param(quote(CANARY), id="in a path"),
+        pytest.param(quote(CANARY, safe="").lower(), id="in lower-case escapes"),
+        pytest.param(json.dumps(CANARY)[1:-1], id="in JSON"),
+        pytest.param(repr(CANARY)[1:-1], id="in a repr"),
+        pytest.param(repr(CANARY.encode())[2:-1], id="in the repr of bytes"),
+        pytest.param(base64.b64encode(CANARY.encode()).decode(), id="in base64"),
+        pytest.param(base64.urlsafe_b64encode(CANARY.encode()).decode(), id="in URL-safe base64"),
+    ],
+)
+def test_a_known_secret_is_starred_in_every_spelling(spelling: str) -> None:
+    """P15."""
+    shown = Redactor([CANARY])(f"before {spelling} after")
+
+    assert shown == "before *** after"
+
+
+def test_a_secret_that_begins_with_another_is_starred_whole() -> None:
+    assert Redactor(["abc", "abcdef"])("x abcdef y") == "x *** y"
+
+
+def test_a_value_of_two_characters_stars_nothing() -> None:
+    assert Redactor(["ab"])("about") == "about"
+
+
+def test_adding_what_is_known_gives_the_same_redactor() -> None:
+    redactor = Redactor(["hunter2"])
+
+    assert redactor | ["hunter2"] is redactor
+    assert (redactor | ["swordfish"])("hunter2 swordfish") == "*** ***"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        pytest.param("postgresql://me:pw@db:5432/x", "postgresql://***@db:5432/x", id="user info"),
+        pytest.param("https://h/p?key=1&b=2 is", "https://h/p?*** is", id="query"),
+        pytest.param("Authorization: Bearer abcdef123", "Authorization: Bearer ***", id="bearer"),
+        pytest.param("basic QWxhZGRpbjpv", "basic ***", id="basic"),
+        pytest.param("password=hunter2, user=me", "password=***, user=me", id="assignment"),
+        pytest.param('{"api_key": "hunter2"}', '{"api_key": "***"}', id="JSON key"),
+        pytest.param("DB_PASSWORD=hunter2", "DB_PASSWORD=***", id="environment"),
+        pytest.param("want 2xx, got 503", "want 2xx, got 503", id="nothing"),
+        pytest.param("the token is wrong", "the token is wrong", id="innocent word"),
+        pytest.param("http://h:80/path", "http://h:80/path", id="a plain URL"),
+    ],
+)
+def test_what_looks_like_a_secret_is_starred_though_nobody_declared_it(
+    text: str, shown: str
+) -> None:
+    assert redact_shapes(text) == shown
+    assert NOTHING_KNOWN(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("target", "shown"),
+    [
+        pytest.param("db:5432", "db:5432", id="host and port"),
+        pytest.param("https://me:pw@h/p?k=v#f", "https://h/p", id="everything that may be secret"),
+        pytest.param("redis://:pw@h:6379/0", "redis://h:6379/0", id="a password alone"),
+        pytest.param(
+            "https://hooks/T0123456789abcdefghij/x", "https://hooks/***/x", id="token in the path"
+        ),
+        pytest.param("https://[::1]:80/", "https://[::1]:80/", id="IPv6"),
+    ],
+)
+def test_a_target_is_shown_without_its_secrets(target: str, shown: str) -> None:
+    assert display_target(target) == shown
+
+
+def test_a_target_that_is_a_secret_shows_its_host_alone() -> None:
+    assert display_target("https://me:pw@h/a/b?c", host_only=True) == "https://h"
+
+
+def test_a_target_is_cut_on_a_character() -> None:
+    shown = display_target("https://h/" + "ö" * 300)
+
+    assert len(shown.encode()) == MAX_TARGET_BYTES
+    assert shown.endswith("ö")
+
+
+@pytest.mark.parametrize(
+    ("target", "secrets"),
+    [
+        pytest.param("db:5432", set(), id="none"),
+        pytest.param("https://h/p?key=swordfish", {"swordfish"}, id="query value"),
+        pytest.param("https://h/?swordfish", {"swordfish"}, id="query without a name"),
+        pytest.param("https://h?key=sword%20fish", {"sword%20fish", "sword fish"}, id="quoted"),
+        pytest.param(
+            "redis://me:pass@h/0",
+            {"pass", base64.b64encode(b"me:pass").decode()},
+            id="password, and the form of basic auth",
+        ),
+        pytest.param("https://token123@h/", {"token123"}, id="user alone"),
+        pytest.param(
+            "https://h/T0123456789abcdefghij", {"T0123456789abcdefghij"}, id="path segment"
+        ),
+    ],
+)
+def test_secrets_are_found_in_a_target(target: str, secrets: set[str]) -> None:
+    assert secrets_in_target(target) == secrets
+
+
+@given(
+    st.text(st.characters(codec="utf-8"), min_size=3),
+    st.text(st.characters(codec="utf-8"), max_size=9),
+)
+def test_no_known_secret_survives(secret: str, around: str) -> None:
+    shown = Redactor([secret])(around + secret + around)
+
+    # stars may be part of the secret; what remains must not hold it
+    assert secret in "***" or secret not in shown.replace("***", "\0")
+
+
+@given(st.text())
+def test_any_text_and_any_target_can_be_redacted(text: str) -> None:
+    NOTHING_KNOWN(text)
+    shown = display_target(text)
+
+    assert len(shown.encode()) <= MAX_TARGET_BYTES
+    assert all(len(secret) > 2 for secret in secrets_in_target(text))
+
+
+@given(st.text(), st.integers(0, 30))
+def test_cutting_keeps_whole_characters(text: str, limit: int) -> None:
+    cut = cut_bytes(text, limit)
+
+    assert len(cut.encode()) <= limit
+    assert text.encode("utf-8", "backslashreplace").decode().startswith(cut)
+
+
+def test_a_secret_is_read_from_the_text_the_environment_or_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "key").write_text("from-file\n")
+    monkeypatch.setenv("SONDE_TEST_KEY", "from-env")
+
+    assert read_secret("plain", tmp_path) == "plain"
+    assert read_secret({"env": "SONDE_TEST_KEY"}, tmp_path) == "from-env"
+    assert read_secret({"file": "key"}, tmp_path) == "from-file"
+
+
+def test_a_secret_that_cannot_be_read_says_which_and_never_what(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SONDE_TEST_KEY", raising=False)
+    (tmp_path / "large").write_bytes(b"x" * (MAX_SECRET_FILE_BYTES + 1))
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    os.mkfifo(tmp_path / "fifo")
+    messages = {
+        "env": "want the environment variable SONDE_TEST_KEY to be set, got none",
+        "none": f"want a readable secret file, got {tmp_path}/none: No such file or directory",
+        "large": f"want a secret file of at most 65536 bytes, got {tmp_path}/large",
+        "binary": f"want a secret file in UTF-8, got {tmp_path}/binary",
+        "fifo": f"want a regular secret file, got {tmp_path}/fifo",
+        "odd": "want a text, {env: NAME} or {file: path}, got something else",
+    }
+    sources: dict[str, object] = {name: {"file": name} for name in messages}
+    sources |= {"env": {"env": "SONDE_TEST_KEY"}, "odd": {"env": "A", "file": "b"}}
+
+    for name, message in messages.items():
+        with pytest.raises(ValueError, match=r"^want") as caught:
+            read_secret(sources[name], tmp_path)
+        assert str(caught.value) == message
+
+
+def test_a_secret_field_takes_a_file_beside_the_config_and_shows_stars(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("hunter2")
+
+    login = Login.model_validate({"password": {"file": "key"}}, context={"directory": tmp_path})
+
+    assert login.password.get_secret_value() == "hunter2"
+    assert "hunter2" not in repr(login) + str(login) + login.model_dump_json()
+    assert login.model_dump_json() == '{"password":"***"}'
+    assert Login(password=login.password) == login
+
+
+def test_an_empty_secret_is_refused_without_a_word_of_its_source() -> None:
+    with pytest.raises(ValidationError, match="want a secret that is not empty") as caught:
+        Login.model_validate({"password": ""})
+    assert "input_value" not in str(caught.value)
+
+
+def test_the_schema_of_a_secret_offers_its_three_forms() -> None:
+    forms = Login.model_json_schema()["properties"]["password"]["anyOf"]
+
+    assert [form.get("required", form["type"]) for form in forms] == ["string", ["env"], ["file"]]
