@@ -184,10 +184,13 @@ class Scheduler:
             self._call, trigger, (function,), id=job_id, next_run_time=first, replace_existing=True
         )
 
-    def add_cron(self, job_id: str, expression: str, function: Job, timezone: str = "UTC") -> None:
+    def add_cron(
+        self, job_id: str, expression: str, function: Job, timezone: str | tzinfo = UTC
+    ) -> None:
         """Call *function* at the times of a five-field cron *expression*, as *timezone* has them.
 
-        The same *job_id* replaces the job.
+        The same *job_id* replaces the job. A zone by name is read from a file: in a running
+        service hand over the `tzinfo` that was read with the config.
 
         Raises:
             ValueError: no such expression or time zone.
@@ -291,7 +294,9 @@ class Scheduler:
             log.warning("the job %s was skipped: its last call still goes", event.job_id)
 
 
-def _zone(name: str) -> tzinfo:
+def _zone(name: str | tzinfo) -> tzinfo:
+    if isinstance(name, tzinfo):
+        return name
     with suppress(KeyError, ValueError, OSError):
         return ZoneInfo(name)
     raise ValueError(f"want a time zone such as Europe/Berlin, got {short(name)}")
