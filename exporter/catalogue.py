@@ -175,11 +175,11 @@ PRESENT_FROM_THE_START: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "sonde_web_rejected_total": tuple((reason,) for reason in REJECTED_REASONS),
     "sonde_series_dropped_total": tuple((reason,) for reason in DROPPED_REASONS),
 }
-"""Label values that are known from the start: ``increase()`` cannot see the first of a new series."""
+"""Label values known from the start: ``increase()`` cannot see the first of a new series."""
 
 
 def sample_family(metric: Metric) -> Family:
-    """Return the family that a kind's sample becomes; where blackbox_exporter has it, its words win.
+    """Return the family that a kind's sample becomes; blackbox_exporter's words win.
 
     Raises:
         ValueError: a name or label that may not be.
@@ -264,9 +264,7 @@ def metrics_page(kinds: Iterable[type[Kind]] = ()) -> str:
         _table("Counters of a probe", "P", COUNTERS),
         _table("Families of blackbox_exporter (result of the last run)", "P", BLACKBOX),
     ]
-    for kind in kinds:
-        if families := kind_families(kind):
-            parts.append(_table(f"Kind `{kind.name}`", "P", families))
+    parts += [_table(f"Kind `{k.name}`", "P", own) for k in kinds if (own := kind_families(k))]
     parts += [
         _table("The prober itself", "", OWN),
         _table("With `metrics: {compat: [blackbox]}`", "", BLACKBOX_OWN),

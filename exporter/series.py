@@ -1,7 +1,7 @@
 """What a Result looks like as lines of metrics: the names of its samples, its phases, the caps.
 
-Pure: a Result and the labels in, text by family out; what had to be left out is told by reason. Knows
-neither the page, nor the life of a series, nor a registry.
+Pure: a Result and the labels in, text by family out; what had to be left out is told by reason.
+Knows neither the page, nor the life of a series, nor a registry.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,8 @@ from probes.kind import Kind
 from probes.probe import Probe
 from probes.result import Phase, Result, Sample
 
-# metrics.md 2.5: bytes of a value that a target supplied; a cut changes the series of a certificate.
+# metrics.md 2.5: bytes of a value that a target supplied; a cut would change the series of a
+# certificate.
 MAX_TARGET_VALUE_BYTES = 128
 MAX_CERTIFICATE_VALUE_BYTES = 4096
 # metrics.md 2.6: label values of a dynamic family that is no info family.
@@ -65,7 +66,7 @@ def labels_of(probe: Probe, *, instance: bool = False) -> Labels:
 
     Args:
         probe: whose.
-        instance: also ``instance`` and ``job``, for scrape jobs without relabelling (metrics.md 10.2 b).
+        instance: also ``instance`` and ``job``, for scrape jobs without relabelling.
     """
     pairs = dict(probe.labels)
     pairs |= {"probe": probe.name, "kind": probe.kind.name, "target": probe.display}
@@ -130,20 +131,8 @@ def sample_lines(
         room: series at most.
         dropped: told what was left out.
     """
-    lines: dict[str, str] = {}
     groups: dict[str, list[Sample]] = {}
-    families = shape.families
-    for sample in result.samples:
-        family = families.get(sample.name)
-        if family is None:
-            dropped("encoding", 1)  # undeclared: the laws of kinds forbid it
-        elif family.labels or family.dynamic or sample.labels or family.name in lines:
-            groups.setdefault(family.name, []).append(sample)
-        else:
-            try:
-                lines[family.name] = f"{family.name}{labels.plain}{_value(family, sample.value)}\n"
-            except RENDER_ERRORS as error:
-                dropped(_why(error), 1)
+    lines = _plain_lines(result.samples, shape, labels, groups, dropped)
     for name, samples in groups.items():
         if text := _labelled_lines(shape.by_name[name], samples, labels, dropped):
             lines.setdefault(name, text)
@@ -154,6 +143,33 @@ def sample_lines(
         lines[shape.phase_family.name] = text
     if sum([text.count("\n") for text in lines.values()]) > room:
         return _cut(lines, shape, room, dropped)
+    return lines
+
+
+def _plain_lines(
+    samples: Sequence[Sample],
+    shape: Shape,
+    labels: Labels,
+    groups: dict[str, list[Sample]],
+    dropped: Report,
+) -> dict[str, str]:
+    """Return the lines of samples without labels, which are most; put the others into *groups*."""
+    lines: dict[str, str] = {}
+    for sample in samples:
+        family = shape.families.get(sample.name)
+        if family is None:
+            dropped("encoding", 1)  # undeclared: the laws of kinds forbid it
+            continue
+        name = family.name
+        if family.labels or family.dynamic or sample.labels:
+            groups.setdefault(name, []).append(sample)
+        elif name in lines:
+            dropped("duplicate", 1)
+        else:
+            try:
+                lines[name] = f"{name}{labels.plain}{_value(family, sample.value)}\n"
+            except RENDER_ERRORS as error:
+                dropped(_why(error), 1)
     return lines
 
 
@@ -188,10 +204,7 @@ def _labelled_lines(
             dropped("label_limit", 1)
         else:
             values[text] = value
-    name = family.name
-    start = name + (labels.more if family.labels or family.dynamic else labels.plain)
-    if start.endswith(" "):
-        return "".join([f"{start}{value}\n" for value in values.values()])
+    start = family.name + labels.more
     return "".join([f"{start}{text}}} {value}\n" for text, value in values.items()])
 
 
@@ -307,12 +320,8 @@ def render_result(result: Result, kind: type[Kind], timeout_s: float | None = No
         lines[TIMEOUT.name] = f"{TIMEOUT.name} {number(timeout_s)}\n"
     lines |= sample_lines(result, shape, NO_LABELS, MAX_SERIES_OF_ONE, lambda _reason, _count: None)
     lines |= outcome_lines(result, NO_LABELS)
-    known = {
-        **BLACKBOX_BY_NAME,
-        **shape.by_name,
-        OUTCOME.name: OUTCOME,
-        FAILURE_INFO.name: FAILURE_INFO,
-    }
+    own = {family.name: family for family in (OUTCOME, FAILURE_INFO)}
+    known = {**BLACKBOX_BY_NAME, **shape.by_name, **own}
     return b"".join(
         heads(name, known[name].type, known[name].help)[0] + text.encode()
         for name, text in lines.items()
