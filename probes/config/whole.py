@@ -74,7 +74,7 @@ def judge_dependencies(
 
 
 def resolve_dependencies(entries: Sequence[Entry], mistakes: Mistakes) -> list[Probe]:
-    """Return the probes with ``depends_on`` as names of probes; a list of targets means them all."""
+    """Return the probes; a list of targets in ``depends_on`` has become the names of its probes."""
     groups: dict[str, list[str]] = {}
     for entry in entries:
         groups.setdefault(entry.group, []).append(entry.probe.name)

@@ -15,6 +15,8 @@ from probes.kind import Kind
 from probes.pattern import suggest
 from probes.units import short
 
+# What a broken module of somebody else raises while it is imported.
+_BROKEN = (ImportError, SyntaxError, LookupError, NameError, AttributeError, TypeError, ValueError)
 GROUP = "sonde.kinds"
 """Entry points of other packages: ``name = "package.module:Class"``."""
 
@@ -57,7 +59,8 @@ def discover(*, allowed: Collection[str] = ()) -> dict[str, type[Kind]]:
 
 def missing_extra(kind: type[Kind]) -> str | None:
     """Return what to install for *kind*, or None when its driver is there."""
-    if kind.driver is None or find_spec(kind.driver) is not None:
+    # the package alone: to look for a submodule would import it
+    if kind.driver is None or find_spec(kind.driver.partition(".")[0]) is not None:
         return None
     return f"want the extra {kind.requires!r}, got none: pip install 'sonde[{kind.requires}]'"
 
@@ -74,7 +77,7 @@ def _own_kind(name: str) -> type[Kind]:
 def _load(entry_point: EntryPoint) -> type[Kind]:
     try:
         kind = entry_point.load()
-    except (ImportError, AttributeError) as error:
+    except _BROKEN as error:
         detail = f"{type(error).__name__}: {error}"
         raise ValueError(f"want the kind {entry_point.name!r} to load, got {detail}") from error
     if isinstance(kind, type) and issubclass(kind, Kind) and kind.name == entry_point.name:

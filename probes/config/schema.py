@@ -1,0 +1,161 @@
+"""The JSON Schema of the probe file, for editors: common keys, and the keys of each kind.
+
+Made of the same classes that judge the file, so it cannot drift. It is looser where the judge looks
+at more than one key (``timeout`` at most ``every``), and a ``${VAR}`` may stand for any scalar.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any, cast
+
+from pydantic import BaseModel
+
+from probes.config.sections import DEFAULT_KEYS, CommonKeys, ProbeKeys, Sections
+from probes.kind import Kind
+from probes.kinds import discover
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+VARIABLE = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"}
+_VARIABLE_REF = {"$ref": "#/$defs/variable"}
+_SCALARS = ("integer", "number", "boolean")
+# They say something about a value and nothing about its form.
+_ANNOTATIONS = ("description", "default", "title", "examples")
+EXAMPLES: tuple[Mapping[str, Any], ...] = (
+    {
+        "version": 1,
+        "defaults": {"every": "30s", "timeout": "10s"},
+        "probes": [
+            {"name": "frontend", "kind": "http", "target": "https://www.example.org/health"},
+            {"name": "port", "kind": "tcp", "target": "127.0.0.1:22", "every": "1m"},
+        ],
+    },
+)
+
+Schema = dict[str, Any]
+
+
+def json_schema(*, allowed: Collection[str] = ()) -> Schema:
+    """Return the schema of a probe file, draft 2020-12.
+
+    Args:
+        allowed: third-party kinds to describe beside our own.
+    """
+    definitions: Schema = {"variable": VARIABLE}
+    found = discover(allowed=allowed)
+    kinds = {name: _model(kind, name, definitions) for name, kind in found.items()}
+    common = _model(CommonKeys, "common", definitions)["properties"]
+    probe = _model(ProbeKeys, "common", definitions)["properties"]
+    sections = _model(Sections, "sections", definitions)["properties"]
+    defaults = {key: value for key, value in common.items() if key in DEFAULT_KEYS}
+    definitions["probe"] = _entry(probe, kinds, required=["name"])
+    definitions["module"] = _entry({**defaults, "kind": probe["kind"]}, kinds, required=["kind"])
+    return {
+        "$schema": DIALECT,
+        "title": "sonde: probes.yaml",
+        "description": "What must work, how often to look, and what to expect.",
+        "type": "object",
+        "required": ["version"],
+        "additionalProperties": False,
+        "examples": [dict(example) for example in EXAMPLES],
+        "properties": {
+            "version": {"const": 1, "description": "Version of this format."},
+            "include": {
+                "type": "array",
+                "items": {"type": "string", "minLength": 1},
+                "description": "Further files, relative to this one; globs are allowed.",
+            },
+            "defaults": {
+                "type": "object",
+                "properties": defaults,
+                "additionalProperties": False,
+                "description": "Common keys that every probe of this file takes over.",
+            },
+            "modules": {
+                "type": "object",
+                "additionalProperties": {"$ref": "#/$defs/module"},
+                "description": "Named, reusable kinds with settings.",
+            },
+            "probes": {
+                "type": "array",
+                "items": {"$ref": "#/$defs/probe"},
+                "description": "What is checked.",
+            },
+            **sections,
+        },
+        "$defs": definitions,
+    }
+
+
+def _entry(common: Schema, kinds: Mapping[str, Schema], *, required: list[str]) -> Schema:
+    """Return the schema of a probe or module: common keys, and those of the kind it names."""
+    is_probe = "name" in common
+    named: Schema = {
+        "description": "What speaks to the target.",
+        "anyOf": [
+            *({"const": name, "description": kind.get("description", "")}
+              for name, kind in kinds.items()),
+            {"type": "string", "description": "A kind that prober.kinds allows."},
+        ],
+    }  # fmt: skip
+    rules: list[Schema] = [
+        {
+            "if": {"properties": {"kind": {"const": name}}, "required": ["kind"]},
+            "then": {"properties": kind["properties"]}
+            | ({"required": kind["required"]} if is_probe and "required" in kind else {}),
+        }
+        for name, kind in kinds.items()
+    ]
+    # the keys of a third-party kind, or of a module's kind, are not known here
+    rules.append(
+        {
+            "if": {"properties": {"kind": {"enum": list(kinds)}}, "required": ["kind"]},
+            "else": {"additionalProperties": True},
+        }
+    )
+    schema: Schema = {
+        "type": "object",
+        "properties": {**common, "kind": named},
+        "required": required,
+        "allOf": rules,
+        "unevaluatedProperties": False,
+    }
+    if is_probe:
+        schema["oneOf"] = [{"required": ["kind"]}, {"required": ["module"]}]
+        schema["allOf"].append({"oneOf": [{"required": ["target"]}, {"required": ["targets"]}]})
+    return schema
+
+
+def _model(model: type[BaseModel], prefix: str, definitions: Schema) -> Schema:
+    """Return the schema of *model*; what it refers to goes to *definitions*, under *prefix*."""
+    raw = model.model_json_schema(
+        ref_template=f"#/$defs/{prefix}.{{model}}", mode="validation", by_alias=True
+    )
+    for name, inner in raw.pop("$defs", {}).items():
+        definitions[f"{prefix}.{name}"] = _clean(inner)
+    schema: Schema = _clean(raw)
+    if issubclass(model, Kind):
+        schema["description"] = (model.__doc__ or "").partition("\n")[0]
+    schema.setdefault("properties", {})
+    return schema
+
+
+def _clean(value: Any) -> Any:
+    """Drop pydantic's titles and let a ``${VAR}`` stand where a scalar does."""
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    schema: Schema = {
+        key: {name: _clean(inner) for name, inner in item.items()}
+        if key == "properties"
+        else item
+        if key in ("default", "const", "enum", "examples", "required")
+        else _clean(item)
+        for key, item in cast("Schema", value).items()
+        if key != "title"
+    }
+    is_scalar = schema.get("type") in _SCALARS or "pattern" in schema or "enum" in schema
+    if not is_scalar:
+        return schema
+    form = {key: item for key, item in schema.items() if key not in _ANNOTATIONS}
+    notes = {key: item for key, item in schema.items() if key in _ANNOTATIONS}
+    return {**notes, "anyOf": [form, _VARIABLE_REF]}
