@@ -100,16 +100,14 @@ def classify(
         address: that was dialled; it makes the message plain and tells an unreachable target from a
             lost network.
     """
-    there = f" with {address.literal}" if address else ""
+    there = address.literal if address else "the peer"
     reason, got = _judge(error, address)
-    wanted = (
-        "a TLS session"
-        if isinstance(error, ssl.SSLError) and reason is not Reason.CLOSED
-        else "a connection"
-    )
-    if reason in _CERTIFICATE_REASONS:
-        wanted = "a valid certificate"
-    return CheckFailed(reason, f"want {wanted}{there}, got {got}", phase=phase)
+    wanted = f"a connection to {there}"
+    if reason is Reason.TLS:
+        wanted = f"a TLS session with {there}"
+    elif reason in _CERTIFICATE_REASONS:
+        wanted = f"a valid certificate of {there}"
+    return CheckFailed(reason, f"want {wanted}, got {got}", phase=phase)
 
 
 _CERTIFICATE_REASONS = {
@@ -139,7 +137,7 @@ def _judge(error: BaseException, address: Address | None) -> tuple[Reason, str]:
 def _judge_tls(error: ssl.SSLError) -> tuple[Reason, str]:
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = _VERIFY_REASONS.get(error.verify_code, Reason.CERTIFICATE_UNTRUSTED)
-        return reason, f"one that fails: {short(error.verify_message)}"
+        return reason, short(error.verify_message)
     word = error.reason or "an unknown error"
     return Reason.TLS, _TLS_WORDS.get(word, f"the error {word.replace('_', ' ').lower()!r}")
 

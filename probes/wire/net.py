@@ -104,11 +104,12 @@ async def resolve(
         return address
     started = perf_counter()
     recorder.enter("resolve")
+    found: Address | None = None
     try:
-        address = await _look_up(host, port, ip, servers, recorder)
+        found = address = await _look_up(host, port, ip, servers, recorder)
     finally:
         # also when the deadline ends it: the page shows how long the resolver was silent
-        _record_address(address, perf_counter() - started, recorder, hop)
+        _record_address(found, perf_counter() - started, recorder, hop)
     recorder.leave()
     return address
 

@@ -16,35 +16,28 @@ from functools import cached_property
 from typing import Any
 
 from probes.expect import CertificateExpect
+from probes.families import BLACKBOX, SHARED, family_name
 from probes.kind import Metric
 from probes.recorder import Recorder
 from probes.wire.suites import iana_name
 from probes.wire.x509 import ChainFacts, chain_facts, latest_chain_expiry
 
-TLS_METRICS: tuple[Metric, ...] = (
-    Metric(
-        "ssl_earliest_cert_expiry", "Unix time: earliest expiry of the certificates the peer sent"
-    ),
-    Metric(
-        "ssl_last_chain_expiry_timestamp_seconds",
-        "Unix time: latest over all verified chains of the earliest expiry within the chain",
-    ),
-    Metric(
-        "ssl_last_chain_info",
-        "1; the certificate of the peer",
-        ("fingerprint_sha256", "issuer", "serialnumber", "subject", "subjectalternative"),
-        dynamic=True,
-    ),
-    Metric("tls_version_info", "1; the TLS version in use", ("version",)),
-    Metric("tls_cipher_info", "1; the cipher suite in use, by its IANA name", ("cipher",)),
-    Metric(
-        "probe_tls_verified", "1 if chain, name and time of the certificate were accepted", ("hop",)
-    ),
-    Metric(
-        "probe_tls_hop_expiry_timestamp_seconds",
-        "Unix time: earliest expiry of the certificates sent on this hop",
-        ("hop",),
-    ),
+
+def shared_metrics(*names: str) -> tuple[Metric, ...]:
+    """Return the metrics of samples whose family every kind shares: one help text, everywhere."""
+    families = {family.name: family for family in (*SHARED, *BLACKBOX)}
+    found = ((name, families[family_name(name)]) for name in names)
+    return tuple(Metric(name, f.help, f.labels, dynamic=f.dynamic) for name, f in found)
+
+
+TLS_METRICS = shared_metrics(
+    "ssl_earliest_cert_expiry",
+    "ssl_last_chain_expiry_timestamp_seconds",
+    "ssl_last_chain_info",
+    "tls_version_info",
+    "tls_cipher_info",
+    "probe_tls_verified",
+    "probe_tls_hop_expiry_timestamp_seconds",
 )
 # A later hop has the final say about these.
 _FINAL = (

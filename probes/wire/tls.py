@@ -18,7 +18,6 @@ from weakref import WeakValueDictionary
 from pydantic import BeforeValidator, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from probes.errors import CheckFailed
-from probes.kind import Metric
 from probes.redact import Secret
 from probes.result import Reason
 from probes.settings import Settings
@@ -31,18 +30,15 @@ from probes.wire.peer import (
     forget_peer,
     judge_certificate,
     noted,
+    shared_metrics,
 )
 
 __all__ = [
     "NET_METRICS", "NOTE", "TLS_METRICS", "RecordingContext", "TlsNote", "TlsOptions",
-    "forget_peer", "judge_certificate", "noted",
+    "forget_peer", "judge_certificate", "noted", "shared_metrics",
 ]  # fmt: skip
 
-NET_METRICS: tuple[Metric, ...] = (
-    Metric("dns_lookup_time_seconds", "Seconds the resolution of the target's name took"),
-    Metric("ip_protocol", "IP version of the address: 4 or 6; 0 = not resolved"),
-    Metric("ip_addr_hash", "FNV-1a hash, 32 bit, of the address; it changes when the address does"),
-)
+NET_METRICS = shared_metrics("dns_lookup_time_seconds", "ip_protocol", "ip_addr_hash")
 
 Version = Literal["1.0", "1.1", "1.2", "1.3"]
 _VERSIONS = {
