@@ -82,6 +82,13 @@ class Visitor:
             return False
         return True
 
+    def peek(self) -> tuple[Head, int] | Refusal | None:
+        """Judge what a plain client has sent so far, and leave it there; None when it has gone."""
+        try:
+            return read_head(self.sock.recv(READ_BYTES, socket.MSG_PEEK))
+        except OSError:
+            return None
+
 
 class House(Protocol):
     """What is behind the door."""
@@ -132,7 +139,8 @@ class Door(threading.Thread):
         self._batch = max(1, min(_MAX_BATCH, house.limit // _BATCH_SHARE))
         self._waiting: deque[Visitor] = deque()
         self._held: set[_Held] = set()
-        self._is_announced = False
+        # since when the loop has been asked to take connections over; None when it has come
+        self._asked_at: float | None = None
         self._is_stopping = False
         self._is_listening = False
         self._rests_until: float | None = None
@@ -162,7 +170,7 @@ class Door(threading.Thread):
 
     def _hand_over(self) -> None:
         """Give a few waiting connections to the loop; runs in the loop."""
-        self._is_announced = False
+        self._asked_at = None
         for _ in range(self._batch):
             try:
                 visitor = self._waiting.popleft()
@@ -171,7 +179,7 @@ class Door(threading.Thread):
             if visitor.claim():
                 self._house.receive(visitor)
         if self._waiting:
-            self._is_announced = True
+            self._asked_at = monotonic()
             self._loop.call_soon(self._hand_over)
         self.made_room()
 
@@ -200,13 +208,13 @@ class Door(threading.Thread):
         if self._held:
             return UNATTENDED_TICK_S
         if self._waiting:
-            return UNATTENDED_TICK_S if self._is_unattended(monotonic()) else TAKE_BACK_S
+            return UNATTENDED_TICK_S if self._hangs_for(monotonic()) > TAKE_BACK_S else TAKE_BACK_S
         return REST_S if self._rests_until is not None else TICK_S
 
-    def _is_unattended(self, now: float) -> bool:
-        with suppress(IndexError):
-            return now - self._waiting[0].arrived > TAKE_BACK_S
-        return False
+    def _hangs_for(self, now: float) -> float:
+        """Return for how long the loop has not come to take connections over, in seconds."""
+        asked_at = self._asked_at
+        return 0.0 if asked_at is None else now - asked_at
 
     def _is_full(self) -> bool:
         house = self._house
@@ -216,7 +224,7 @@ class Door(threading.Thread):
         now = monotonic()
         if self._rests_until is not None and now >= self._rests_until:
             self._rests_until = None
-        if self._is_full() and self._is_unattended(now):
+        if self._is_full() and self._hangs_for(now) > TAKE_BACK_S:
             self._close_oldest()
         wanted = self._rests_until is None and not self._is_full()
         if wanted == self._is_listening:
@@ -247,9 +255,9 @@ class Door(threading.Thread):
             )
 
     def _announce(self) -> None:
-        if not self._waiting or self._is_announced:
+        if not self._waiting or self._asked_at is not None:
             return
-        self._is_announced = True
+        self._asked_at = monotonic()
         try:
             self._loop.call_soon_threadsafe(self._hand_over)
         except RuntimeError:
@@ -267,12 +275,11 @@ class Door(threading.Thread):
             self._waiting.remove(visitor)
 
     def _serve_the_unattended(self, now: float) -> None:
-        if not self._is_unattended(now):
-            return
         context = self._watched.state.context
+        if self._hangs_for(now) < (TAKE_BACK_S if context is None else TLS_TAKE_BACK_S):
+            return
         for visitor in list(self._waiting):
-            age = now - visitor.arrived
-            wanted = _wants_health(visitor, age) if context is None else age > TLS_TAKE_BACK_S
+            wanted = context is not None or _wants_health(visitor, now - visitor.arrived)
             if wanted and visitor.claim():
                 self._forget(visitor)
                 self._hold(visitor, context)
@@ -344,14 +351,8 @@ class Door(threading.Thread):
 
 
 def _wants_health(visitor: Visitor, age: float) -> bool:
-    """Return whether a plain connection is to be served here: a health check, or a dead one."""
-    try:
-        data = visitor.sock.recv(READ_BYTES, socket.MSG_PEEK)
-    except BlockingIOError:
-        return age > HEADER_TIMEOUT_S
-    except OSError:
-        return True
-    found = read_head(data)
+    """Return whether a plain connection is to be served here: a health check, or one too late."""
+    found = visitor.peek()
     if found is None:
-        return not data or age > HEADER_TIMEOUT_S
+        return age > HEADER_TIMEOUT_S
     return not isinstance(found, Refusal) and found[0].path == HEALTHY

@@ -4,6 +4,7 @@ Pure bookkeeping of one event loop: whoever is told to go is kicked through a ca
 HTTP.
 
     arriving ── head complete ──> busy ── answer written ──> idle ── next bytes ──> arriving
+    ready ──────────┘
     "arriving" and "idle" connections make room when a cap is reached: the oldest first.
 """
 
@@ -31,9 +32,10 @@ IPV6_PREFIX_BITS = 64
 
 
 class Stage(Enum):
-    """What a connection is doing."""
+    """What a connection is doing. Ready: it came with a whole request that nobody has read yet."""
 
     ARRIVING = auto()
+    READY = auto()
     BUSY = auto()
     IDLE = auto()
     LINGERING = auto()
@@ -74,6 +76,11 @@ class Connections:
         # in the order in which they began to wait: the first one makes room first
         self._waiting: dict[Connection, None] = {}
         self.count = 0
+
+    def is_crowded(self, address: str) -> bool:
+        """Return whether a newcomer from *address* may soon push out others that have just come."""
+        same = len(self._by_address.get(address, ()))
+        return 2 * self.count >= self.limit or 2 * same >= self.limit_per_address
 
     def admit(self, connection: Connection) -> bool:
         """Take *connection* in, at the cost of the oldest waiting one; False when all are busy."""
@@ -137,7 +144,8 @@ class Connections:
 
     def _add(self, connection: Connection) -> None:
         self._by_address.setdefault(connection.address, {})[connection] = None
-        self._waiting[connection] = None
+        if connection.stage in _MAKES_ROOM:
+            self._waiting[connection] = None
         self.count += 1
 
     def _cut(self, connection: Connection) -> None:
@@ -148,6 +156,7 @@ class Connections:
 
 _ALLOWED_S = {
     Stage.ARRIVING: HEADER_TIMEOUT_S,
+    Stage.READY: HEADER_TIMEOUT_S,
     Stage.IDLE: KEEP_ALIVE_S,
     Stage.BUSY: REQUEST_S,
     Stage.LINGERING: LINGER_S,

@@ -16,6 +16,10 @@ from probes.units import short
 # scraper wait for a repeated SYN.
 BACKLOG = 4096
 MAX_PORT = 65535
+# Linux hands a connection over together with its first bytes: a client that says nothing costs no
+# descriptor, and whether a request is whole can be judged at once. A second later it is handed over
+# without, and the header timeout runs.
+DEFER_ACCEPT_S = 1
 
 
 def split_listen(text: str) -> tuple[str, int]:
@@ -82,6 +86,8 @@ def _bind(host: str, port: int, *, both: bool = False) -> socket.socket:
         bare, _, zone = host.partition("%")
         scope = socket.if_nametoindex(zone) if zone else 0
         sock.bind((bare, port, 0, scope) if is_v6 else (host, port))
+        if hasattr(socket, "TCP_DEFER_ACCEPT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, DEFER_ACCEPT_S)
         sock.listen(BACKLOG)
         sock.setblocking(False)  # noqa: FBT003 - the interface of socket
     except OSError as error:

@@ -29,6 +29,7 @@ from exporter.web.limits import (
     KEEP_ALIVE_S,
     Connection,
     Connections,
+    Stage,
     connection_limit,
 )
 from exporter.web.listen import open_listeners
@@ -150,6 +151,9 @@ class WebServer:
     def receive(self, visitor: Visitor) -> None:
         """Take a connection over from the door, or turn it away."""
         connection = Connection(visitor.owner, lambda: _kick(visitor), monotonic())
+        if self.connections.is_crowded(visitor.owner) and self._is_ready(visitor):
+            # in a storm the request that is here already must not be pushed out before it is read
+            connection.stage = Stage.READY
         if self._inner is None:
             visitor.sock.close()
         elif not self.connections.admit(connection):
@@ -226,6 +230,9 @@ class WebServer:
             self.connections.drop(connection)
             self.lost(inner)
 
+    def _is_ready(self, visitor: Visitor) -> bool:
+        return self._watched.state.context is None and isinstance(visitor.peek(), tuple)
+
     def _turn_away(self, visitor: Visitor) -> None:
         """Say that all connections are busy, where it can be said without a handshake."""
         if self._watched.state.context is None:
@@ -240,7 +247,9 @@ class WebServer:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; everything is written when this returns."""
-        guarded = self._guarded[request.protocol]
+        guarded = self._guarded.get(request.protocol)
+        if guarded is None:
+            return _for_nobody()
         guarded.begin()
         route = self._site.find(decode_path(request.raw_path))
         status = 500
@@ -248,6 +257,8 @@ class WebServer:
             reply = await self._reply(request, guarded)
             status = reply.status
             return await self._send(request, reply, guarded)
+        except ConnectionError:
+            return _for_nobody()
         finally:
             self._backend.count_request(route.handler, _class_of(status))
             guarded.finish()
@@ -306,6 +317,11 @@ def _kick(visitor: Visitor) -> None:
     """End a connection of which the loop has only the socket: TLS is still being agreed on."""
     with suppress(OSError):
         visitor.sock.shutdown(socket.SHUT_RDWR)
+
+
+def _for_nobody() -> web.Response:
+    """Return what aiohttp may try to write: then it sees that the client has gone."""
+    return web.Response(status=499)
 
 
 def _class_of(status: int) -> str:
