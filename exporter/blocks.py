@@ -11,6 +11,7 @@ family means, nor who owns a slot, nor HTTP. Standard library only.
 
 import re
 from collections.abc import Iterable, Sequence
+from math import isnan
 
 # metrics.md 7.2: large enough that a page is few pieces, small enough that one change costs one
 # short join.
@@ -35,7 +36,7 @@ def number(value: float) -> str:
     value = float(value)
     if value.is_integer() and -MAX_EXACT_INTEGER < value < MAX_EXACT_INTEGER:
         return str(int(value))
-    if value != value:  # noqa: PLR0124 - NaN alone differs from itself
+    if isnan(value):
         return "NaN"
     text = repr(value)
     if text.endswith("inf"):

@@ -139,21 +139,25 @@ class Page:
 
 @dataclass(slots=True)
 class RenderStats:
-    """What rendering has cost so far, and the size of the last whole page by encoding."""
+    """How many pages were shared, and the size of the last whole one by encoding."""
 
-    seconds: float = 0.0
-    renders: int = 0
     shared: int = 0
     series: int = 0
     page_bytes: dict[str, int] = field(default_factory=dict[str, int])
 
 
 class Exposition:
-    """Makes pages out of a `Source`. It belongs to one event loop."""
+    """Makes pages out of a `Source`. It belongs to one event loop.
 
-    def __init__(self, source: Source) -> None:
+    Args:
+        source: the lines.
+        observe: told the seconds that each render took.
+    """
+
+    def __init__(self, source: Source, observe: Callable[[float], None] = lambda _: None) -> None:
         self.stats = RenderStats()
         self._source = source
+        self._observe = observe
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="sonde-exposition")
         self._renders: dict[PageQuery, _Render] = {}
 
@@ -292,9 +296,7 @@ class Exposition:
         return False
 
     def _note(self, query: PageQuery, seconds: float, size: int) -> None:
-        stats = self.stats
-        stats.seconds += seconds
-        stats.renders += 1
+        self._observe(seconds)
         if query.is_whole:
-            stats.series = self._source.blocks.series
-            stats.page_bytes["gzip" if query.gzip else "identity"] = size
+            self.stats.series = self._source.blocks.series
+            self.stats.page_bytes["gzip" if query.gzip else "identity"] = size

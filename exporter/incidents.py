@@ -5,8 +5,8 @@
     ├── is_open     whether an incident is open
     └── streaks     failing, troubled, passing, healthy, unknown: runs in a row
 
-Pure: `step` takes the state and an outcome and returns the next state. Knows neither clock, nor store,
-nor who is told.
+Pure: `step` takes the state and an outcome and returns the next state. Knows neither clock, nor
+store, nor who is told.
 """
 
 from dataclasses import dataclass, replace
@@ -42,8 +42,8 @@ class State:
 def step(state: State, outcome: Outcome, policy: IncidentPolicy) -> State:
     """Return the state after one more run.
 
-    * An incident opens after ``open_after`` runs down in a row and closes after ``close_after`` that
-      pass. A lesser change (up to degraded and back) is confirmed by the same numbers.
+    * An incident opens after ``open_after`` runs down in a row and closes after ``close_after``
+      that pass. A lesser change (up to degraded and back) is confirmed by the same numbers.
     * A run that is unknown neither opens nor closes, nor does it break a streak; ``open_after`` of
       them in a row are shown as the state unknown until the next judged run.
     * The first run that passes is believed at once: nothing was confirmed before.

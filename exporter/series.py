@@ -242,13 +242,17 @@ def _check_names(names: tuple[str, ...], own: tuple[tuple[str, str], ...]) -> No
         raise ValueError(f"want the labels {names}, got {own}")
 
 
+def _phase_text(phase: str) -> str:
+    return _declared_text(("phase",), (("phase", phase),))
+
+
 def phase_lines(phases: Sequence[Phase], shape: Shape, labels: Labels) -> str:
     """Return the lines of a run's phases."""
     name = shape.phase_family.name
     start = f"{name}{labels.more}"
     return "".join(
         [
-            f"{start}{_declared_text(('phase',), (('phase', phase),))}}} {number(round(seconds, 6))}\n"
+            f"{start}{_phase_text(phase)}}} {number(round(seconds, 6))}\n"
             for phase, seconds in _phase_seconds(phases, shape).items()
             if isfinite(seconds)
         ]
@@ -303,7 +307,7 @@ def outcome_lines(result: Result, labels: Labels) -> dict[str, str]:
     return told
 
 
-def render_result(result: Result, kind: type[Kind], timeout_s: float | None = None) -> bytes:
+def render_result(result: Result, kind: Kind, timeout_s: float | None = None) -> bytes:
     """Return one Result as a page of text 0.0.4, without the labels of a probe.
 
     Args:
@@ -311,7 +315,7 @@ def render_result(result: Result, kind: type[Kind], timeout_s: float | None = No
         kind: what checked.
         timeout_s: that was in force; None leaves ``probe_timeout_seconds`` out.
     """
-    shape = shape_of(kind)
+    shape = shape_of(type(kind))
     lines = {
         SUCCESS.name: f"{SUCCESS.name} {int(result.ok)}\n",
         DURATION.name: f"{DURATION.name} {number(round(result.seconds, 6))}\n",

@@ -1,0 +1,364 @@
+"""A sink of Results: the lines of every probe, by the rules of a series' life (metrics.md 3).
+
+    registered      identity, state and counters at 0; no result
+    judged run      result families replaced as a whole
+    unknown run     result families gone, but for what says "unknown"
+    no run          the same, after max(3 x interval, timeout) + 5 s
+    left the file   everything gone
+
+Knows neither the client library, nor how a page reaches anybody.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Protocol
+
+from exporter.blocks import Blocks, Selection, heads, number, select_slots
+from exporter.catalogue import (
+    CONSECUTIVE,
+    COUNTERS,
+    DURATION,
+    IDENTITY,
+    LATENCY,
+    LATENCY_HISTOGRAM,
+    REGISTERED,
+    RESULT,
+    STATE,
+    SUCCESS,
+    TIMEOUT,
+)
+from exporter.exposition import Exposition, Page
+from exporter.identity import about, identity_lines, state_lines
+from exporter.scrape import PageQuery
+from exporter.series import (
+    MAX_SERIES_OF_ONE,
+    NO_LABELS,
+    Labels,
+    Shape,
+    labels_of,
+    outcome_lines,
+    sample_lines,
+    shape_of,
+)
+from exporter.tally import Tally
+from probes.probe import Probe
+from probes.result import Outcome, Reason, Result
+
+log = logging.getLogger("sonde.metrics")
+
+# metrics.md 2.6: about 120 MB of blocks.
+MAX_SERIES = 500_000
+# metrics.md 3: a result that old says nothing about now.
+STALE_INTERVALS = 3
+STALE_GRACE_S = 5.0
+# metrics.md 2.6: one line a minute about probes that find no room.
+WARN_EVERY_S = 60.0
+# Success, duration, timeout, outcome, failure, failures in a row.
+RESULT_CONSTANT_SERIES = 6
+# Filters that scrapers use at a time; each keeps the slots it admits.
+MAX_SELECTIONS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsOptions:
+    """What the config says about metrics.
+
+    Args:
+        drop: families that are not exposed, by exact name.
+        latency_buckets: upper bounds in seconds; empty: no histogram.
+        instance_label: expose ``instance`` and ``job`` too.
+        series: of all probes at most.
+        series_per_probe: of one probe at most.
+    """
+
+    drop: frozenset[str] = frozenset()
+    latency_buckets: tuple[float, ...] = ()
+    instance_label: bool = False
+    series: int = MAX_SERIES
+    series_per_probe: int = MAX_SERIES_OF_ONE
+
+
+class OwnMetrics(Protocol):
+    """The prober's own numbers, as far as this sink feeds and shows them."""
+
+    def count(self, family: str, *values: str, by: int = 1) -> None:
+        """Add to a counter."""
+        ...
+
+    def observe_render(self, seconds: float) -> None:
+        """Note how long a page took."""
+        ...
+
+    async def render(self, query: PageQuery, pool: ThreadPoolExecutor) -> bytes:
+        """Return the lines of everything that is bound."""
+        ...
+
+
+class _Entry:
+    """One registered probe: its labels, what is counted, what is shown."""
+
+    __slots__ = (
+        "confirmed", "constant", "expires_at", "is_admitted", "key", "labels", "probe",
+        "registered_at", "result", "shown", "slot", "tally",
+    )  # fmt: skip
+
+    def __init__(self, probe: Probe, slot: int, registered_at: float) -> None:
+        self.probe = probe
+        self.slot = slot
+        self.tally = Tally()
+        self.labels: Labels = NO_LABELS
+        self.key: tuple[object, ...] = ()
+        """What the constant lines were made of; empty: they are not there."""
+        self.constant = 0
+        """Series that do not come from samples."""
+        self.registered_at = registered_at
+        self.is_admitted = True
+        self.confirmed: Outcome | None = None
+        self.result: Result | None = None
+        self.shown: tuple[str, ...] = ()
+        """Families that hold the last result."""
+        self.expires_at = float("inf")
+
+    @property
+    def stale_after_s(self) -> float:
+        return max(STALE_INTERVALS * self.probe.every_s, self.probe.timeout_s) + STALE_GRACE_S
+
+
+class MetricsSink:
+    """Keeps the lines of every probe up to date, and makes pages of them.
+
+    Args:
+        own: the prober's own numbers; they end each page.
+        options: from the config.
+        clock: monotonic seconds, the same clock as `expire` is told.
+        wall: points in time.
+    """
+
+    def __init__(
+        self,
+        own: OwnMetrics,
+        options: MetricsOptions | None = None,
+        *,
+        clock: Callable[[], float] = monotonic,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.own = own
+        self.options = options or MetricsOptions()
+        self.exposition = Exposition(self, own.observe_render)
+        self._clock = clock
+        self._wall = wall
+        self._entries: dict[str, _Entry] = {}
+        self._selections: dict[PageQuery, Selection] = {}
+        self._shapes: set[int] = set()
+        self._known_shows: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._warned_at = float("-inf")
+        self._blocks = self._renewed(Blocks())
+
+    # what a page is made of
+
+    @property
+    def blocks(self) -> Blocks:
+        """The lines."""
+        return self._blocks
+
+    def select(self, query: PageQuery) -> Selection | None:
+        """Return the slots that *query* admits; None for all."""
+        if not (query.probes or query.tags or query.shard):
+            return None
+        found = self._selections.get(query)
+        if found is None:
+            entries = self._entries.values()
+            found = select_slots(
+                entry.slot for entry in entries if query.admits(entry.probe.name, entry.probe.tags)
+            )
+            if len(self._selections) >= MAX_SELECTIONS:
+                self._selections.clear()
+            self._selections[query] = found
+        return found
+
+    async def own_metrics(self, query: PageQuery, pool: ThreadPoolExecutor) -> bytes:
+        """Return the lines of the prober's own metrics."""
+        return await self.own.render(query, pool)
+
+    def page(self, query: PageQuery) -> Page:
+        """Return a page.
+
+        Raises:
+            Busy: too many different ones are in the making.
+        """
+        return self.exposition.page(query)
+
+    def close(self) -> None:
+        """Stop making pages."""
+        self.exposition.close()
+
+    def count_by_kind(self) -> dict[tuple[str, ...], float]:
+        """Return the number of registered probes by (kind,)."""
+        counts: dict[tuple[str, ...], float] = {}
+        for entry in self._entries.values():
+            key = (entry.probe.kind.name,)
+            counts[key] = counts.get(key, 0) + 1
+        return counts
+
+    # the life of a series
+
+    def set_probes(self, probes: Sequence[Probe], options: MetricsOptions | None = None) -> None:
+        """Register these probes and forget all others. Counters of a name that stays go on.
+
+        Args:
+            probes: of the config.
+            options: of the config; None keeps those in force.
+        """
+        if options is not None and options != self.options:
+            self.options = options
+            self._blocks = self._renewed(self._blocks)
+        names = {probe.name for probe in probes}
+        for name in [name for name in self._entries if name not in names]:
+            self._blocks.free_slot(self._entries.pop(name).slot)
+        for probe in probes:
+            self._register(probe)
+        self._selections.clear()
+
+    def publish(self, result: Result, confirmed: Outcome | None) -> None:
+        """Show what a run found. A probe that has left meanwhile is passed over.
+
+        Args:
+            result: of the run.
+            confirmed: state of the probe with this run; None: nothing is confirmed yet.
+        """
+        entry = self._entries.get(result.probe)
+        if entry is None:
+            return
+        if result.outcome is Outcome.UNKNOWN:
+            reason = result.failure.reason if result.failure is not None else Reason.INTERNAL
+            self.own.count("sonde_prober_faults_total", reason.value)
+        lines = entry.tally.count(result, entry.probe, entry.labels)
+        if confirmed is not entry.confirmed:
+            entry.confirmed = confirmed
+            lines[STATE.name] = state_lines(entry.labels, confirmed)
+        if entry.result is None:
+            lines[REGISTERED.name] = ""
+        entry.result = result
+        entry.expires_at = self._clock() + entry.stale_after_s
+        if entry.is_admitted:
+            self._put(entry, lines)
+            self._show(entry, result)
+
+    def expire(self, now: float | None = None) -> None:
+        """Take away the results of probes that have not run for too long.
+
+        Args:
+            now: monotonic seconds; None asks the clock.
+        """
+        now = self._clock() if now is None else now
+        for entry in self._entries.values():
+            if now > entry.expires_at:
+                self._hide(entry)
+
+    def _register(self, probe: Probe) -> None:
+        entry = self._entries.get(probe.name)
+        if entry is None:
+            slot = self._blocks.take_slot()
+            entry = self._entries[probe.name] = _Entry(probe, slot, self._wall().timestamp())
+        old, entry.probe = entry.probe, probe
+        if old.target != probe.target or type(old.kind) is not type(probe.kind):
+            self._hide(entry)  # it speaks of something else
+        labels = labels_of(probe, instance=self.options.instance_label)
+        key = (labels.plain, *about(probe))
+        if key == entry.key and entry.is_admitted:
+            return
+        has_room = bool(entry.key) and entry.is_admitted
+        entry.key, entry.labels = key, labels
+        entry.tally.set_buckets(self.options.latency_buckets)
+        self._introduce(shape_of(type(probe.kind)))
+        registered_at = entry.registered_at if entry.result is None else None
+        lines = identity_lines(probe, labels, registered_at, entry.confirmed)
+        lines |= entry.tally.lines(probe, labels)
+        entry.constant = sum(text.count("\n") for text in lines.values()) + RESULT_CONSTANT_SERIES
+        entry.is_admitted = has_room or self._admits(entry)
+        if entry.is_admitted:
+            self._put(entry, {**_NO_CONSTANT_LINES, **lines})
+            if entry.shown and entry.result is not None:
+                self._show(entry, entry.result)
+
+    def _admits(self, entry: _Entry) -> bool:
+        """Return whether there is room for a probe's constant series; tell it if not."""
+        if self._blocks.series + entry.constant <= self.options.series:
+            return True
+        self.own.count("sonde_series_dropped_total", "global_limit", by=entry.constant)
+        now = self._clock()
+        if now - self._warned_at >= WARN_EVERY_S:
+            self._warned_at = now
+            log.warning(
+                "want at most %d series (limits.series), got no room for the probe %s",
+                self.options.series,
+                entry.probe.name,
+            )
+        return False
+
+    def _show(self, entry: _Entry, result: Result) -> None:
+        """Replace the result families of a probe as a whole."""
+        labels = entry.labels
+        lines = outcome_lines(result, labels)
+        lines[CONSECUTIVE.name] = entry.tally.consecutive_line(labels)
+        if result.outcome is not Outcome.UNKNOWN:
+            plain, seconds = labels.plain, number(round(result.seconds, 6))
+            lines[SUCCESS.name] = f"{SUCCESS.name}{plain}{int(result.ok)}\n"
+            lines[DURATION.name] = f"{DURATION.name}{plain}{seconds}\n"
+            lines[TIMEOUT.name] = f"{TIMEOUT.name}{plain}{number(entry.probe.timeout_s)}\n"
+            own = self.options.series_per_probe - entry.constant
+            free = self.options.series - self._blocks.series + len(entry.shown)
+            dropped = self._drop if own <= free else self._drop_for_all
+            shape = shape_of(type(entry.probe.kind))
+            lines |= sample_lines(result, shape, labels, min(own, free), dropped)
+        self._put(entry, lines)
+        shown = tuple(lines)
+        if shown != entry.shown:
+            self._put(entry, {name: "" for name in entry.shown if name not in lines})
+            entry.shown = self._known_shows.setdefault(shown, shown)
+
+    def _hide(self, entry: _Entry) -> None:
+        self._put(entry, dict.fromkeys(entry.shown, ""))
+        entry.shown = ()
+        entry.expires_at = float("inf")
+
+    def _put(self, entry: _Entry, lines: Mapping[str, str]) -> None:
+        families, slot = self._blocks.families, entry.slot
+        for name, text in lines.items():
+            families[name].put(slot, text.encode())
+
+    def _drop(self, reason: str, count: int) -> None:
+        if count:
+            self.own.count("sonde_series_dropped_total", reason, by=count)
+
+    def _drop_for_all(self, reason: str, count: int) -> None:
+        self._drop("global_limit" if reason == "probe_limit" else reason, count)
+
+    def _introduce(self, shape: Shape) -> None:
+        """Give the families of a kind their places on the page."""
+        if id(shape) in self._shapes:
+            return
+        self._shapes.add(id(shape))
+        for family in shape.by_name.values():
+            known = self._blocks.family(family.name, family.type, family.help)
+            if known.heads != heads(family.name, family.type, family.help):
+                log.warning("want one type and help for the family %s, got two", family.name)
+
+    def _renewed(self, blocks: Blocks) -> Blocks:
+        """Return empty blocks with every family that does not belong to a kind."""
+        new = blocks.renewed(self.options.drop)
+        latency = LATENCY_HISTOGRAM if self.options.latency_buckets else LATENCY
+        counters = [latency if family is LATENCY else family for family in COUNTERS]
+        for family in (*IDENTITY, SUCCESS, DURATION, TIMEOUT, *RESULT, *counters):
+            new.family(family.name, family.type, family.help)
+        self._shapes.clear()
+        for entry in self._entries.values():
+            entry.key = ()
+        return new
+
+
+_NO_CONSTANT_LINES = dict.fromkeys((family.name for family in (*IDENTITY, *COUNTERS)), "")
