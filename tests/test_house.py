@@ -1,0 +1,359 @@
+"""The rules of the house that no linter knows."""
+
+import ast
+import io
+import re
+import subprocess
+import sys
+import tokenize
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("probes", "scenarios", "exporter")
+MAX_LINES = 400
+# tests are 1.0 to 2.2 times what they test
+MAX_TEST_LINES = 880
+# the words that say nothing; a module with such a name grows without end
+BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"}
+STDLIB_ONLY = (
+    "probes/result.py",
+    "probes/errors.py",
+    "probes/recorder.py",
+    "probes/families.py",
+    "exporter/blocks.py",
+)
+# One third-party library, one home: what may import it, at the top or late.
+HOMES = {
+    "aiodns": ("probes/wire/",),
+    "aiohttp": ("exporter/web/",),
+    "apscheduler": ("exporter/schedule.py",),
+    "asyncpg": ("probes/kinds/postgres.py",),
+    "bcrypt": ("exporter/web/",),
+    "brotli": ("probes/wire/decode.py",),
+    "cryptography": ("probes/wire/x509.py",),
+    "gevent": ("scenarios/worker.py",),
+    "h2": ("probes/wire/h2.py",),
+    "httptools": ("probes/wire/http1.py",),
+    "isal": ("exporter/exposition.py",),
+    "jsonpath": ("probes/jsonpath.py",),
+    "locust": ("scenarios/worker.py",),
+    "prometheus_client": ("exporter/metrics.py",),
+    "psutil": ("probes/kinds/host.py",),
+    "pycares": ("probes/wire/",),
+    "re2": ("probes/pattern.py",),
+    "redis": ("probes/kinds/redis.py",),
+    "yaml": ("probes/config/",),
+    "yarl": ("probes/wire/url.py",),
+}
+# Libraries that are the language of many rooms.
+EVERYWHERE = {"pydantic", "pydantic_core", "typer", "uvloop"}
+# Who may turn any exception into something else.
+CATCHES_ALL = {"probes/run.py", "exporter/service.py", "exporter/cli.py"}
+INDEX_HOSTS = {"pypi.org", "files.pythonhosted.org"}
+
+
+@cache
+def sources() -> tuple[str, ...]:
+    """Every module of the three packages, as a path from the root."""
+    found = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    return tuple(sorted(str(path.relative_to(ROOT)) for path in found))
+
+
+@cache
+def everything() -> tuple[str, ...]:
+    """Every Python file of ours, tests and scripts too."""
+    folders = ("tests", "bench", "scripts", "docs", "examples")
+    found = (path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    return sources() + tuple(sorted(str(path.relative_to(ROOT)) for path in found))
+
+
+@cache
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+@cache
+def tree(name: str) -> ast.Module:
+    return ast.parse(text(name), name)
+
+
+def imports(name: str) -> Iterator[str]:
+    """The modules that a file imports, at its top or late, save for types alone."""
+    for node in ast.walk(tree(name)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def calls(name: str) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(tree(name)) if isinstance(node, ast.Call))
+
+
+def attribute(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else ""
+
+
+def comments(name: str) -> Iterator[tuple[int, str]]:
+    for token in tokenize.generate_tokens(io.StringIO(text(name)).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+
+
+def test_a_file_has_at_most_400_lines() -> None:
+    lines = {name: len(text(name).splitlines()) for name in everything()}
+    allowed = {name: MAX_TEST_LINES if name.startswith("tests/") else MAX_LINES for name in lines}
+
+    assert {name: count for name, count in lines.items() if count > allowed[name]} == {}
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    parts = {name: set(Path(name).with_suffix("").parts) for name in everything()}
+
+    assert [name for name, words in parts.items() if words & BANNED_NAMES] == []
+
+
+@pytest.mark.parametrize("name", STDLIB_ONLY)
+def test_plain_data_imports_the_standard_library_and_itself_only(name: str) -> None:
+    allowed = sys.stdlib_module_names | set(PACKAGES)
+    inner = {module.removesuffix(".py").replace("/", ".") for module in STDLIB_ONLY}
+
+    roots = set(imports(name))
+
+    assert {module.split(".")[0] for module in roots} <= allowed
+    assert {module for module in roots if module.split(".")[0] in PACKAGES} <= inner
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_holds_a_docstring_and_nothing_else(package: str) -> None:
+    body = tree(f"{package}/__init__.py").body
+
+    assert len(body) == 1
+    assert isinstance(body[0], ast.Expr)
+    assert ast.get_docstring(tree(f"{package}/__init__.py"))
+
+
+@pytest.mark.slow
+def test_the_packages_load_neither_sockets_nor_a_loop() -> None:
+    program = (
+        "import sys, probes, scenarios, exporter, probes.result, probes.recorder, probes.errors;"
+        "print(*sorted({'ssl', 'asyncio', 'aiohttp', 'pydantic'} & set(sys.modules)))"
+    )
+
+    ended = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True, cwd=ROOT
+    )
+
+    assert (ended.returncode, ended.stdout.strip()) == (0, ""), ended.stderr
+
+
+def test_a_library_is_imported_in_its_home_only() -> None:
+    strangers = [
+        f"{name}: {module}"
+        for name in sources()
+        for module in imports(name)
+        if (home := HOMES.get(module.split(".")[0])) and not name.startswith(home)
+    ]
+
+    assert strangers == []
+
+
+def test_every_library_has_a_home() -> None:
+    known = sys.stdlib_module_names | set(PACKAGES) | set(HOMES) | EVERYWHERE
+
+    assert [
+        f"{name}: {module}"
+        for name in sources()
+        for module in imports(name)
+        if module.split(".")[0] not in known
+    ] == []
+
+
+def test_every_dependency_is_used() -> None:
+    project = tomllib.loads(text("pyproject.toml"))["project"]
+    names = {re.split(r"[<>=;\[ ]", entry)[0].lower() for entry in project["dependencies"]}
+    modules = {"google-re2": "re2", "pyyaml": "yaml", "python-jsonpath": "jsonpath"}
+    used = {module.split(".")[0] for name in sources() for module in imports(name)}
+
+    unused = {name for name in names if modules.get(name, name.replace("-", "_")) not in used}
+    assert unused == set()
+
+
+def test_nobody_uses_the_default_executor() -> None:
+    """It starves name lookups and shutdown: house-rules 4."""
+    found = [
+        f"{name}:{call.lineno}"
+        for name in sources()
+        for call in calls(name)
+        if (
+            attribute(call) == "run_in_executor"
+            and isinstance(call.args[0], ast.Constant)
+            and call.args[0].value is None
+        )
+        or attribute(call) in {"to_thread", "set_default_executor"}
+    ]
+
+    assert found == []
+
+
+@pytest.mark.parametrize("banned", ["getaddrinfo", "getnameinfo", "gethostbyname"])
+def test_nobody_asks_the_resolver_of_the_system(banned: str) -> None:
+    """`probes.wire` resolves: the system's resolver blocks a thread and knows no deadline."""
+    assert [
+        f"{name}:{call.lineno}"
+        for name in sources()
+        for call in calls(name)
+        if attribute(call) == banned
+        and isinstance(call.func, ast.Attribute)
+        and ast.unparse(call.func.value) in {"socket", "loop", "asyncio.get_running_loop()"}
+    ] == []
+
+
+def test_durations_come_from_the_monotonic_clock() -> None:
+    wall = {("time", "time"), ("datetime", "utcnow")}
+    found = [
+        f"{name}:{node.lineno}"
+        for name in sources()
+        for node in ast.walk(tree(name))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and (node.value.id, node.attr) in wall
+    ]
+
+    assert found == []
+
+
+def test_an_exception_of_any_class_is_caught_in_three_places_only() -> None:
+    """`run` makes a Result of it, `service` spares the other sinks, `cli` exits 3 and not 1."""
+    broad = [
+        f"{name}:{node.lineno}"
+        for name in sources()
+        for node in ast.walk(tree(name))
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or {"Exception", "BaseException"} & names_in(node.type))
+        and not (isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None)
+        and name not in CATCHES_ALL
+    ]
+
+    assert broad == []
+
+
+def names_in(node: ast.expr) -> set[str]:
+    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+
+
+def test_an_exclusion_gives_its_reason() -> None:
+    pattern = re.compile(r"#\s*(noqa|type: ignore|pragma: no cover)(.*)")
+    # what a good one says behind its name: the reason, or the rule that is set aside
+    good = {"pragma: no cover": r" - \w", "noqa": r": [A-Z]", "type: ignore": r"\["}
+    bare = [
+        f"{name}:{line}: {comment}"
+        for name in sources()
+        for line, comment in comments(name)
+        if (found := pattern.search(comment)) and not re.match(good[found[1]], found[2])
+    ]
+
+    assert bare == []
+
+
+def test_work_left_undone_links_to_an_issue() -> None:
+    assert [
+        f"{name}:{line}"
+        for name in sources()
+        for line, comment in comments(name)
+        if re.search(r"\b(TODO|FIXME|XXX|HACK)\b", comment) and "http" not in comment
+    ] == []
+
+
+def test_nothing_of_ours_sleeps_to_wait_for_another_thread() -> None:
+    """A blocking sleep on the loop falsifies every latency; in a thread it is a race."""
+    found = [
+        f"{name}:{call.lineno}"
+        for name in sources()
+        for call in calls(name)
+        if attribute(call) == "sleep"
+        and isinstance(call.func, ast.Attribute)
+        and isinstance(call.func.value, ast.Name)
+        and call.func.value.id == "time"
+    ]
+
+    assert found == []
+
+
+def test_every_test_folder_is_a_package() -> None:
+    folders = {path.parent for path in (ROOT / "tests").rglob("*.py")}
+
+    assert [str(folder) for folder in folders if not (folder / "__init__.py").is_file()] == []
+
+
+def test_a_test_mirrors_a_module() -> None:
+    """`tests/probes/wire/test_net.py` is about `probes/wire/net.py`; `test_net_faults.py` too."""
+    orphans = []
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        room = path.parent.relative_to(ROOT / "tests")
+        if room.parts[:1] and room.parts[0] in PACKAGES:
+            words = path.stem.removeprefix("test_").split("_")
+            stems = ["_".join(words[: end + 1]) for end in range(len(words))]
+            paths = [ROOT / room / f"{stem}{end}" for stem in stems for end in (".py", "")]
+            if not any(path.exists() for path in paths):
+                orphans.append(str(path.relative_to(ROOT)))
+
+    # laws and storms run over many modules
+    assert set(orphans) <= {
+        "tests/probes/test_kinds_registry.py",
+        "tests/exporter/test_clock.py",
+        "tests/exporter/web/test_storms.py",
+        "tests/probes/kinds/test_http_nginx.py",
+    }
+
+
+def test_the_lock_file_knows_the_public_index_only() -> None:
+    """P27: no mirror, no file of one machine, no credentials."""
+    urls = re.findall(r'(?:url|registry|path|git) = "([^"]+)"', text("uv.lock"))
+
+    assert len(urls) > 100
+    assert {urlsplit(url).netloc for url in urls} == INDEX_HOSTS
+    assert {urlsplit(url).scheme for url in urls} == {"https"}
+
+
+def test_every_locked_file_has_a_hash() -> None:
+    files = re.findall(r'\{ url = "[^"]+"(.*?)\}', text("uv.lock"))
+
+    assert [entry for entry in files if 'hash = "sha256:' not in entry] == []
+
+
+def test_the_tool_that_reads_the_lock_is_pinned_by_hash() -> None:
+    lines = [line for line in text("scripts/uv.txt").splitlines() if not line.startswith("#")]
+
+    assert re.fullmatch(r"uv==\d+\.\d+\.\d+ \\", lines[0])
+    assert all(re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line) for line in lines[1:])
+
+
+def test_no_file_of_ours_names_a_package_index() -> None:
+    """The machine says where packages come from; only the lock file knows the public index."""
+    files = [*everything(), "Makefile", "Dockerfile", ".ci/run", "pyproject.toml", "compose.yaml"]
+    files += ["scripts/bootstrap.sh", "scripts/servers.sh", "README.md", "CONTRIBUTING.md"]
+
+    named = [name for name in files if any(host in text(name) for host in INDEX_HOSTS)]
+
+    assert named == ["tests/test_house.py"]
+
+
+def test_the_makefile_has_at_most_thirteen_targets_and_each_explains_itself() -> None:
+    targets = re.findall(r"^([a-z]+):(.*)$", text("Makefile"), re.MULTILINE)
+
+    assert len(targets) <= 13
+    assert [name for name, rest in targets if "## " not in rest] == []
+
+
+def test_ci_does_two_things_and_nothing_else() -> None:
+    lines = text(".ci/run").splitlines()
+    commands = [line for line in lines if line and not line.startswith(("#", "set ", "cd "))]
+
+    assert commands == ["REQUIRE_SERVICES=1 make test", "make check"]
