@@ -74,7 +74,7 @@ class Http1:
     def __init__(self, response: Response, *, head_only: bool = False) -> None:
         self._response = response
         self._head_only = head_only
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._in_head = True
         self._until_close = False
         self._informational = 0
@@ -138,10 +138,10 @@ class Http1:
 
     def on_headers_complete(self) -> None:
         """Judge the head and learn where the body ends."""
-        if not self._in_head:
+        response, parser = self._response, self._parser
+        if not self._in_head or parser is None:
             return
-        response = self._response
-        status, version = self._parser.get_status_code(), self._parser.get_http_version()
+        status, version = parser.get_status_code(), parser.get_http_version()
         if version not in ("1.1", "1.0"):
             self.failure = CheckFailed(
                 Reason.PROTOCOL, f"want HTTP/1.0 or HTTP/1.1, got {short('HTTP/' + version)}"
@@ -252,8 +252,11 @@ class Http1:
 
     def _parse(self, data: bytes) -> bool:
         """Feed the parser; return whether to go on with this answer."""
+        parser = self._parser
+        if parser is None:
+            return False
         try:
-            self._parser.feed_data(data)
+            parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._finish()
         except httptools.HttpParserError as error:
@@ -261,7 +264,11 @@ class Http1:
             if not self.is_complete and self.failure is None:
                 got = f"got {short(str(error))} in {short(data[:SHOWN_BYTES])}"
                 self.failure = CheckFailed(Reason.PROTOCOL, f"want an HTTP/1.1 answer, {got}")
-        return not self.is_complete and self.failure is None
+        if self.is_complete or self.failure is not None:
+            # parser and codec hold each other: without this every run is work for the collector
+            self._parser = None
+            return False
+        return True
 
 
 def is_bodiless(response: Response) -> bool:

@@ -1,0 +1,242 @@
+"""CPU of one HTTP probe over a new connection: ours, aiohttp's client, blackbox_exporter.
+
+    python bench/http_probe.py [--rounds 5] [--probes 2000] [--json FILE]
+
+All probe one cheap server in another process. Rounds are interleaved, so that a neighbour on the
+machine disturbs all alike; medians and ratios are printed, never absolute figures alone.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import uvloop
+
+from exporter.metrics import SelfMetrics
+from exporter.sink import MetricsSink
+from probes.kinds.http import Http
+from probes.probe import Probe
+from probes.result import Result
+from probes.run import run_once
+
+# Saturated: with fewer, the cost of falling asleep between answers is measured too.
+PARALLEL = 32
+WARM_UP = 200
+BLACKBOX = "prometheus-blackbox-exporter"
+# L15 of the load figures, and the goals of this bench.
+LIMIT_US = 230
+MAX_OF_BLACKBOX = 0.25
+MAX_OF_AIOHTTP = 0.6
+
+SERVER = r"""
+import asyncio, uvloop
+ANSWER = (b"HTTP/1.1 200 OK\r\nServer: bench\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n"
+          b"Connection: close\r\n\r\nok\n")
+class Answer(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport = transport
+    def data_received(self, data):
+        self.transport.write(ANSWER)
+        self.transport.close()
+async def main():
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Answer, "127.0.0.1", 0, backlog=1024)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.Event().wait()
+asyncio.Runner(loop_factory=uvloop.new_event_loop).run(main())
+"""
+
+Once = Callable[[], Awaitable[None]]
+Measure = Callable[[], float]
+
+
+def cpu_of(pid: int) -> float:
+    """Return the CPU seconds that process *pid* has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def own_cpu() -> float:
+    """Return the CPU seconds that this process has used."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+@contextmanager
+def server() -> Iterator[int]:
+    """Run the cheap server; give its port."""
+    process = subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True)
+    try:
+        if process.stdout is None:
+            raise RuntimeError("want the server's port, got no pipe")
+        yield int(process.stdout.readline())
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def blackbox() -> Iterator[tuple[int, int] | None]:
+    """Run blackbox_exporter, where there is one; give its pid and port."""
+    program = shutil.which(BLACKBOX)
+    if program is None:
+        yield None
+        return
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with tempfile.NamedTemporaryFile("w", suffix=".yml") as config:
+        config.write("modules: {http: {prober: http, http: {preferred_ip_protocol: ip4}}}\n")
+        config.flush()
+        process = subprocess.Popen(
+            [program, f"--config.file={config.name}", f"--web.listen-address=127.0.0.1:{port}"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            _wait_for(port)
+            yield process.pid, port
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+async def cost(once: Once, probes: int, measure: Measure = own_cpu) -> float:
+    """Return the CPU microseconds of one *once*."""
+
+    async def worker(turns: int) -> None:
+        for _ in range(turns):
+            await once()
+
+    before = measure()
+    await asyncio.gather(*(worker(probes // PARALLEL) for _ in range(PARALLEL)))
+    return (measure() - before) / (probes // PARALLEL * PARALLEL) * 1e6
+
+
+def metrics_sink(probe: Probe) -> Callable[[Result], None]:
+    """Return what turns a Result of *probe* into metrics, as in the service."""
+    sink = MetricsSink(SelfMetrics("bench"))
+    sink.set_probes([probe])
+
+    def publish(result: Result) -> None:
+        sink.publish(result, result.outcome)
+
+    return publish
+
+
+async def measure_all(options: argparse.Namespace, port: int, peer: tuple[int, int] | None) -> Any:
+    """Return CPU microseconds per probe: name -> one figure a round."""
+    url = f"http://127.0.0.1:{port}/"
+    kind = Http.model_validate({"expect": {"latency": "2s"}})
+    probe = Probe(name="bench", kind=kind, target=url, timeout_s=5)
+    publish = metrics_sink(probe)
+
+    async def ours() -> None:
+        result = await run_once(probe)
+        if not result.ok:
+            raise RuntimeError(str(result.failure))
+        publish(result)
+
+    figures: dict[str, list[float]] = {}
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with (
+        aiohttp.ClientSession(connector=connector) as session,
+        aiohttp.ClientSession() as pages,
+    ):
+
+        async def theirs() -> None:
+            async with session.get(url) as response:
+                await response.read()
+
+        contenders: dict[str, tuple[Once, Measure]] = {
+            "sonde": (ours, own_cpu),
+            "aiohttp": (theirs, own_cpu),
+        }
+        if peer is not None:
+            pid, its_port = peer
+            page = f"http://127.0.0.1:{its_port}/probe?module=http&target={url}"
+            contenders["blackbox_exporter"] = (_scrape(pages, page), lambda: cpu_of(pid))
+        for once, measure in contenders.values():
+            await cost(once, WARM_UP, measure)
+        for _ in range(options.rounds):
+            for name, (once, measure) in contenders.items():
+                figures.setdefault(name, []).append(await cost(once, options.probes, measure))
+    return {"figures": figures}
+
+
+def _scrape(session: aiohttp.ClientSession, page: str) -> Once:
+    async def once() -> None:
+        async with session.get(page) as response:
+            text = await response.text()
+        if "probe_success 1" not in text:
+            raise RuntimeError(f"want probe_success 1, got {text[-200:]!r}")
+
+    return once
+
+
+def report(found: Any) -> dict[str, Any]:
+    """Print medians and ratios; return them."""
+    medians = {name: statistics.median(values) for name, values in found["figures"].items()}
+    ours = medians["sonde"]
+    print("CPU per HTTP probe over a new connection (median of rounds; sonde: with metrics):")
+    for name, value in medians.items():
+        spread = found["figures"][name]
+        print(
+            f"  {name:18} {value:7.0f} us   ({min(spread):.0f}..{max(spread):.0f})"
+            f"   sonde costs {ours / value:.2f} of it"
+        )
+    ratios = {name: ours / value for name, value in medians.items() if name != "sonde"}
+    limits = {"aiohttp": MAX_OF_AIOHTTP, "blackbox_exporter": MAX_OF_BLACKBOX}
+    passed = ours <= LIMIT_US and all(ratios[name] <= limits[name] for name in ratios)
+    wanted = ", ".join(f"<= {limits[name]} of {name}" for name in ratios)
+    print(f"want <= {LIMIT_US} us, {wanted}: {'kept' if passed else 'MISSED'}")
+    return {**found, "medians_us": medians, "ratios": ratios, "passed": passed}
+
+
+def main() -> int:
+    """Measure and report."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--probes", type=int, default=2000)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    with ExitStack() as stack:
+        port = stack.enter_context(server())
+        peer = stack.enter_context(blackbox())
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            found = report(runner.run(measure_all(options, port, peer)))
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=2))
+    return 0 if found["passed"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
