@@ -86,6 +86,7 @@ class TlsOptions(Settings):
     """Cipher suites below TLS 1.3, in OpenSSL's notation."""
 
     _contexts: dict[tuple[str, ...], RecordingContext] = PrivateAttr(default_factory=dict)
+    _files: tuple[object, ...] = PrivateAttr(default=())
 
     @field_validator("ca_file", "cert_file", "key_file", mode="after")
     @classmethod
@@ -112,6 +113,8 @@ class TlsOptions(Settings):
                 raise ValueError(f"want {one} or {other}, got both")
         if (self.key or self.key_file) and not (self.cert or self.cert_file):
             raise ValueError("want a client certificate to the key, got none")
+        # now and not at the first run: a run may not touch the disk, and a reload must see the change
+        self._files = tuple(map(_version_of, (self.ca_file, self.cert_file, self.key_file)))
         if self.min_version > self.max_version:
             raise ValueError(
                 f"want min_version <= max_version, got {self.min_version}, {self.max_version}"
@@ -147,11 +150,9 @@ class TlsOptions(Settings):
         return context
 
     def _identity(self) -> tuple[object, ...]:
-        return (
-            self.verify, self.min_version, self.max_version, self.ciphers,
-            self.ca, _version_of(self.ca_file), self.cert, _version_of(self.cert_file),
-            self.key and self.key.get_secret_value(), _version_of(self.key_file),
-        )  # fmt: skip
+        key = self.key.get_secret_value() if self.key else ""
+        how = (self.verify, self.min_version, self.max_version, self.ciphers)
+        return (*how, self.ca, self.cert, key, *self._files)
 
     def _build(self, alpn: tuple[str, ...]) -> RecordingContext:
         context = RecordingContext(ssl.PROTOCOL_TLS_CLIENT)
