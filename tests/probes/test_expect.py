@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from probes.errors import CheckFailed
 from probes.expect import (
@@ -22,14 +22,14 @@ from probes.expect import (
     suggest,
 )
 from probes.recorder import Recorder
-from probes.result import Failure, Reason
+from probes.result import Reason
 from probes.settings import Settings
 
 
 class Everything(Settings):
     status: Statuses = Statuses("2xx")
     body: Pattern | None = None
-    json_paths: JsonExpect = {}
+    json_paths: JsonExpect = Field(default_factory=dict)
     latency: DurationBand | None = None
 
 
@@ -55,7 +55,7 @@ def test_statuses_admit_what_they_say(source: Any, good: int, bad: int, text: st
     "source", ["2xy", 99, 2000, True, None, [], {"nott": 200}, "299-200", "٢٠٠", 200.0]
 )
 def test_what_is_no_status_is_refused(source: Any) -> None:
-    with pytest.raises(ValueError, match="^want"):
+    with pytest.raises(ValueError, match=r"^want"):
         Statuses(source)
 
 
@@ -64,10 +64,9 @@ def test_a_band_warns_above_warn_and_fails_above_fail() -> None:
     recorder = Recorder()
 
     band.judge(0.5, recorder)
-    assert recorder.warnings == ()
     band.judge(0.7, recorder)
-    assert recorder.warnings == (Failure(Reason.LATENCY, "want latency <= 500ms, got 700ms"),)
-    with pytest.raises(CheckFailed, match="want latency <= 2s, got 2.5s") as caught:
+    assert [w.message for w in recorder.warnings] == ["want latency <= 500ms, got 700ms"]
+    with pytest.raises(CheckFailed, match=r"want latency <= 2s, got 2\.5s") as caught:
         band.judge(2.5, recorder)
     assert caught.value.reason is Reason.LATENCY
 
@@ -117,9 +116,9 @@ def test_a_certificate_degrades_then_fails_as_its_end_comes_near() -> None:
     recorder = Recorder()
 
     expect.judge(30 * 86400, recorder)
-    assert recorder.warnings == ()
     expect.judge(10 * 86400, recorder)
-    assert recorder.warnings[0].message == "want the certificate to expire in 21d or later, got 10d"
+    messages = [warning.message for warning in recorder.warnings]
+    assert messages == ["want the certificate to expire in 21d or later, got 10d"]
     with pytest.raises(CheckFailed, match="in 7d or later, got nothing") as caught:
         expect.judge(-5, recorder)
     assert caught.value.reason is Reason.CERTIFICATE_EXPIRING

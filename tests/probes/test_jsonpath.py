@@ -57,7 +57,7 @@ def test_a_path_selects_the_nodes_of_rfc_9535(path: str, values: list[Any]) -> N
     ],
 )
 def test_what_is_no_path_is_refused(path: str) -> None:
-    with pytest.raises(ValueError, match="^want a JSONPath"):
+    with pytest.raises(ValueError, match=r"^want a JSONPath"):
         JsonPath(path)
 
 

@@ -1,0 +1,329 @@
+"""The console script ``sonde``: the composition root, and the only module that prints.
+
+Exit codes: 0 pass, 1 a target failed, 2 usage or config error, 3 inconclusive, 130/143 by signal.
+Every other than 0 comes with one line on stderr that says why.
+"""
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Coroutine
+from importlib.metadata import version as version_of
+from pathlib import Path
+from time import monotonic
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
+
+import typer
+
+from exporter.command import (
+    INCONCLUSIVE,
+    ConfigOption,
+    LogFormat,
+    LogLevel,
+    fail,
+    kind_words,
+    load_config,
+    named,
+    names,
+    open_log,
+)
+from exporter.log import wants_colour
+from exporter.reading import explain, kinds, lint, schema
+from probes.errors import ConfigError
+from probes.redact import Redactor
+
+_STARTED = monotonic()
+
+INTERRUPTED = 130
+DEFAULT_LISTEN = "127.0.0.1:9115"
+
+log = logging.getLogger("sonde.cli")
+T = TypeVar("T")
+
+app = typer.Typer(
+    name="sonde",
+    help="Check for ever, gate a deployment, load: one file says what must work.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # rich tracebacks print local variables, secrets too
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+)
+
+
+def run_loop(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run *main* on uvloop where there is one; ``SONDE_LOOP=asyncio`` or ``uvloop`` overrides."""
+    wanted = os.environ.get("SONDE_LOOP", "")
+    if wanted not in ("", "asyncio", "uvloop"):
+        fail(f"want SONDE_LOOP to be asyncio or uvloop, got {wanted!r}")
+    factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    if wanted != "asyncio":
+        try:
+            import uvloop
+        except ImportError:
+            if wanted == "uvloop":
+                fail("want uvloop for SONDE_LOOP=uvloop, got none installed")
+            log.info("uvloop is not installed, the stock event loop is used")
+        else:
+            factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(main())
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit without waiting for threads that hang in a driver or in a dead mount."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if threading.active_count() > 1:
+        os._exit(code)
+    raise typer.Exit(code)
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001 - a callback of typer
+    if asked:
+        typer.echo(f"sonde {version_of('sonde')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Check for ever, gate a deployment, load: one file says what must work.
+
+    Start with `sonde lint`, look with `sonde smoke`, then leave `sonde run` to Prometheus.
+    Exit codes: 0 pass, 1 a target failed, 2 usage or config error, 3 inconclusive.
+    """
+
+
+@app.command()
+def run(
+    *,
+    config: ConfigOption = None,
+    listen: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--listen",
+            "--web.listen-address",
+            metavar="HOST:PORT",
+            help="Serve here; may be given several times.",
+            show_default=DEFAULT_LISTEN,
+        ),
+    ] = None,
+    web_config: Annotated[
+        Path | None,
+        typer.Option(
+            "--web.config.file",
+            metavar="FILE",
+            help="TLS, basic auth and rate limit, as in Prometheus.",
+        ),
+    ] = None,
+    auto_reload: Annotated[
+        bool, typer.Option("--config.enable-auto-reload", help="Reload when a file has changed.")
+    ] = False,
+    auto_reload_s: Annotated[
+        float,
+        typer.Option(
+            "--config.auto-reload-interval", metavar="S", min=1, help="Seconds between looks."
+        ),
+    ] = 30,
+    shard: Annotated[
+        str, typer.Option("--shard", metavar="I/N", help="Run the I-th of N shares of the probes.")
+    ] = "1/1",
+    check: Annotated[
+        bool, typer.Option("--check", "--config.check", help="Judge the config and leave.")
+    ] = False,
+    log_level: LogLevel = "info",
+    log_format: LogFormat = None,
+) -> None:
+    """Check for ever and serve /metrics.
+
+    Also serves /health, /-/ready, /api/v1/probes and a page at /.
+
+    SIGHUP or POST /-/reload reads the file again; SIGTERM drains within 10 s and exits 0.
+    """
+    from exporter.scrape import parse_shard
+    from exporter.service import Options, Service
+
+    try:
+        share = parse_shard(shard)
+    except ValueError as error:
+        fail(f"--shard: {error}")
+    loaded = load_config(config, share[1])
+    if check:
+        typer.echo(f"{loaded.path}: {len(loaded.probes)} probes, no mistake")
+        return
+    for problem in loaded.warnings:
+        typer.echo(f"warning: {problem}", err=True)
+    handle = open_log(log_level, log_format, loaded.secrets, stream=sys.stdout)
+    options = Options(
+        listen=tuple(listen or (DEFAULT_LISTEN,)),
+        web_config=web_config,
+        reload_every_s=auto_reload_s if auto_reload else None,
+        shard=share,
+    )
+    try:
+        code = run_loop(Service(loaded, options, handle).run)
+    except ConfigError as error:
+        fail(str(error))
+    except (OSError, ValueError) as error:
+        fail(Redactor(loaded.secrets)(str(error)))
+    finally:
+        handle.close()
+    if code:
+        typer.echo(f"sonde: ended by signal {code - 128}", err=True)
+    _leave(code)
+
+
+@app.command()
+def probe(
+    kind: Annotated[
+        str | None, typer.Argument(help="Kind of check.", autocompletion=kind_words)
+    ] = None,
+    target: Annotated[str | None, typer.Argument(help="What to check.")] = None,
+    *,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", help="A probe of the file instead.", autocompletion=names),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting: --set expect.status=404."),
+    ] = None,
+    timeout: Annotated[
+        str | None,
+        typer.Option("--timeout", metavar="DURATION", help="Time for the run.", show_default="5s"),
+    ] = None,
+    output: Annotated[
+        Literal["text", "json", "prometheus"], typer.Option("--output", help="Form of the answer.")
+    ] = "text",
+    config: ConfigOption = None,
+    log_level: LogLevel = "warning",
+    log_format: LogFormat = None,
+) -> None:
+    """Check one thing once, tell everything.
+
+    \b
+    sonde probe http https://example.org --set expect.status=2xx
+    sonde probe postgres postgresql://127.0.0.1/orders --output json
+    sonde probe --name frontend --output prometheus
+    """
+    from exporter import look
+
+    if name is not None:
+        if kind is not None or settings:
+            fail("want either --name or KIND TARGET, got both")
+        loaded = load_config(config)
+        chosen, controls = named(loaded, name), loaded.prober.connectivity
+    elif kind is None or target is None:
+        fail("want KIND TARGET, or --name NAME; `sonde kinds` lists the kinds")
+    else:
+        chosen, controls = look.from_words(kind, target, settings or [], timeout, fail), ()
+    handle = open_log(log_level, log_format, chosen.redact.secrets)
+    result = run_loop(lambda: look.once(chosen, controls, timeout if name else None))
+    handle.close()
+    typer.echo(look.shown(result, chosen, output, colour=wants_colour(sys.stdout)), nl=False)
+    code, why = look.code(result)
+    if code:
+        typer.echo(f"sonde: {why}", err=True)
+    _leave(code)
+
+
+@app.command()
+def smoke(
+    *,
+    config: ConfigOption = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option("--tag", metavar="TAG", help="Only probes with this tag; repeatable."),
+    ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--name",
+            metavar="GLOB",
+            help="Only probes named so; repeatable.",
+            autocompletion=names,
+        ),
+    ] = None,
+    deadline: Annotated[
+        str | None,
+        typer.Option("--deadline", metavar="DURATION", help="Time for all of it, such as 60s."),
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Go on until all pass or the deadline comes.")
+    ] = False,
+    retries: Annotated[
+        int,
+        typer.Option("--retries", metavar="N", min=0, help="More rounds for what did not pass."),
+    ] = 0,
+    fail_on: Annotated[
+        Literal["down", "degraded"], typer.Option("--fail-on", help="Mildest outcome that fails.")
+    ] = "down",
+    output: Annotated[
+        Literal["text", "json"], typer.Option("--output", help="Form of the report on stdout.")
+    ] = "text",
+    junit: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="Write a JUnit XML report here.")
+    ] = None,
+    markdown: Annotated[
+        Path | None,
+        typer.Option("--markdown", metavar="FILE", help="Write a Markdown report here."),
+    ] = None,
+    parallel: Annotated[
+        int, typer.Option("--parallel", metavar="N", min=1, help="Runs in flight at most.")
+    ] = 50,
+    log_level: LogLevel = "warning",
+    log_format: LogFormat = None,
+) -> None:
+    """Gate a deployment: pass if all works.
+
+    Runs each selected probe once. Never 0 if a probe did not run to its end; the reports are
+    complete also when it is cut off.
+
+    \b
+    sonde smoke --tag release --deadline 60s --junit smoke.xml
+    sonde smoke --tag post-deploy --wait --deadline 5m
+    """
+    from exporter import smoke as gate
+
+    try:
+        wish = gate.Wish(
+            tags=tuple(tag or ()), names=tuple(name or ()), deadline=deadline, wait=wait,
+            retries=retries, fail_on_degraded=fail_on == "degraded", output=output, junit=junit,
+            markdown=markdown, parallel=parallel, started=_STARTED,
+        )  # fmt: skip
+        loaded = load_config(config)
+        probes = gate.select(loaded.probes, wish)
+    except ValueError as error:
+        fail(str(error))
+    handle = open_log(log_level, log_format, loaded.secrets)
+    passage = gate.Passage(probes, wish, loaded.prober.connectivity)
+    code = run_loop(passage.run)
+    handle.close()
+    _leave(code)
+
+
+for command in (explain, lint, schema, kinds):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the console script; an unexpected error ends with 3, never with 1 = a target failed."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        typer.echo("sonde: interrupted", err=True)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # the reader of stdout has gone; nobody is left to be told
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(INCONCLUSIVE)
+    except Exception as error:
+        log.exception("sonde broke")
+        typer.echo(f"sonde: want no error of our own, got {type(error).__name__}", err=True)
+        sys.exit(INCONCLUSIVE)

@@ -1,0 +1,94 @@
+"""The commands that read and check nothing: lint, explain, schema, kinds.
+
+Knows how they are called; what they say comes from `probes.config` and `probes.reference`.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from exporter.command import ConfigOption, config_path, fail, kind_words, load_config, named, names
+from probes.errors import ConfigError
+
+
+def lint(
+    file: Annotated[Path | None, typer.Argument(help="Probe file to judge.")] = None,
+    *,
+    config: ConfigOption = None,
+) -> None:
+    """Tell every mistake in the probe file.
+
+    All at once, as file:line:column: key: want X, got Y. Exit code 2 if there is one.
+    """
+    from probes.config.load import load
+
+    path = file or config_path(config)
+    try:
+        loaded = load(path)
+    except ConfigError as error:
+        for problem in error.problems:
+            typer.echo(problem.with_column())
+        count = len(error.problems)
+        fail(f"{count} {'mistake' if count == 1 else 'mistakes'} in {path}")
+    for problem in loaded.warnings:
+        typer.echo(f"warning: {problem.with_column()}")
+    rate = sum(1 / probe.every_s for probe in loaded.probes)
+    inflight = sum(probe.timeout_s / probe.every_s for probe in loaded.probes)
+    typer.echo(
+        f"{path}: {len(loaded.probes)} probes, no mistake; {rate:.3g} runs/s,"
+        f" {inflight:.3g} in flight if every target hangs"
+    )
+
+
+def schema() -> None:
+    """Print the JSON Schema of the file.
+
+    For completion in an editor: with the YAML language server, begin the probe file with
+
+    \b
+    # yaml-language-server: $schema=sonde.schema.json
+    """
+    import json
+
+    from probes.config.schema import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+
+
+def kinds(
+    name: Annotated[
+        str | None, typer.Argument(help="One kind, in full.", autocompletion=kind_words)
+    ] = None,
+) -> None:
+    """List the kinds of checks, or tell one.
+
+    One kind in full: its target, keys, phases and samples.
+    """
+    from probes.kinds import discover, find_kind, missing_extra
+    from probes.reference import kind_section
+
+    if name is not None:
+        try:
+            typer.echo(kind_section(find_kind(name)))
+        except ValueError as error:
+            fail(str(error))
+        return
+    for kind in discover().values():
+        first = (kind.__doc__ or "").strip().partition("\n")[0]
+        extra = f"  [needs sonde[{kind.requires}]]" if missing_extra(kind) else ""
+        typer.echo(f"{kind.name:<12} {first}{extra}")
+
+
+def explain(
+    name: Annotated[str, typer.Argument(help="Name of a probe.", autocompletion=names)],
+    *,
+    config: ConfigOption = None,
+) -> None:
+    """Print every setting of a probe.
+
+    As it is in force: defaults and modules merged in, secrets starred.
+    """
+    from probes.config.explain import explain as explained
+
+    typer.echo(explained(named(load_config(config), name)))

@@ -1,0 +1,102 @@
+"""Reads the probe file again, away from the event loop, and keeps count of how that went.
+
+Knows nothing of what is done with a config.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from probes.config.load import Config, load
+from probes.errors import ConfigError
+
+Stamp = tuple[tuple[str, int, int, int], ...]
+
+
+class Reloads:
+    """The reloads of one service, one after the other.
+
+    Args:
+        config: the one that was loaded at the start.
+        shards: how many processes share its probes.
+    """
+
+    def __init__(self, config: Config, shards: int) -> None:
+        self.count = 0
+        self.failures = 0
+        self.last_was_good = True
+        self.last_good_s = datetime.now(UTC).timestamp()
+        self._path = config.path
+        self._files: Sequence[Path] = config.files
+        self._shards = shards
+        self._stamp = _stamp(config.files)
+        self._lock = asyncio.Lock()
+        self._pool = ThreadPoolExecutor(1, "sonde-config")
+        self._task: asyncio.Task[None] | None = None
+        self._again = False
+
+    async def read(self) -> Config:
+        """Return the config that the file says now.
+
+        Raises:
+            ConfigError: every mistake of the file.
+        """
+        loop = asyncio.get_running_loop()
+        async with self._lock:
+            self.count += 1
+            stamp = await loop.run_in_executor(self._pool, _stamp, self._files)
+            try:
+                config = await loop.run_in_executor(
+                    self._pool, partial(load, self._path, shards=self._shards)
+                )
+            except ConfigError:
+                self.failures += 1
+                self.last_was_good = False
+                self._stamp = stamp
+                raise
+            self.last_was_good = True
+            self.last_good_s = datetime.now(UTC).timestamp()
+            self._files = config.files
+            self._stamp = await loop.run_in_executor(self._pool, _stamp, self._files)
+            return config
+
+    async def has_changed(self) -> bool:
+        """Return whether a file, or a folder of one, is another than at the last reading."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, _stamp, self._files) != self._stamp
+
+    def when_free(self, reload: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Start *reload*, or once more after the one that runs: a storm makes two, not fifty."""
+        if self._task is not None and not self._task.done():
+            self._again = True
+            return
+        self._again = False
+        self._task = asyncio.get_running_loop().create_task(reload())
+        self._task.add_done_callback(lambda _: self._repeat(reload))
+
+    def _repeat(self, reload: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if self._again:
+            self.when_free(reload)
+
+    def close(self) -> None:
+        """Forget a reload that still goes."""
+        if self._task is not None:
+            self._task.cancel()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _stamp(files: Sequence[Path]) -> Stamp:
+    """Return what changes when a file is written, replaced, or joined by another in its folder."""
+    found = []
+    for path in sorted({*files, *(file.parent for file in files)}):
+        try:
+            facts = path.stat()  # through links: a ConfigMap swaps the link
+        except OSError:
+            found.append((str(path), 0, 0, 0))
+        else:
+            found.append((str(path), facts.st_ino, facts.st_mtime_ns, facts.st_size))
+    return tuple(found)

@@ -1,0 +1,350 @@
+"""The service behind ``sonde run``: owns scheduler, sinks, reload and shutdown.
+
+    scheduler ── due ──> run_once ── Result ──> publish ──> sinks: state, metrics, log
+    signals, web ──> reload: a new Config is swapped in whole
+    SIGTERM ──> drain ──> exit 0
+
+Knows the parts, not how any of them does its work.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from exporter.catalogue import LATENCY_BUCKETS
+from exporter.descriptors import plan_capacity
+from exporter.incidents import State, step
+from exporter.log import PROBE, LogHandle
+from exporter.metrics import SelfMetrics
+from exporter.reload import Reloads
+from exporter.schedule import DRAIN_S, Scheduler
+from exporter.shard import share
+from exporter.sink import MetricsOptions, MetricsSink
+from exporter.web.server import WebServer
+from probes.config.load import Config
+from probes.errors import ConfigError
+from probes.probe import Probe
+from probes.prober_health import LAG_WINDOW_S, ProberHealth
+from probes.redact import Redactor
+from probes.result import Outcome, Result
+from probes.run import run_once, stuck_runs
+from probes.wire.net import close_resolvers, reachable
+
+log = logging.getLogger("sonde.service")
+
+# P26: whatever hangs, the process is gone this long after the drain should have ended.
+HARD_EXIT_S = DRAIN_S + 3.0
+# metrics.md 4.6
+SHOWN_HASH_DIGITS = 12
+NEW = State()
+# Old results disappear at most this long after their time (metrics.md 3).
+EXPIRE_EVERY_S = 1.0
+# metrics.md 7.2: a heap of a million long-lived objects; the collector need not walk it often.
+GC_THRESHOLDS = (50_000, 50, 100)
+INTERRUPTED = 128 + signal.SIGINT
+
+Sink = Callable[[Result], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the service is started.
+
+    Args:
+        listen: ``HOST:PORT``, ...
+        web_config: file of ``--web.config.file``.
+        reload_every_s: look for a changed file this often; None: only when asked.
+        shard: which share of the probes is ours.
+    """
+
+    listen: Sequence[str]
+    web_config: Path | None = None
+    reload_every_s: float | None = None
+    shard: tuple[int, int] = (1, 1)
+
+
+class Service:
+    """The running service; also the `exporter.web.backend.Backend` of the web server."""
+
+    def __init__(self, config: Config, options: Options, handle: LogHandle) -> None:
+        self.version = version("sonde")
+        self.health = ProberHealth(config.prober.connectivity, reachable)
+        self.own = SelfMetrics(self.version, compat=frozenset(config.metrics.compat))
+        self.metrics = MetricsSink(self.own, _metrics_options(config))
+        self.sinks: tuple[Sink, ...] = (self._note, self._measure, self._tell)
+        self._config = config
+        self._options = options
+        self._handle = handle
+        self._probes: dict[str, Probe] = {}
+        self._results: dict[str, Result] = {}
+        self._states: dict[str, State] = {}
+        self._reloads = Reloads(config, options.shard[1])
+        self._stop = asyncio.Event()
+        self._exit_code = 0
+        self._why_not_ready = "starting"
+        self._scheduler = Scheduler(self._run_probe, capacity=1, on_delay=self.own.observe_delay)
+        self._web = WebServer(self, options.listen, options.web_config)
+
+    # --- life ---
+
+    async def run(self) -> int:
+        """Serve until a signal; return the exit code.
+
+        Raises:
+            ConfigError: the web config file is bad.
+            OSError: an address that cannot be listened on.
+            ValueError: too few file descriptors, or no such address.
+        """
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_on_loop_error)
+        self._bind()
+        self._swap(self._config)
+        self.health.start()
+        await self._web.start()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_stop, number)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
+        self._scheduler.start()
+        self._scheduler.every("expire", EXPIRE_EVERY_S, self._expire)
+        if self._options.reload_every_s is not None:
+            self._scheduler.every("watch", self._options.reload_every_s, self._reload_if_changed)
+        self._why_not_ready = ""
+        addresses = ", ".join(f"{host}:{port}" for host, port in self._web.addresses)
+        log.info("serving %d probes on %s", len(self._probes), addresses)
+        try:
+            await self._stop.wait()
+        finally:
+            await self._shut_down()
+        return self._exit_code
+
+    async def _shut_down(self) -> None:
+        self._why_not_ready = "draining"
+        cancelled = await self._scheduler.drain()
+        await self.health.stop()
+        await self._web.stop()
+        await close_resolvers()
+        self.metrics.close()
+        self._reloads.close()
+        log.info("stopped; %d runs were cut off", cancelled)
+
+    def _on_stop(self, number: int) -> None:
+        if self._stop.is_set():
+            os._exit(128 + number)  # asked twice: whoever waits has run out of patience
+        log.info("%s: draining", signal.Signals(number).name)
+        # an orchestrator's SIGTERM is the ordinary end; Ctrl-C tells the shell that it was one
+        self._exit_code = INTERRUPTED if number == signal.SIGINT else 0
+        self._stop.set()
+        timer = threading.Timer(HARD_EXIT_S, os._exit, (self._exit_code,))
+        timer.daemon = True
+        timer.start()
+
+    # --- runs ---
+
+    async def _run_probe(self, name: str) -> None:
+        probe = self._probes.get(name)
+        if probe is None:
+            return
+        PROBE.set(name)
+        result = await run_once(probe, health=self.health)
+        if name in self._probes:
+            self.publish(result)
+
+    def publish(self, result: Result) -> None:
+        """Hand a Result to every sink; a broken one stops neither the next nor the probe."""
+        for sink in self.sinks:
+            try:
+                sink(result)
+            except Exception:
+                log.exception("a sink broke on a Result of %s", result.probe)
+
+    def _note(self, result: Result) -> None:
+        state = self._states.get(result.probe, NEW)
+        policy = self._probes[result.probe].incident
+        self._states[result.probe] = step(state, result.outcome, policy)
+
+    def _measure(self, result: Result) -> None:
+        self.metrics.publish(result, self._states[result.probe].confirmed)
+
+    def _tell(self, result: Result) -> None:
+        last = self._results.get(result.probe)
+        self._results[result.probe] = result
+        changed = not result.ok if last is None else last.outcome is not result.outcome
+        level = logging.DEBUG
+        if changed:
+            level = logging.INFO if result.ok else logging.WARNING
+        if not log.isEnabledFor(level):
+            return
+        cause = result.cause
+        log.log(
+            level,
+            "%s is %s%s",
+            result.probe,
+            result.outcome.value,
+            f": {cause.message}" if cause else "",
+            extra={
+                "event": "run",
+                "probe": result.probe,
+                "kind": result.kind,
+                "run_id": result.run_id,
+                "outcome": result.outcome.value,
+                "reason": cause.reason.value if cause else None,
+                "phase": cause.phase if cause else None,
+                "duration_ms": round(result.seconds * 1000, 3),
+            },
+        )
+
+    def _expire(self) -> None:
+        self.metrics.expire()
+
+    # --- config ---
+
+    def _swap(self, config: Config) -> None:
+        """Put *config* in force: unchanged probes keep their rhythm, counters and state."""
+        probes = share(config.probes, *self._options.shard)
+        capacity = plan_capacity(probes)
+        if capacity.warning:
+            log.warning("%s", capacity.warning)
+        self._config = config
+        self._handle.set_redactor(Redactor(config.secrets))
+        self._probes = {probe.name: probe for probe in probes}
+        for kept in (self._results, self._states):
+            for name in [name for name in kept if name not in self._probes]:
+                del kept[name]
+        self.metrics.set_probes(probes, _metrics_options(config))
+        self._scheduler.capacity = capacity.limit
+        self._scheduler.set_probes({probe.name: probe.every_s for probe in probes})
+
+    async def reload(self) -> None:
+        """Read the probe file again and put it in force; a bad file changes nothing.
+
+        Raises:
+            ConfigError: every mistake of the file.
+        """
+        try:
+            config = await self._reloads.read()
+        except ConfigError as error:
+            log.error("the reload was refused, the old config stays: %s", error)  # noqa: TRY400
+            raise
+        self._swap(config)
+        log.info("reloaded %s: %d probes", config.path, len(self._probes))
+
+    def _on_hangup(self) -> None:
+        self._reloads.when_free(self._reload_quietly)
+
+    async def _reload_quietly(self) -> None:
+        with suppress(ConfigError):  # logged and counted
+            await self.reload()
+
+    async def _reload_if_changed(self) -> None:
+        if await self._reloads.has_changed():
+            await self._reload_quietly()
+
+    # --- what the web server asks ---
+
+    @property
+    def probes(self) -> Sequence[Probe]:
+        """In the order of the file."""
+        return tuple(self._probes.values())
+
+    @property
+    def admin_token(self) -> str | None:
+        """``web.admin_token``."""
+        token = self._config.web.admin_token
+        return token.get_secret_value() if token is not None else None
+
+    @property
+    def hosts(self) -> Sequence[str]:
+        """``web.hosts``."""
+        return self._config.web.hosts
+
+    @property
+    def open_health(self) -> bool:
+        """``web.open_health``."""
+        return self._config.web.open_health
+
+    @property
+    def last_tick(self) -> float:
+        """When the loop last turned; asked by the thread of the door."""
+        return self.health.last_tick
+
+    def readiness(self) -> tuple[bool, str]:
+        """Return whether probes run, and why not."""
+        return not self._why_not_ready, self._why_not_ready
+
+    def last_result(self, name: str) -> Result | None:
+        """Return the last Result of a probe."""
+        return self._results.get(name)
+
+    def state(self, name: str) -> Outcome | None:
+        """Return the confirmed state of a probe."""
+        return self._states.get(name, NEW).confirmed
+
+    def count_request(self, handler: str, code: str) -> None:
+        """Count an answered request."""
+        self.own.count("sonde_web_requests_total", handler, code)
+
+    def count_rejected(self, reason: str) -> None:
+        """Count a refused request."""
+        self.own.count("sonde_web_rejected_total", reason)
+
+    # --- the prober's own numbers ---
+
+    def _bind(self) -> None:
+        stats, reloads = self._scheduler.stats, self._reloads
+        sources: Mapping[str, Callable[[], float | Mapping[tuple[str, ...], float]]] = {
+            "sonde_active": lambda: 1,
+            "sonde_probes_inflight": lambda: self._scheduler.inflight,
+            "sonde_scheduler_due_runs_total": lambda: stats.due,
+            "sonde_scheduler_started_runs_total": lambda: stats.started,
+            "sonde_scheduler_missed_runs_total": lambda: {
+                (reason,): count for reason, count in stats.missed.items()
+            },
+            "sonde_clock_jumps_total": lambda: stats.clock_jumps,
+            "sonde_event_loop_lag_seconds": lambda: self.health.worst_lag(LAG_WINDOW_S),
+            "sonde_stuck_workers": stuck_runs,
+            "sonde_log_dropped_total": self._handle.dropped,
+            "sonde_config_last_reload_successful": lambda: float(reloads.last_was_good),
+            "sonde_config_last_reload_success_timestamp_seconds": lambda: reloads.last_good_s,
+            "sonde_config_reloads_total": lambda: reloads.count,
+            "sonde_config_reload_failures_total": lambda: reloads.failures,
+            "sonde_config_info": lambda: {(self._config.hash[:SHOWN_HASH_DIGITS],): 1},
+        }
+        for family, source in sources.items():
+            self.own.bind(family, source)
+        self.own.bind_sink(self.metrics)
+
+
+def _metrics_options(config: Config) -> MetricsOptions:
+    settings, limits = config.metrics, config.limits
+    return MetricsOptions(
+        drop=frozenset(settings.drop),
+        latency_buckets=_buckets(settings.latency_buckets),
+        instance_label=settings.instance_label,
+        series=limits.series,
+        series_per_probe=limits.series_per_probe,
+    )
+
+
+def _buckets(wish: bool | tuple[float, ...]) -> tuple[float, ...]:  # noqa: FBT001 - a YAML key
+    if isinstance(wish, tuple):
+        return wish
+    return LATENCY_BUCKETS if wish else ()
+
+
+def _on_loop_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what nobody awaited: a target that resets a half-closed connection is no news."""
+    error = context.get("exception")
+    level = logging.DEBUG if isinstance(error, OSError) else logging.ERROR
+    log.log(level, "%s", context.get("message", "the event loop met an error"), exc_info=error)
