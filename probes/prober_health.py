@@ -50,6 +50,9 @@ NETWORK_REASONS = frozenset(
 )  # fmt: skip
 
 
+# E18: what a run sees whose socket, or whose resolver's, could not be opened.
+SHORTAGE_REASONS = frozenset({Reason.TIMEOUT, Reason.DNS_TIMEOUT})
+
 log = logging.getLogger("sonde.prober")
 
 

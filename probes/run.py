@@ -14,7 +14,12 @@ from time import monotonic
 
 from probes.errors import CheckFailed
 from probes.probe import Probe
-from probes.prober_health import NETWORK_REASONS, ProberHealth, descriptors_are_scarce
+from probes.prober_health import (
+    NETWORK_REASONS,
+    SHORTAGE_REASONS,
+    ProberHealth,
+    descriptors_are_scarce,
+)
 from probes.recorder import Recorder
 from probes.result import NO_FACTS, Failure, Outcome, Reason, Result
 from probes.wire.policy import POLICY, Policy
@@ -169,8 +174,8 @@ async def _whose_fault(
     own = health.verdict(started, probe.timeout_s)
     if own is None and failure.reason is Reason.LATENCY and health.latency_excused(started):
         own = (Reason.OVERLOAD, "want a loop without lag to judge a latency, got some")
-    if own is None and failure.reason is Reason.TIMEOUT and descriptors_are_scarce():
-        own = (Reason.RESOURCE, "want free file descriptors, got none")
+    if own is None and failure.reason in SHORTAGE_REASONS and descriptors_are_scarce():
+        own = (Reason.RESOURCE, "want free file descriptors, got (almost) none")
     if own is None and failure.reason in NETWORK_REASONS and probe.kind.network:
         text = await health.cut_off(started)
         own = (Reason.NETWORK, text) if text else None

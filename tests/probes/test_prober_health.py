@@ -448,3 +448,52 @@ def test_fewer_free_descriptors_than_the_reserve_are_scarce(stdin: str) -> None:
     done = subprocess.run(script, capture_output=True, text=True, timeout=15, check=False)
 
     assert (done.stdout, done.stderr) == ("[True, True, False]\n", "")
+
+
+EXHAUSTED = """
+import asyncio, os, resource, socket
+from probes.kinds.http import Http
+from probes.probe import Probe
+from probes.prober_health import ProberHealth
+from probes.run import run_once
+
+async def run(target, health):
+    result = await run_once(Probe("it", Http(), target, timeout_s=0.3), health=health)
+    return result.outcome.value, result.failure.reason.value
+
+async def main():
+    silent = socket.create_server(("127.0.0.1", 0))
+    health = ProberHealth()
+    health.start()
+    target = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+    print(await run(target, health))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
+    held = []
+    try:
+        while True:
+            held.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        print(await run(target, health), await run("http://name.invalid/", health))
+    os.close(held.pop())
+    print(await run(target, health))
+    while len(held) > 60:
+        os.close(held.pop())
+    print(await run(target, health))
+    await health.stop()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+def test_a_prober_without_descriptors_blames_itself() -> None:
+    """P4, E18, F30: whether the socket cannot be opened or a silence ends in a timeout."""
+    script = [sys.executable, "-c", EXHAUSTED]
+
+    done = subprocess.run(script, capture_output=True, text=True, timeout=15, check=False)
+
+    room, none, one, room_again = done.stdout.splitlines()
+    assert room == room_again == "('down', 'timeout')"
+    assert none.startswith("('unknown', 'resource') ('unknown', ")
+    assert one == "('unknown', 'resource')"
+    assert done.stderr == ""
