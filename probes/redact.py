@@ -104,10 +104,14 @@ def _read_secret_file(path: Path) -> str:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise ValueError(f"want a readable secret file, got {path}: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
+    # closefd=False: fdopen of a directory raises before anybody owns the descriptor
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ValueError(f"want a regular secret file, got {path}")
-        data = file.read(MAX_SECRET_FILE_BYTES + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(MAX_SECRET_FILE_BYTES + 1)
+    finally:
+        os.close(descriptor)
     if len(data) > MAX_SECRET_FILE_BYTES:
         raise ValueError(f"want a secret file of at most {MAX_SECRET_FILE_BYTES} bytes, got {path}")
     try:

@@ -4,9 +4,10 @@ Field names are the keys, docstrings their descriptions in the schema. Knows nei
 a value came from.
 """
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from probes.probe import Severity
 from probes.redact import Secret
@@ -26,6 +27,7 @@ DEFAULT_SERIES = 500_000
 DEFAULT_SERIES_PER_PROBE = 100
 # metrics.md 2.5: the longest label value
 MAX_RUNBOOK_BYTES = 200
+MAX_TAG_CHARACTERS = 64
 TAG = r"^[^\s,\x00-\x1f\x7f]{1,64}$"
 METRIC_NAME = r"^[a-zA-Z_:][a-zA-Z0-9_:]*$"
 
@@ -52,6 +54,16 @@ def _proper_share(ratio: float) -> float:
     return ratio
 
 
+def _word(text: str) -> str:
+    if not re.fullmatch(TAG, text):
+        raise ValueError(
+            f"want a word of at most {MAX_TAG_CHARACTERS} characters without blanks and commas"
+            f", got {short(text)}"
+        )
+    return text
+
+
+Tag = Annotated[str, AfterValidator(_word), WithJsonSchema({"type": "string", "pattern": TAG})]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 
 
@@ -80,7 +92,7 @@ class CommonKeys(Settings):
     """Time between two runs; at least 100ms."""
     timeout: Duration = DEFAULT_TIMEOUT_S
     """Time one run may take, all of it; at most ``every``."""
-    tags: tuple[Annotated[str, Field(pattern=TAG)], ...] = ()
+    tags: tuple[Tag, ...] = ()
     """Words to select probes by, as in ``sonde smoke --tag release``."""
     labels: dict[str, str] = Field(default_factory=dict)
     """Static labels on every series of the probe."""

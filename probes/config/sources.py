@@ -107,17 +107,18 @@ class _Reader:
     def _bytes(self, path: Path) -> bytes:
         # O_NONBLOCK: opening a FIFO without a writer would hang the load for ever
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             state = os.fstat(descriptor)
             if not stat.S_ISREG(state.st_mode):
                 raise OSError(0, "Not a regular file")
             if state.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                place = Place(Document(str(path), None, ()))
                 mode = f"{stat.S_IMODE(state.st_mode):04o}"
-                self._mistakes.warn(
-                    place, f"want a file that only its owner may change, got mode {mode}"
-                )
-            return file.read(MAX_FILE_BYTES + 1)
+                text = f"want a file that only its owner may change, got mode {mode}"
+                self._mistakes.warn(Place(Document(str(path), None, ())), text)
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                return file.read(MAX_FILE_BYTES + 1)
+        finally:
+            os.close(descriptor)
 
     def _missing(self, path: Path, at: Place | None, why: str) -> None:
         if at is None:
@@ -135,7 +136,7 @@ class _Reader:
             shown = "an empty file" if document.value is None else got(document.value)
             self._mistakes.add(
                 Place(document),
-                f"want a mapping such as 'version: 1', 'probes: [...]', got {shown}",
+                f"want a mapping with version: and probes:, got {shown}",
             )
         return NOTHING
 
@@ -151,8 +152,9 @@ class _Reader:
             else:
                 text = f"want a known key, got {short(key)}{suggest(key, FILE_KEYS | SECTION_KEYS)}"
             mistakes.add(place / key, text, at_key=True)
-        version = source.top.get("version")
-        if "version" in source.top and (version != VERSION or isinstance(version, bool)):
+        version: object = source.top.get("version")
+        # True == 1
+        if "version" in source.top and (version != VERSION or version is True):
             mistakes.add(place / "version", f"want {VERSION}, got {got(version)}")
         elif is_main and source.top and "version" not in source.top:
             mistakes.add(place, f"want the key 'version: {VERSION}', got none")

@@ -1,0 +1,100 @@
+"""The JSON Schema: it is made of the classes, and it describes what `load` takes."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from probes.config.document import load_document
+from probes.config.schema import EXAMPLES, json_schema
+from probes.config.sections import COMMON_KEYS, HEAD_KEYS, SECTION_KEYS
+from probes.kinds import discover
+
+KINDS = ("demo", "picky")
+
+
+def every_schema(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+        for inner in value.values():
+            yield from every_schema(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from every_schema(inner)
+
+
+def test_it_is_json_and_every_reference_leads_somewhere() -> None:
+    schema = json_schema(allowed=KINDS)
+
+    again = json.loads(json.dumps(schema))
+    assert again["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    references = {
+        item["$ref"] for item in every_schema(schema) if isinstance(item.get("$ref"), str)
+    }
+    assert references
+    assert {reference.removeprefix("#/$defs/") for reference in references} <= set(schema["$defs"])
+
+
+def test_every_key_is_there_and_described() -> None:
+    schema = json_schema(allowed=KINDS)
+
+    assert schema["properties"].keys() >= SECTION_KEYS
+    properties = schema["$defs"]["probe"]["properties"]
+    assert properties.keys() == COMMON_KEYS | HEAD_KEYS
+    assert all(item.get("description") for item in properties.values())
+    for key in ("include", "defaults", "modules", "probes", "version"):
+        assert schema["properties"][key]["description"]
+
+
+def test_each_kind_has_its_keys_behind_an_if() -> None:
+    rules = json_schema(allowed=KINDS)["$defs"]["probe"]["allOf"]
+
+    keys = {
+        rule["if"]["properties"]["kind"]["const"]: rule["then"]
+        for rule in rules
+        if "const" in rule.get("if", {}).get("properties", {}).get("kind", {})
+    }
+    assert keys.keys() == discover(allowed=KINDS).keys()
+    assert keys["picky"]["required"] == ["query"]
+    assert keys["demo"]["properties"]["mode"]["description"] == "How to look."
+    assert "json" in json_schema(allowed=KINDS)["$defs"]["demo.Expect"]["properties"]
+
+
+def test_a_module_need_not_be_complete() -> None:
+    rules = json_schema(allowed=KINDS)["$defs"]["module"]["allOf"]
+
+    assert not any("required" in rule.get("then", {}) for rule in rules)
+
+
+def test_a_variable_may_stand_for_a_number() -> None:
+    schema = json_schema(allowed=KINDS)
+
+    (count,) = {
+        json.dumps(rule["then"]["properties"]["count"]["anyOf"][-1])
+        for rule in schema["$defs"]["probe"]["allOf"]
+        if "count" in rule.get("then", {}).get("properties", {})
+    }
+    assert json.loads(count) == {"$ref": "#/$defs/variable"}
+
+
+def keys_known(schema: dict[str, Any], definition: str, kind: str) -> set[str]:
+    entry = schema["$defs"][definition]
+    known = set(entry["properties"])
+    for rule in entry["allOf"]:
+        if rule.get("if", {}).get("properties", {}).get("kind", {}).get("const") == kind:
+            known |= rule["then"]["properties"].keys()
+    return known
+
+
+def test_it_knows_every_key_of_the_shipped_file_and_of_its_examples() -> None:
+    schema = json_schema()
+    shipped = load_document(Path("probes.yaml").read_bytes(), "probes.yaml").value
+
+    for document in (shipped, *EXAMPLES):
+        assert document.keys() <= schema["properties"].keys()
+        modules = document.get("modules", {})
+        for module in modules.values():
+            assert module.keys() <= keys_known(schema, "module", module["kind"])
+        for probe in document["probes"]:
+            kind = probe.get("kind") or modules[probe["module"]]["kind"]
+            assert probe.keys() <= keys_known(schema, "probe", kind)

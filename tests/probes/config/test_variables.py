@@ -1,0 +1,96 @@
+"""``${VAR}`` in values."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probes.config.variables import Variables
+
+ENVIRON = {
+    "A": "x",
+    "B": "${A}",
+    "EMPTY": "",
+    "BAD": "\udcff",
+    "API_TOKEN": "hunter22",
+    "TOKEN": "0",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        pytest.param("plain", "plain", id="plain"),
+        pytest.param("${A}", "x", id="alone"),
+        pytest.param("http://${A}:${A}/", "http://x:x/", id="inside"),
+        pytest.param("${B}", "${A}", id="T11 a value is not expanded again"),
+        pytest.param("${NOPE:-d}", "d", id="default"),
+        pytest.param("${NOPE:-}", "", id="empty default"),
+        pytest.param("${EMPTY:-d}", "d", id="default of an empty one"),
+        pytest.param("${A:-d}", "x", id="default is not needed"),
+        pytest.param("${NOPE:-a:-b}", "a:-b", id="default with the separator"),
+        pytest.param("${EMPTY}", "", id="empty"),
+        pytest.param("$${A}", "${A}", id="escape"),
+        pytest.param("$$${A}", "$${A}", id="escape behind a dollar"),
+        pytest.param("pa$$word$1 $.a $", "pa$$word$1 $.a $", id="T11 lone dollars stay"),
+    ],
+)
+def test_references_are_replaced(text: str, wanted: str) -> None:
+    assert Variables(ENVIRON).expand(text) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param(
+            "${NOPE}", "want the environment variable NOPE to be set, got none", id="T11 unset"
+        ),
+        pytest.param(
+            "${BAD}", "want UTF-8 in the environment variable BAD, got other bytes", id="not UTF-8"
+        ),
+        *(
+            pytest.param(
+                text,
+                f"want ${{NAME}} or ${{NAME:-default}}, got {shown!r}"
+                "; a literal '${' is written '$${'",
+                id=text,
+            )
+            for text, shown in [
+                ("${}", "${}"),
+                ("${1}", "${1}"),
+                ("${A", "${A"),
+                ("${a b}", "${a b}"),
+                ("${A:-${B}}", "${A:-${B}"),
+                ("${A-b}", "${A-b}"),
+            ]
+        ),
+    ],
+)
+def test_what_is_no_reference_is_told(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match="want") as caught:
+        Variables(ENVIRON).expand(text)
+
+    assert str(caught.value) == message
+
+
+def test_values_of_telling_names_are_secrets() -> None:
+    variables = Variables(ENVIRON)
+
+    variables.expand("${A} ${API_TOKEN} ${TOKEN}")
+
+    assert variables.secrets == {"hunter22"}
+
+
+@given(st.text(alphabet="$\\{}AB:-x", max_size=20))
+def test_any_text_expands_or_is_told(text: str) -> None:
+    variables = Variables(ENVIRON)
+    try:
+        expanded = variables.expand(text)
+    except ValueError as error:
+        message = str(error)
+        expanded = ""
+    else:
+        message = "want "
+
+    assert message.startswith("want ")
+    if "${" not in text:
+        assert expanded == text
