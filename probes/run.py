@@ -45,6 +45,7 @@ async def run_once(
     *,
     health: ProberHealth | None = None,
     policy: Policy | None = None,
+    until: float | None = None,
     wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     clock: Callable[[], float] = monotonic,
 ) -> Result:
@@ -54,26 +55,36 @@ async def run_once(
         probe: what to check.
         health: the prober's own pulse; failures under its own freeze or lost network are unknown.
         policy: who may be reached; None means as written in the probe file.
+        until: time of the loop when the run is cut off although its timeout has not come; then
+            the Result is unfinished: unknown, no attempt, with the phase it stood in.
         wall: point in time for ``started_at``.
         clock: monotonic seconds for the duration.
     """
     if policy is not None:
         with POLICY.set(policy):
-            return await run_once(probe, health=health, wall=wall, clock=clock)
+            return await run_once(probe, health=health, until=until, wall=wall, clock=clock)
     loop = asyncio.get_running_loop()
     started_at, started, deadline = wall(), clock(), loop.time() + probe.timeout_s
+    is_cut = until is not None and until < deadline
+    if until is not None and is_cut:
+        deadline = until
     attempts = 0
     while True:
         attempts += 1
         recorder = Recorder(deadline)
-        failure = await _Attempt(probe, recorder).failure()
+        attempt = _Attempt(probe, recorder)
+        failure = await attempt.failure()
         if failure is None or failure.reason.is_own_fault or attempts > probe.retries:
             break
         if loop.time() + probe.retry_every_s >= deadline:
             break
         await asyncio.sleep(probe.retry_every_s)
     seconds = clock() - started
-    if failure is not None and health is not None:
+    if is_cut and failure is not None and attempt.expired:
+        where = f" in phase {failure.phase}" if failure.phase else ""
+        message = f"want a Result before the deadline of all, got none{where}"
+        failure, attempts = Failure(Reason.EVIDENCE, message, failure.phase), 0
+    elif failure is not None and health is not None:
         failure = await _whose_fault(failure, probe, health, started)
     return _result(probe, recorder, failure, started_at, seconds, attempts)
 
@@ -255,6 +266,8 @@ async def run_all(
     """
     results: dict[str, Result] = {}
     waiting = iter(probes)
+    loop = asyncio.get_running_loop()
+    until = None if deadline_s is None else loop.time() + deadline_s
 
     def end(result: Result) -> None:
         results[result.probe] = result
@@ -262,10 +275,11 @@ async def run_all(
 
     async def work() -> None:
         for probe in waiting:
+            if until is not None and loop.time() >= until:
+                return
             started(probe)
-            end(await run_once(probe, health=health))
+            end(await run_once(probe, health=health, until=until))
 
-    loop = asyncio.get_running_loop()
     workers = [loop.create_task(work()) for _ in range(min(parallel, len(probes)))]
     await _finish(workers, deadline_s)
     for probe in probes:
@@ -279,7 +293,9 @@ async def _finish(workers: Sequence[asyncio.Task[None]], deadline_s: float | Non
     if not workers:
         return
     try:
-        done, late = await asyncio.wait(workers, timeout=deadline_s)
+        # runs end by themselves at the deadline; what ignores that is abandoned a little later
+        timeout_s = None if deadline_s is None else deadline_s + 2 * ABANDON_AFTER_S
+        done, late = await asyncio.wait(workers, timeout=timeout_s)
     except asyncio.CancelledError:
         for task in workers:
             task.cancel()
