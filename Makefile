@@ -51,7 +51,7 @@ imports:  ## who may import whom
 docs:  ## rewrite the generated pages, then run every example of docs/
 	$(DEV_ENV)
 	$(BIN)/python -m scripts.docs
-	$(BIN)/pytest -q docs README.md
+	$(BIN)/pytest -q docs -n 0
 
 bench:  ## the benchmarks, as ratios
 	$(DEV_ENV)
@@ -66,4 +66,4 @@ build:  ## wheel and source archive in dist/, byte-identical when built twice; t
 
 check: lint types imports  ## all of these, the examples of docs/, and the coverage floor
 	$(BIN)/python -m scripts.docs --check
-	$(BIN)/pytest -q docs README.md
+	$(BIN)/pytest -q docs -n 0

@@ -3,10 +3,12 @@
     docs/kinds.md    every kind: its docstring, keys, phases, samples
     docs/metrics.md  every family of /metrics
     docs/cli.md      every command and flag
+    docs/probes.schema.json    JSON Schema of the probe file, for editors
 
 Knows where the pages are kept, and not what stands in them.
 """
 
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -51,7 +53,7 @@ def cli() -> str:
 
 
 def _command(command: Any, path: str) -> list[str]:
-    lines = [f"## {path}", "", (command.help or "").strip(), ""]
+    lines = [f"## {path}", "", _prose(command.help or ""), ""]
     context = command.make_context(path, [], resilient_parsing=True)
     rows = [row for param in command.get_params(context) if (row := _parameter(param))]
     if rows:
@@ -62,22 +64,39 @@ def _command(command: Any, path: str) -> list[str]:
     return lines
 
 
+def _prose(text: str) -> str:
+    # \b before a paragraph tells the terminal to keep its lines
+    paragraphs = text.strip().split("\n\n")
+    return "\n\n".join(
+        "```console\n" + part.removeprefix("\b\n") + "\n```" if part.startswith("\b\n") else part
+        for part in paragraphs
+    )
+
+
 def _parameter(parameter: Any) -> str | None:
     if parameter.name == "help" or getattr(parameter, "hidden", False):
         return None
     flags = ", ".join(f"`{flag}`" for flag in (*parameter.opts, *parameter.secondary_opts))
     if parameter.param_type_name == "argument":
-        flags = f"`{parameter.human_readable_name}`"
+        flags = f"`{parameter.metavar or parameter.name.upper()}`"
     default = parameter.default
     shown = "" if default is None or default is False or callable(default) else f"`{default}`"
     text = " ".join((getattr(parameter, "help", None) or "").split()).replace("|", "\\|")
     return f"| {flags} | {shown} | {text} |"
 
 
+def schema() -> str:
+    """Return docs/probes.schema.json."""
+    from probes.config.schema import json_schema
+
+    return json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n"
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "docs/kinds.md": kinds,
     "docs/metrics.md": metrics,
     "docs/cli.md": cli,
+    "docs/probes.schema.json": schema,
 }
 
 

@@ -1,0 +1,121 @@
+"""The pages say what the code does: generated ones are fresh, examples load, links lead on."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from probes.config.load import load
+from probes.config.sections import SECTION_KEYS, CommonKeys, Sections
+from probes.kinds import discover
+from probes.settings import Settings
+from scripts.docs import PAGES, ROOT, main, stale
+
+WRITTEN = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/index.md", "docs/config.md",
+           "docs/design.md", "docs/security.md")  # fmt: skip
+BLOCK = re.compile(r"^```yaml probes\.yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_a_generated_page_is_what_the_code_says_now() -> None:
+    assert stale() == [], "run make docs"
+
+
+def test_the_generator_refuses_what_it_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--chekc"]) == 2
+    assert "usage: python -m scripts.docs [--check], got --chekc" in capsys.readouterr().err
+
+
+def test_every_page_is_written_by_hand_or_by_the_generator() -> None:
+    found = {f"docs/{path.name}" for path in (ROOT / "docs").iterdir() if path.is_file()}
+
+    assert found - {"docs/conftest.py"} == {
+        name for name in (*WRITTEN, *PAGES) if name.startswith("docs/")
+    }
+
+
+@pytest.mark.parametrize("name", [*WRITTEN, "docs/kinds.md"])
+def test_a_link_leads_to_a_file(name: str) -> None:
+    targets = LINK.findall(text(name))
+
+    assert [link for link in targets if not (ROOT / name).parent.joinpath(link).exists()] == []
+
+
+@pytest.mark.parametrize("name", [name for name in WRITTEN if name.startswith("docs/")])
+def test_a_page_names_the_sources_that_it_describes(name: str) -> None:
+    found = re.match(r"<!-- source_paths: (.+) -->\n", text(name))
+
+    if found is None:
+        assert name == "docs/index.md"
+    else:
+        assert [path for path in found[1].split() if not (ROOT / path).exists()] == []
+
+
+def test_the_example_of_the_readme_loads(tmp_path: Path) -> None:
+    (block,) = BLOCK.findall(text("README.md"))
+    (tmp_path / "probes.yaml").write_text(block)
+
+    config = load(tmp_path / "probes.yaml", environ={})
+
+    assert [probe.kind.name for probe in config.probes] == ["http", "postgres", "redis", "host"]
+
+
+def test_the_first_commands_of_the_readme_are_targets() -> None:
+    commands = re.findall(r"^\$ make (\w+)", text("README.md"), re.MULTILINE)
+
+    assert commands == ["run", "test"]
+    assert all(re.search(rf"^{name}:", text("Makefile"), re.MULTILINE) for name in commands)
+
+
+def test_the_readme_is_short() -> None:
+    assert len(text("README.md").splitlines()) < 80
+
+
+def test_the_shipped_file_loads_without_a_warning() -> None:
+    config = load(ROOT / "probes.yaml", environ={})
+
+    assert config.probes
+    assert config.warnings == ()
+
+
+def test_what_ships_needs_the_extra_standard_at_most() -> None:
+    extras = tomllib.loads(text("pyproject.toml"))["project"]["optional-dependencies"]
+    standard = set(re.findall(r"\[(.*)\]", extras["standard"][0])[0].split(","))
+    shipped = [load(ROOT / "probes.yaml", environ={})]
+
+    needed = {probe.kind.requires for config in shipped for probe in config.probes}
+
+    assert needed - {None} <= standard
+    assert {kind.requires for kind in discover().values()} - {None} <= set(extras)
+
+
+def test_the_guide_names_every_common_key() -> None:
+    guide = text("docs/config.md")
+
+    assert [key for key in CommonKeys.model_fields if not re.search(rf"\b{key}\b", guide)] == []
+
+
+def test_the_guide_names_every_key_of_every_section() -> None:
+    guide = text("docs/config.md")
+    keys = {
+        f"{section}.{key}"
+        for section in SECTION_KEYS - {"probe_policy"}
+        if isinstance(settings := Sections.model_fields[section].annotation, type)
+        and issubclass(settings, Settings)
+        for key in settings.model_fields
+    }
+
+    assert keys
+    assert [key for key in sorted(keys) if f"`{key}`" not in guide] == []
+
+
+def test_the_reference_has_a_section_for_every_kind() -> None:
+    sections = re.findall(r"^## (\w+)$", text("docs/kinds.md"), re.MULTILINE)
+
+    assert sections == list(discover())
