@@ -76,6 +76,9 @@ def _resolve(value: object, info: ValidationInfo) -> Secret:
     text = read_secret(value, base, context.get("environ", os.environ))
     if not text:
         raise ValueError("want a secret that is not empty, got an empty one")
+    if isinstance(value, Mapping) and "file" in value:
+        # whoever loads the config looks at the modes of these files
+        context.get("secret_files", set()).add(base / value["file"])
     return Secret(text)
 
 

@@ -43,7 +43,13 @@ class Judge:
         directory: Path,
         environ: Mapping[str, str],
     ) -> None:
-        self.context = {"directory": directory, "environ": environ}
+        self.secret_files: set[Path] = set()
+        """Files that secrets were read from."""
+        self.context = {
+            "directory": directory,
+            "environ": environ,
+            "secret_files": self.secret_files,
+        }
         self._mistakes = mistakes
         self._allowed = allowed
         self._kinds: dict[str, type[Kind] | str] = {}

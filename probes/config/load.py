@@ -13,7 +13,8 @@ a `Config`; a reload builds a new one.
 
 import gc
 import os
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +23,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from probes.config.document import Document
 from probes.config.entries import Entries
 from probes.config.judge import Judge
-from probes.config.mistakes import Layered, Mistakes
+from probes.config.mistakes import Layered, Mistakes, Place
 from probes.config.presets import Module, Presets
 from probes.config.sections import (
     SECTION_KEYS,
@@ -97,17 +99,19 @@ def _load(path: Path, environ: Mapping[str, str], shards: int) -> Config:
     mistakes.redact = Redactor(variables.secrets)
     directory = path.parent
     main = sources.main
-    sections = _sections(main, directory, environ, mistakes)
     judge = Judge(mistakes, _allowed_kinds(main), directory, environ)
+    sections = _sections(main, judge, mistakes)
     presets = Presets(judge, mistakes)
     for source in sources.files:
         presets.read(source)
-    builder = Entries(judge, presets, Targets(mistakes, directory, environ), mistakes)
+    targets = Targets(mistakes, directory, environ)
+    builder = Entries(judge, presets, targets, mistakes)
     entries = [entry for source in sources.files for entry in builder.read(source)]
     judge_labels(entries, judge.kinds, mistakes)
     judge_load(entries, main.place / "probes", shards, mistakes)
     judge_dependencies(builder.dependencies, builder.names, mistakes)
     probes = resolve_dependencies(entries, mistakes)
+    _judge_modes(judge.secret_files | targets.secret_files, main, mistakes)
     mistakes.raise_if_any()
     return Config(
         path=path,
@@ -125,11 +129,8 @@ def _load(path: Path, environ: Mapping[str, str], shards: int) -> Config:
     )
 
 
-def _sections(
-    main: Source, directory: Path, environ: Mapping[str, str], mistakes: Mistakes
-) -> Sections:
+def _sections(main: Source, judge: Judge, mistakes: Mistakes) -> Sections:
     """Return the sections of the main file; one with a mistake is left at its default."""
-    context = {"directory": directory, "environ": environ}
     values: dict[str, Any] = {
         key: value for key, value in main.top.items() if key in SECTION_KEYS and value is not None
     }
@@ -137,10 +138,22 @@ def _sections(
     for key, value in values.items():
         one = {key: value}
         try:
-            good[key] = getattr(Sections.model_validate(one, context=context), key)
+            good[key] = getattr(Sections.model_validate(one, context=judge.context), key)
         except ValidationError as error:
             mistakes.refuse(error, Layered(one, (main.place,)), Sections)
     return Sections.model_construct(**{**_defaults(), **good})
+
+
+def _judge_modes(secret_files: Iterable[Path], main: Source, mistakes: Mistakes) -> None:
+    """Warn about secret files that everybody may read (T16)."""
+    for path in sorted(secret_files):
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode)
+        except FileNotFoundError:
+            continue  # it was rotated a moment ago; the next load looks at its successor
+        if mode & (stat.S_IROTH | stat.S_IWOTH):
+            text = f"want a secret file that others may not read, got {path} with mode {mode:04o}"
+            mistakes.warn(Place(Document(main.document.name, None, ())), text)
 
 
 def _allowed_kinds(main: Source) -> list[str]:

@@ -153,7 +153,7 @@ class _Reader:
                 text = f"want a known key, got {short(key)}{suggest(key, FILE_KEYS | SECTION_KEYS)}"
             mistakes.add(place / key, text, at_key=True)
         version: object = source.top.get("version")
-        # True == 1
+        # in Python, True equals 1
         if "version" in source.top and (version != VERSION or version is True):
             mistakes.add(place / "version", f"want {VERSION}, got {got(version)}")
         elif is_main and source.top and "version" not in source.top:

@@ -44,6 +44,8 @@ class Targets:
     """
 
     def __init__(self, mistakes: Mistakes, directory: Path, environ: Mapping[str, str]) -> None:
+        self.secret_files: set[Path] = set()
+        """Files that targets were read from."""
         self._mistakes = mistakes
         self._directory = directory
         self._environ = environ
@@ -83,6 +85,8 @@ class Targets:
             redact = Redactor(hidden | self._mistakes.redact.secrets)
             self._mistakes.add(place, redact(str(error)))
             return
+        if is_secret and "file" in value:
+            self.secret_files.add(self._directory / value["file"])
         yield Target(text, is_secret, place)
 
 
