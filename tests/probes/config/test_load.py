@@ -433,3 +433,18 @@ def test_ten_thousand_probes_load_in_time(tmp_path: Path) -> None:
         for number in range(10_000)
     )
     assert _seconds(_file(tmp_path, f"{HEAD}probes:\n{written}".encode())) < 5
+
+
+def test_the_examples_load() -> None:
+    environ = {
+        "ORDERS_DSN": "postgresql://u:pw@db.example.org/orders",
+        "SONDE_ADMIN_TOKEN": "t" * 16,
+    }
+
+    config = load(Path("examples/platform.yaml"), environ=environ)
+
+    by_name = {probe.name: probe for probe in config.probes}
+    assert by_name["orders-db"].display == "postgresql://db.example.org"
+    assert by_name["machine"].labels == {"env": "dev", "team": "infrastructure"}
+    assert by_name["api/5ed00441"].depends_on == ("orders-db",)
+    assert config.warnings == ()
