@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 
 from probes.families import BLACKBOX, BLACKBOX_BY_NAME, SHARED, Family, FamilyType, family_name
 from probes.kind import Kind, Metric
+from probes.kinds import discover
 from probes.result import PROBER_REASONS, Outcome
 
 # metrics.md 4.3, 4.5.
@@ -251,12 +252,13 @@ OpenMetrics 1.0 hold the same samples.
 """
 
 
-def metrics_page(kinds: Iterable[type[Kind]] = ()) -> str:
+def metrics_page(kinds: Iterable[type[Kind]] | None = None) -> str:
     """Return the reference page ``docs/metrics.md``.
 
     Args:
-        kinds: whose samples are listed, in this order.
+        kinds: whose samples are listed, in this order; None: all of ours.
     """
+    kinds = discover().values() if kinds is None else kinds
     parts = [
         _HEAD,
         _table("Identity of a probe", "P", IDENTITY),

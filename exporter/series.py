@@ -119,16 +119,13 @@ class _NotAValue(ValueError):
     """A number that no series may have."""
 
 
-def sample_lines(
-    result: Result, shape: Shape, labels: Labels, room: int, dropped: Report
-) -> dict[str, str]:
+def sample_lines(result: Result, shape: Shape, labels: Labels, dropped: Report) -> dict[str, str]:
     """Return the lines of a judged run's samples and phases, by name of the family.
 
     Args:
         result: of a run that was judged.
         shape: of its kind.
         labels: of its probe.
-        room: series at most.
         dropped: told what was left out.
     """
     groups: dict[str, list[Sample]] = {}
@@ -141,9 +138,12 @@ def sample_lines(
             lines[name] = f"{name}{labels.plain}0\n"
     if text := phase_lines(result.phases, shape, labels):
         lines[shape.phase_family.name] = text
-    if sum([text.count("\n") for text in lines.values()]) > room:
-        return _cut(lines, shape, room, dropped)
     return lines
+
+
+def series_in(lines: Mapping[str, str]) -> int:
+    """Return how many series these lines are."""
+    return sum([text.count("\n") for text in lines.values()])
 
 
 def _plain_lines(
@@ -198,7 +198,8 @@ def _labelled_lines(
         if text in values:
             dropped("duplicate", 1)
         elif family.dynamic and family.name.endswith("_info"):
-            dropped("label_limit", len(values))
+            if values:
+                dropped("label_limit", 1)
             values = {text: value}  # the newest replaces
         elif family.dynamic and not _has_room(met, sample):
             dropped("label_limit", 1)
@@ -283,8 +284,8 @@ def _phase_seconds(phases: Sequence[Phase], shape: Shape) -> dict[str, float]:
     return told
 
 
-def _cut(lines: Mapping[str, str], shape: Shape, room: int, dropped: Report) -> dict[str, str]:
-    """Keep the first *room* series in declared order."""
+def cut(lines: Mapping[str, str], shape: Shape, room: int) -> dict[str, str]:
+    """Return the first *room* series in declared order."""
     kept: dict[str, str] = {}
     for name in shape.by_name:
         if name not in lines:
@@ -292,7 +293,6 @@ def _cut(lines: Mapping[str, str], shape: Shape, room: int, dropped: Report) -> 
         series = lines[name].splitlines(keepends=True)
         if room > 0:
             kept[name] = "".join(series[:room])
-        dropped("probe_limit", max(0, len(series) - max(0, room)))
         room -= len(series)
     return kept
 
@@ -322,7 +322,7 @@ def render_result(result: Result, kind: Kind, timeout_s: float | None = None) ->
     }
     if timeout_s is not None:
         lines[TIMEOUT.name] = f"{TIMEOUT.name} {number(timeout_s)}\n"
-    lines |= sample_lines(result, shape, NO_LABELS, MAX_SERIES_OF_ONE, lambda _reason, _count: None)
+    lines |= sample_lines(result, shape, NO_LABELS, lambda _reason, _count: None)
     lines |= outcome_lines(result, NO_LABELS)
     own = {family.name: family for family in (OUTCOME, FAILURE_INFO)}
     known = {**BLACKBOX_BY_NAME, **shape.by_name, **own}

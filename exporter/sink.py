@@ -39,9 +39,11 @@ from exporter.series import (
     NO_LABELS,
     Labels,
     Shape,
+    cut,
     labels_of,
     outcome_lines,
     sample_lines,
+    series_in,
     shape_of,
 )
 from exporter.tally import Tally
@@ -57,8 +59,9 @@ STALE_INTERVALS = 3
 STALE_GRACE_S = 5.0
 # metrics.md 2.6: one line a minute about probes that find no room.
 WARN_EVERY_S = 60.0
-# Success, duration, timeout, outcome, failure, failures in a row.
-RESULT_CONSTANT_SERIES = 6
+# With the first runs: success, duration, timeout, outcome, failure, failures in a row, last run,
+# last success.
+SERIES_TO_COME = 8
 # Filters that scrapers use at a time; each keeps the slots it admits.
 MAX_SELECTIONS = 16
 
@@ -103,7 +106,7 @@ class _Entry:
 
     __slots__ = (
         "confirmed", "constant", "expires_at", "is_admitted", "key", "labels", "probe",
-        "registered_at", "result", "shown", "slot", "tally",
+        "registered_at", "result", "samples", "shown", "slot", "tally",
     )  # fmt: skip
 
     def __init__(self, probe: Probe, slot: int, registered_at: float) -> None:
@@ -115,6 +118,8 @@ class _Entry:
         """What the constant lines were made of; empty: they are not there."""
         self.constant = 0
         """Series that do not come from samples."""
+        self.samples = 0
+        """Series that do."""
         self.registered_at = registered_at
         self.is_admitted = True
         self.confirmed: Outcome | None = None
@@ -156,6 +161,7 @@ class MetricsSink:
         self._shapes: set[int] = set()
         self._known_shows: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._warned_at = float("-inf")
+        self._series = 0  # that admitted probes have, or will have
         self._blocks = self._renewed(Blocks())
 
     # what a page is made of
@@ -218,7 +224,7 @@ class MetricsSink:
             self._blocks = self._renewed(self._blocks)
         names = {probe.name for probe in probes}
         for name in [name for name in self._entries if name not in names]:
-            self._blocks.free_slot(self._entries.pop(name).slot)
+            self._forget(self._entries.pop(name))
         for probe in probes:
             self._register(probe)
         self._selections.clear()
@@ -236,7 +242,9 @@ class MetricsSink:
         if result.outcome is Outcome.UNKNOWN:
             reason = result.failure.reason if result.failure is not None else Reason.INTERNAL
             self.own.count("sonde_prober_faults_total", reason.value)
+        reasons = entry.tally.reasons
         lines = entry.tally.count(result, entry.probe, entry.labels)
+        entry.constant += entry.tally.reasons - reasons
         if confirmed is not entry.confirmed:
             entry.confirmed = confirmed
             lines[STATE.name] = state_lines(entry.labels, confirmed)
@@ -245,6 +253,7 @@ class MetricsSink:
         entry.result = result
         entry.expires_at = self._clock() + entry.stale_after_s
         if entry.is_admitted:
+            self._series += entry.tally.reasons - reasons
             self._put(entry, lines)
             self._show(entry, result)
 
@@ -278,16 +287,24 @@ class MetricsSink:
         registered_at = entry.registered_at if entry.result is None else None
         lines = identity_lines(probe, labels, registered_at, entry.confirmed)
         lines |= entry.tally.lines(probe, labels)
-        entry.constant = sum(text.count("\n") for text in lines.values()) + RESULT_CONSTANT_SERIES
+        if has_room:
+            self._series -= entry.constant
+        entry.constant = series_in(lines) + SERIES_TO_COME
         entry.is_admitted = has_room or self._admits(entry)
         if entry.is_admitted:
+            self._series += entry.constant
             self._put(entry, {**_NO_CONSTANT_LINES, **lines})
             if entry.shown and entry.result is not None:
                 self._show(entry, entry.result)
 
+    def _forget(self, entry: _Entry) -> None:
+        self._blocks.free_slot(entry.slot)
+        if entry.is_admitted:
+            self._series -= entry.constant + entry.samples
+
     def _admits(self, entry: _Entry) -> bool:
         """Return whether there is room for a probe's constant series; tell it if not."""
-        if self._blocks.series + entry.constant <= self.options.series:
+        if self._series + entry.constant <= self.options.series:
             return True
         self.own.count("sonde_series_dropped_total", "global_limit", by=entry.constant)
         now = self._clock()
@@ -310,19 +327,37 @@ class MetricsSink:
             lines[SUCCESS.name] = f"{SUCCESS.name}{plain}{int(result.ok)}\n"
             lines[DURATION.name] = f"{DURATION.name}{plain}{seconds}\n"
             lines[TIMEOUT.name] = f"{TIMEOUT.name}{plain}{number(entry.probe.timeout_s)}\n"
-            own = self.options.series_per_probe - entry.constant
-            free = self.options.series - self._blocks.series + len(entry.shown)
-            dropped = self._drop if own <= free else self._drop_for_all
-            shape = shape_of(type(entry.probe.kind))
-            lines |= sample_lines(result, shape, labels, min(own, free), dropped)
+            lines |= self._samples(entry, result)
+        else:
+            self._count_samples(entry, 0)
         self._put(entry, lines)
         shown = tuple(lines)
         if shown != entry.shown:
             self._put(entry, {name: "" for name in entry.shown if name not in lines})
             entry.shown = self._known_shows.setdefault(shown, shown)
 
+    def _samples(self, entry: _Entry, result: Result) -> dict[str, str]:
+        """Return the lines of a run's samples and phases, as many as there is room for."""
+        shape = shape_of(type(entry.probe.kind))
+        lines = sample_lines(result, shape, entry.labels, self._drop)
+        count = series_in(lines)
+        own_room = self.options.series_per_probe - entry.constant
+        free_room = self.options.series - self._series + entry.samples
+        room = max(0, min(own_room, free_room))
+        if count > room:
+            reason = "probe_limit" if own_room <= free_room else "global_limit"
+            self._drop(reason, count - room)
+            lines, count = cut(lines, shape, room), room
+        self._count_samples(entry, count)
+        return lines
+
+    def _count_samples(self, entry: _Entry, count: int) -> None:
+        self._series += count - entry.samples
+        entry.samples = count
+
     def _hide(self, entry: _Entry) -> None:
         self._put(entry, dict.fromkeys(entry.shown, ""))
+        self._count_samples(entry, 0)
         entry.shown = ()
         entry.expires_at = float("inf")
 
@@ -332,11 +367,7 @@ class MetricsSink:
             families[name].put(slot, text.encode())
 
     def _drop(self, reason: str, count: int) -> None:
-        if count:
-            self.own.count("sonde_series_dropped_total", reason, by=count)
-
-    def _drop_for_all(self, reason: str, count: int) -> None:
-        self._drop("global_limit" if reason == "probe_limit" else reason, count)
+        self.own.count("sonde_series_dropped_total", reason, by=count)
 
     def _introduce(self, shape: Shape) -> None:
         """Give the families of a kind their places on the page."""
@@ -356,8 +387,9 @@ class MetricsSink:
         for family in (*IDENTITY, SUCCESS, DURATION, TIMEOUT, *RESULT, *counters):
             new.family(family.name, family.type, family.help)
         self._shapes.clear()
+        self._series = 0
         for entry in self._entries.values():
-            entry.key = ()
+            entry.key, entry.samples = (), 0
         return new
 
 

@@ -56,6 +56,11 @@ class Tally:
         self._bucket_counts: list[int] = []
         self.set_buckets(buckets)
 
+    @property
+    def reasons(self) -> int:
+        """How many reasons have been met."""
+        return len(self._reasons)
+
     def set_buckets(self, buckets: Sequence[float]) -> None:
         """Change the buckets of the latency; their counts begin anew."""
         if tuple(buckets) != self._buckets:
