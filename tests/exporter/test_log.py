@@ -239,6 +239,8 @@ def test_no_text_can_steer_a_terminal_or_forge_a_line(fmt: log_module.Format) ->
     handle = configure("debug", fmt, stream)
     record = logging.makeLogRecord(
         {
+            "name": "sonde.test",
+            "levelname": "ERROR",
             "msg": "\x1b[2J\r\n\x9b\u202e\ud800",
             "exc_info": (ValueError, ValueError("a\n2026-01-01 00:00:00.000Z INFO  forged"), None),
             "event": "a\nb",
