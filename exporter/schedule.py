@@ -36,6 +36,8 @@ LAST_TICK_S = 3.0
 DRAIN_S = 10.0
 CANCEL_S = 1.0
 PLANNER = "planner"
+# Minute, hour, day, month, weekday.
+CRON_FIELDS = 5
 # Cron counts days from Sunday, APScheduler 3 from Monday (agronholm/apscheduler#286): take names.
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
@@ -311,7 +313,7 @@ def _cron(expression: str, timezone: tzinfo) -> BaseTrigger:
         https://man7.org/linux/man-pages/man5/crontab.5.html
     """
     fields = expression.split()
-    if len(fields) != 5:  # noqa: PLR2004 - minute hour day month weekday
+    if len(fields) != CRON_FIELDS:
         raise ValueError(f"want five cron fields such as '0 3 * * 1-5', got {short(expression)}")
     minute, hour, day, month, weekday = fields
     times = {"minute": minute, "hour": hour, "month": month, "timezone": timezone}

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 from probes.result import Reason
 
@@ -53,6 +53,8 @@ NETWORK_REASONS = frozenset(
 # E18: what a run sees whose socket, or whose resolver's, could not be opened.
 SHORTAGE_REASONS = frozenset({Reason.TIMEOUT, Reason.DNS_TIMEOUT})
 
+Reach = Callable[[str], Awaitable[bool]]
+
 log = logging.getLogger("sonde.prober")
 
 
@@ -77,7 +79,7 @@ class ProberHealth:
     def __init__(
         self,
         controls: Sequence[str] = (),
-        reach: Callable[[str], Awaitable[bool]] | None = None,
+        reach: Reach | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.controls = tuple(controls) if reach is not None else ()
@@ -219,13 +221,12 @@ class ProberHealth:
         """Ask every control, not sooner than `CONTROL_SPACING_S` after the last question."""
         await asyncio.sleep(max(0.0, self._asked_at + CONTROL_SPACING_S - self._clock()))
         begin = self._asked_at = self._clock()
-        question, self._next = self._next, None
-        if question is None or self._reach is None:
-            # only `stop` takes the question away before it is asked
-            return True
+        question, self._next = cast("asyncio.Task[bool]", asyncio.current_task()), None
+        # without a way to ask there are no controls, and nobody comes here
+        reach = cast("Reach", self._reach)
         self._asking[question] = begin
         try:
-            answers = await asyncio.gather(*map(self._reach, self.controls), return_exceptions=True)
+            answers = await asyncio.gather(*map(reach, self.controls), return_exceptions=True)
         finally:
             del self._asking[question]
         for answer in answers:

@@ -303,6 +303,25 @@ def test_a_run_that_waits_until_its_next_is_due_is_late() -> None:
     assert stage.stats.missed["drain"] > 0
 
 
+def test_runs_that_waited_through_a_freeze_are_late() -> None:
+    stage = Stage(duration=0.0)
+    stage.planner.set_probes({f"p{number}": 10.0 for number in range(200)})
+
+    async def main() -> None:
+        await asyncio.sleep(15)
+        stage.loop.freeze(9.9)
+        await asyncio.sleep(0.001)
+        waiting, late = stage.planner.waiting, stage.stats.missed["late"]
+        assert waiting > 50
+        stage.loop.freeze(9.9)
+        await asyncio.sleep(0.006)
+        assert stage.stats.missed["late"] - late >= 50
+        await asyncio.sleep(20)
+        assert stage.planner.waiting == 0
+
+    stage.play(main())
+
+
 def test_a_waiting_run_does_not_pass_the_in_flight_limit() -> None:
     stage = Stage(duration=50.0, capacity=GATE_MIN_BURST + 5)
     stage.planner.set_probes({f"p{number}": 60.0 for number in range(100)})

@@ -88,6 +88,9 @@ def test_a_run_that_began_after_the_freeze_is_judged_as_it_is() -> None:
         assert health.verdict(start, 10) is None
         await asyncio.sleep(0.2)
         assert health.verdict(start, 10) is None
+        start = loop.time()
+        await asyncio.sleep(0.2)
+        assert health.gaps_since(start) == (0, 0)
 
     play(scene)
 
@@ -382,6 +385,10 @@ async def test_a_prober_without_network_blames_itself(reason: Reason, outcome: O
         assert result.failure is not None
         assert result.failure.reason is Reason.NETWORK
         assert result.failure.message.startswith(CUT_OFF)
+
+
+async def test_a_health_that_never_started_can_be_stopped() -> None:
+    await ProberHealth().stop()
 
 
 async def test_stop_leaves_neither_task_nor_question() -> None:
