@@ -5,6 +5,7 @@ and never per run. Knows neither addresses nor what is said over the connection;
 lives in `probes.wire.peer`.
 """
 
+import asyncio
 import os
 import ssl
 import tempfile
@@ -32,6 +33,7 @@ from probes.wire.peer import (
     noted,
     shared_metrics,
 )
+from probes.wire.url import canonical_host, tls_name
 
 __all__ = [
     "NET_METRICS", "NOTE", "TLS_METRICS", "RecordingContext", "TlsNote", "TlsOptions",
@@ -88,6 +90,11 @@ class TlsOptions(Settings):
     _contexts: dict[tuple[str, ...], RecordingContext] = PrivateAttr(default_factory=dict)
     _files: tuple[object, ...] = PrivateAttr(default=())
 
+    @field_validator("server_name", mode="after")
+    @classmethod
+    def _can_be_asked_for(cls, name: str) -> str:
+        return tls_name(canonical_host(name)) if name else ""
+
     @field_validator("ca_file", "cert_file", "key_file", mode="after")
     @classmethod
     def _beside_the_probe_file(cls, path: str, info: ValidationInfo) -> str:
@@ -113,7 +120,7 @@ class TlsOptions(Settings):
                 raise ValueError(f"want {one} or {other}, got both")
         if (self.key or self.key_file) and not (self.cert or self.cert_file):
             raise ValueError("want a client certificate to the key, got none")
-        # now and not at the first run: a run may not touch the disk, and a reload must see the change
+        # now, not at the first run: a run may not touch the disk, a reload must see a change
         self._files = tuple(map(_version_of, (self.ca_file, self.cert_file, self.key_file)))
         if self.min_version > self.max_version:
             raise ValueError(
@@ -152,7 +159,8 @@ class TlsOptions(Settings):
     def _identity(self) -> tuple[object, ...]:
         key = self.key.get_secret_value() if self.key else ""
         how = (self.verify, self.min_version, self.max_version, self.ciphers)
-        return (*how, self.ca, self.cert, key, *self._files)
+        paths = (self.ca_file, self.cert_file, self.key_file)
+        return (*how, self.ca, self.cert, key, *paths, *self._files)
 
     def _build(self, alpn: tuple[str, ...]) -> RecordingContext:
         context = RecordingContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -220,15 +228,24 @@ def _unusable(wanted: str, name: str, error: Exception) -> CheckFailed:
     return CheckFailed(Reason.CONFIG, f"want {wanted} in {name}, got {why}")
 
 
-def _version_of(path: str) -> tuple[Any, ...]:
+def _version_of(path: str) -> tuple[object, ...]:
     """Return what changes when the file does, so that a reload sees a rotated one."""
-    if not path:
-        return ()
+    if not path or _in_a_loop():
+        # the probe file is read off the loop; what is made inside it may not wait for a disk
+        return (path,)
     try:
         found = Path(path).stat()
     except OSError:
         return (path,)
     return (path, found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+def _in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 @contextmanager
