@@ -8,6 +8,8 @@ parser then keeps its own limits, the stages and timeouts still hold.
 """
 
 import asyncio
+import socket
+import struct
 from time import monotonic
 from typing import Protocol, cast
 
@@ -16,6 +18,9 @@ from aiohttp import web
 from exporter.web.answers import Answer, encode
 from exporter.web.head import Refusal, read_head
 from exporter.web.limits import Connection, Connections, Stage
+
+# struct linger {l_onoff, l_linger}: close at once and send RST.
+_RESET = struct.pack("ii", 1, 0)
 
 
 class Host(Protocol):
@@ -114,6 +119,9 @@ class GuardedProtocol(asyncio.Protocol):
     def abort(self) -> None:
         """End the connection at once, so that the client cannot take what it has for the whole."""
         if self._transport is not None:
+            # a reset, not an end: HTTP/1.0 has no other mark
+            sock = self._transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self._transport.abort()
 
     def _collect(self, data: bytes) -> None:

@@ -255,10 +255,13 @@ class WebServer:
         status = 500
         try:
             reply = await self._reply(request, guarded)
+            response = await self._send(request, reply, guarded)
             status = reply.status
-            return await self._send(request, reply, guarded)
         except ConnectionError:
+            status = 499
             return _for_nobody()
+        else:
+            return response
         finally:
             self._backend.count_request(route.handler, _class_of(status))
             guarded.finish()

@@ -82,6 +82,9 @@ def make_context(settings: TlsSettings) -> ssl.SSLContext:
     Raises:
         OSError, ValueError: (ssl.SSLError is an OSError) what the file is not.
     """
+    for path in settings.files:
+        # OpenSSL's own error does not name the file
+        path.open("rb").close()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = settings.minimum
     context.maximum_version = settings.maximum

@@ -154,7 +154,7 @@ class _Judge:
             return None
         seconds = self._read((*where, "interval"), parse_duration, interval)
         if isinstance(burst, bool) or not isinstance(burst, int) or not 1 <= burst <= MAX_BURST:
-            self._problem((*where, "burst"), f"want a whole number from 1 on, got {short(burst)}")
+            self._problem((*where, "burst"), f"want a burst from 1 on, got {short(burst)}")
             return None
         return None if seconds is None else Rate(seconds, burst)
 
@@ -218,30 +218,29 @@ class _Judge:
     def _client_auth(self, block: Mapping[str, Any], authority: object) -> Any:
         path = ("tls_server_config", "client_auth_type")
         word = block.get("client_auth_type") or ""
-        if word in UNVERIFIED_AUTH:
+        if not isinstance(word, str) or word not in {*CLIENT_AUTH, *UNVERIFIED_AUTH}:
+            names = ", ".join(name for name in CLIENT_AUTH if name)
+            self._problem(path, f"want one of {names}, got {short(word)}")
+        elif word in UNVERIFIED_AUTH:
             self._problem(
                 path,
                 "want NoClientCert, VerifyClientCertIfGiven or RequireAndVerifyClientCert, "
                 f"got {short(word)}: a certificate that nobody verifies proves nothing",
             )
-        elif word not in CLIENT_AUTH:
-            names = ", ".join(name for name in CLIENT_AUTH if name)
-            self._problem(path, f"want one of {names}, got {short(word)}")
         elif authority is not None and not CLIENT_AUTH[word]:
-            self._problem(
-                path, "want a client_auth_type that verifies beside the client CA, got none"
-            )
+            self._problem(path, "want one that verifies beside the client CA, got none")
         else:
             return CLIENT_AUTH[word]
         return None
 
     def _version(self, block: Mapping[str, Any], name: str, default: str) -> Any:
         word = block.get(name, default)
-        if word not in VERSIONS:
-            self._problem(
-                ("tls_server_config", name), f"want {' or '.join(VERSIONS)}, got {short(word)}"
-            )
-        return VERSIONS.get(word, VERSIONS[default]) if isinstance(word, str) else None
+        if isinstance(word, str) and word in VERSIONS:
+            return VERSIONS[word]
+        self._problem(
+            ("tls_server_config", name), f"want {' or '.join(VERSIONS)}, got {short(word)}"
+        )
+        return VERSIONS[default]
 
     def _texts(self, block: Mapping[str, Any], name: str) -> Sequence[str]:
         value = block.get(name)
