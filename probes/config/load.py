@@ -36,7 +36,7 @@ from probes.config.sections import (
     Sections,
     WebSettings,
 )
-from probes.config.sources import Source, read_sources
+from probes.config.sources import Source, Sources, read_sources
 from probes.config.targets import Targets
 from probes.config.variables import Variables
 from probes.config.whole import judge_dependencies, judge_labels, judge_load, resolve_dependencies
@@ -97,8 +97,21 @@ def _load(path: Path, environ: Mapping[str, str], shards: int) -> Config:
     mistakes, variables = Mistakes(), Variables(environ)
     sources = read_sources(path, mistakes, variables)
     mistakes.redact = Redactor(variables.secrets)
-    directory = path.parent
+    try:
+        return _judge(sources, environ, shards, (mistakes, variables))
+    finally:
+        sources.release()
+
+
+def _judge(
+    sources: Sources,
+    environ: Mapping[str, str],
+    shards: int,
+    books: tuple[Mistakes, Variables],
+) -> Config:
+    mistakes, variables = books
     main = sources.main
+    directory = main.path.parent
     judge = Judge(mistakes, _allowed_kinds(main), directory, environ)
     sections = _sections(main, judge, mistakes)
     presets = Presets(judge, mistakes)
@@ -114,7 +127,7 @@ def _load(path: Path, environ: Mapping[str, str], shards: int) -> Config:
     _judge_modes(judge.secret_files | targets.secret_files, main, mistakes)
     mistakes.raise_if_any()
     return Config(
-        path=path,
+        path=main.path,
         probes=tuple(probes),
         modules=MappingProxyType(presets.modules),
         prober=sections.prober,

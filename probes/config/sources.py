@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from probes.config.document import Document, load_document
+from probes.config.document import Document, load_document, release
 from probes.config.mistakes import Layered, Mistakes, Place
 from probes.config.nodes import MAX_FILE_BYTES, Budget
 from probes.config.sections import DEFAULT_KEYS, FILE_KEYS, LATER_KEYS, SECTION_KEYS
@@ -54,6 +54,17 @@ class Sources:
     def main(self) -> Source:
         """The file that was asked for."""
         return self.files[0]
+
+    def release(self) -> None:
+        """Let go of what was parsed, piece by piece.
+
+        At the end of a function it would all go at once, and no other thread runs meanwhile
+        (measured 2026-11: 0.19 s for 10,000 written-out probes; in pieces 0.02 to 0.09 s).
+        """
+        for source in self.files:
+            source.document.release()
+            for value in source.top.values():
+                release(value)
 
 
 def read_sources(path: Path, mistakes: Mistakes, variables: Variables) -> Sources:
