@@ -463,8 +463,29 @@ async def test_what_did_not_finish_is_unknown_and_told() -> None:
     assert [result.outcome for result in results] == [Outcome.UP, Outcome.UNKNOWN, Outcome.UP]
     assert sorted(result.probe for result in ended) == ["a", "b", "c"]
     assert results[1].failure is not None
-    assert results[1].failure.message == "want a Result before the deadline, got none"
+    assert results[1].failure.reason is Reason.EVIDENCE
+    assert results[1].failure.message == (
+        "want a Result before the deadline of all, got none in phase query"
+    )
+    assert results[1].attempts == 0
+    assert [phase.name for phase in results[1].phases] == ["query"]
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_run_that_ends_by_itself_before_the_common_deadline_keeps_its_verdict() -> None:
+    until = asyncio.get_running_loop().time() + 1
+
+    passed = await run_once(probe(passes), until=until)
+    failed = await run_once(probe(fails(Reason.STATUS)), until=until)
+    late = await run_once(probe(hangs, timeout_s=SOON), until=until)
+
+    assert [result.outcome for result in (passed, failed, late)] == [
+        Outcome.UP,
+        Outcome.DOWN,
+        Outcome.DOWN,
+    ]
+    assert late.failure is not None
+    assert late.failure.reason is Reason.TIMEOUT
 
 
 async def test_a_bug_in_a_callback_is_not_a_green_batch() -> None:
