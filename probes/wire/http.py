@@ -27,9 +27,10 @@ from probes.wire.tls import TlsOptions
 from probes.wire.url import split_host_port, tls_name
 
 HTTP2 = "h2"
-HTTP1_ALPN = ("http/1.1",)
+HTTP1 = "http/1.1"
+HTTP1_ALPN = (HTTP1,)
 HTTP2_ALPN = (HTTP2,)
-BOTH_ALPN = (HTTP2, "http/1.1")
+BOTH_ALPN = (HTTP2, HTTP1)
 DEFAULT_LIMITS = Limits()
 DEFAULT_TLS = TlsOptions()
 
@@ -55,6 +56,15 @@ class Options:
     follow_redirects: bool = True
     max_redirects: int = MAX_REDIRECTS
     source_ip: str | None = None
+    foreign_tls: TlsOptions = field(init=False, compare=False)
+    """How peers of other origins are verified: no client certificate, no pinned name. Made once,
+    because building its context costs 40 ms."""
+
+    def __post_init__(self) -> None:
+        tls = self.tls
+        if tls.cert or tls.cert_file or tls.server_name:
+            tls = tls.without_identity().model_copy(update={"server_name": ""})
+        object.__setattr__(self, "foreign_tls", tls)
 
 
 DEFAULT_OPTIONS = Options()
@@ -67,6 +77,7 @@ class Codec(Protocol):
     is_complete: bool
     failure: CheckFailed | None
     outgoing: bytes
+    pending: bool
 
     def begins(self, data: bytes) -> bool:
         """Guess, without parsing, whether the final answer begins with *data*."""
@@ -74,6 +85,10 @@ class Codec(Protocol):
 
     def feed(self, data: bytes) -> None:
         """Take bytes of the peer."""
+        ...
+
+    def pump(self) -> None:
+        """Go on with what has been fed, while `pending`."""
         ...
 
     def eof(self, how: str = ...) -> None:
@@ -153,18 +168,22 @@ class Wire(asyncio.Protocol):
                 CheckFailed(Reason.TOO_LARGE, f"want at most {limit} on the wire, got more")
             )
             return
+        self._feed(data)
+        self._judge()
+
+    def _feed(self, data: bytes) -> None:
         codec = self._codec
         was_waiting = codec.waiting
         begins = was_waiting and codec.begins(data)
         if begins:
             self._recorder.enter("transfer")
-        codec.feed(data)
+        if data:
+            codec.feed(data)
+        else:
+            codec.pump()
         if was_waiting and codec.waiting is begins:
             # the guess was wrong: an informational answer, or frames before the head
             self._recorder.enter("processing" if begins else "transfer")
-        if codec.outgoing:
-            self._transport.write(codec.outgoing)
-        self._judge()
 
     def connection_lost(self, error: BaseException | None) -> None:
         """Take the end of the stream, clean or not."""
@@ -178,17 +197,20 @@ class Wire(asyncio.Protocol):
                 self._finish(failure)
                 return
             self._codec.eof("a reset of the connection")
-        if not self._response.body.pending:
-            self._judge()
+        self._judge()
 
     def _judge(self) -> None:
         body, codec = self._response.body, self._codec
-        if self._is_lost and not body.pending:
+        pending = body.pending or codec.pending
+        if self._is_lost and not pending:
             codec.eof()
+        elif codec.outgoing:
+            said, codec.outgoing = codec.outgoing, b""
+            self._transport.write(said)
         failure = codec.failure or body.failure
         if failure is not None:
             self._finish(failure)
-        elif body.pending:
+        elif pending:
             self._transport.pause_reading()
             asyncio.get_running_loop().call_soon(self._pump)
         elif codec.is_complete:
@@ -199,8 +221,12 @@ class Wire(asyncio.Protocol):
         """Decode on: a bomb may use its turn of the loop, not the loop."""
         if self._done is None or self._done.done():
             return
-        self._response.body.pump()
-        if not self._response.body.pending and not self._transport.is_closing():
+        body, codec = self._response.body, self._codec
+        if body.pending:
+            body.pump()
+        else:
+            self._feed(b"")
+        if not (body.pending or codec.pending or self._transport.is_closing()):
             self._transport.resume_reading()
         self._judge()
 
@@ -250,28 +276,13 @@ async def exchange(
     while location is not None:
         request = trail.next(response, location)
         if trail.has_left:
-            options = replace(options, tls=_without_identity(options.tls))
+            options = replace(options, tls=options.foreign_tls)
         response.begin(request.url, options.limits)
         await _hop(request, recorder, options, response)
         if not response.over_tls:
             forget_peer(recorder)
         location = location_of(response)
     return response
-
-
-def _without_identity(tls: TlsOptions) -> TlsOptions:
-    """Return *tls* without what belongs to the first origin: client certificate and pinned name.
-
-    Not `model_copy`: it would share the contexts already built, the client certificate in them.
-    """
-    return TlsOptions(
-        verify=tls.verify,
-        ca=tls.ca,
-        ca_file=tls.ca_file,
-        min_version=tls.min_version,
-        max_version=tls.max_version,
-        ciphers=tls.ciphers,
-    )
 
 
 async def _hop(request: Request, recorder: Recorder, options: Options, response: Response) -> None:
@@ -306,6 +317,12 @@ async def _attempt(
     try:
         if url.is_tls and _selected(transport) == HTTP2:
             wants_http1 = await _run_http2(wire, transport, request, response)
+            if wants_http1 and HTTP1 not in options.alpn:
+                raise CheckFailed(
+                    Reason.PROTOCOL,
+                    "want an answer over HTTP/2, got HTTP_1_1_REQUIRED",
+                    phase="processing",
+                )
         else:
             codec = http1.Http1(response, head_only=request.method == "HEAD")
             await wire.run(codec, response, http1.encode(request))
@@ -356,5 +373,6 @@ def _with_hint(failure: CheckFailed, transport: asyncio.Transport) -> CheckFaile
     if failure.reason is Reason.CLOSED and failure.phase == "processing":
         connection = transport.get_extra_info("ssl_object")
         if connection is not None and connection.version() == "TLSv1.3":
-            failure.message += " (over TLS 1.3 this also means that a client certificate is wanted)"
+            hint = "over TLS 1.3 this also means that a client certificate is wanted"
+            return CheckFailed(failure.reason, f"{failure.message} ({hint})", phase=failure.phase)
     return failure

@@ -68,6 +68,7 @@ class Http1:
         "failure",
         "is_complete",
         "outgoing",
+        "pending",
         "waiting",
     )
 
@@ -85,6 +86,7 @@ class Http1:
         self.is_complete = False
         self.failure: CheckFailed | None = None
         self.outgoing = b""
+        self.pending = False
 
     def begins(self, data: bytes) -> bool:
         """Guess whether the final answer begins with *data*: no informational status."""
@@ -93,8 +95,10 @@ class Http1:
     def feed(self, data: bytes) -> None:
         """Take bytes of the answer. Never raises: the verdict is in `failure` or `is_complete`."""
         at, size = 0, len(data)
-        if not self._seen and not self._is_http(data):
-            return
+        if not self._seen:
+            self.waiting = False
+            if not self._is_http(data):
+                return
         self._seen += size
         while at < size and self._in_head:
             end = self._count_head(data, at)
@@ -106,6 +110,9 @@ class Http1:
             at = end
         if at < size:
             self._feed_body(data[at:] if at else data)
+
+    def pump(self) -> None:
+        """Do nothing: `feed` has parsed everything, the parser takes 256 KiB in a millisecond."""
 
     def eof(self, how: str = CLEAN_END) -> None:
         """Take the end of the stream; *how* says which one to people."""

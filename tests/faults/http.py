@@ -82,6 +82,8 @@ class FaultServer:
 
     def __init__(self) -> None:
         self.over = asyncio.Event()
+        self.asked = asyncio.Event()
+        self.faults = dict(FAULTS)
         self.requests: list[Call] = []
         self.host = "127.0.0.1"
         self.port = 0
@@ -104,8 +106,9 @@ class FaultServer:
         try:
             await call.read()
             self.requests.append(call)
+            self.asked.set()
             name = call.path.split("/")[1].partition("?")[0]
-            await FAULTS[name](call)
+            await self.faults[name](call)
         except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
             pass  # the prober went away: that is what most faults are for
         finally:
@@ -119,10 +122,12 @@ class FaultServer:
 
 @asynccontextmanager
 async def fault_server(
-    context: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+    context: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
+    faults: FaultServer | None = None,
 ) -> AsyncIterator[FaultServer]:
     """Run a fault server on a free port."""
-    faults = FaultServer()
+    faults = faults or FaultServer()
     server = await asyncio.start_server(faults.serve, host, 0, ssl=context)
     faults.host, faults.port = server.sockets[0].getsockname()[:2]
     faults.scheme = "https" if context else "http"

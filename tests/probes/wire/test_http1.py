@@ -84,7 +84,9 @@ def test_any_bytes_are_an_answer_or_a_failure(data: bytes, places: list[int]) ->
             "want at most 10 informational answers, got more",
             id="informational",
         ),
-        pytest.param([], Reason.CLOSED, "want an HTTP answer, got the end of the stream", id="none"),
+        pytest.param(
+            [], Reason.CLOSED, "want an HTTP answer, got the end of the stream", id="none"
+        ),
         pytest.param(
             [b"HTTP/1.1 200"],
             Reason.CLOSED,
@@ -164,9 +166,13 @@ def test_128_headers_and_10_informational_answers_are_admitted() -> None:
         pytest.param(b"HTTP/1.1 304 Not\r\nContent-Length: 5\r\n\r\n", False, id="304"),
         pytest.param(b"HTTP/1.1 101 Switch\r\n\r\nother", False, id="101-bare"),
         pytest.param(
-            b"HTTP/1.1 101 Switch\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nother", False, id="101"
+            b"HTTP/1.1 101 Switch\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nother",
+            False,
+            id="101",
         ),
-        pytest.param(b"HTTP/1.1 302 F\r\nLocation: /\r\nContent-Length: 9\r\n\r\n", False, id="302"),
+        pytest.param(
+            b"HTTP/1.1 302 F\r\nLocation: /\r\nContent-Length: 9\r\n\r\n", False, id="302"
+        ),
     ],
 )
 def test_an_answer_without_body_is_complete_at_its_head(data: bytes, head_only: bool) -> None:

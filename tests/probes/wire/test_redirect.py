@@ -90,7 +90,11 @@ def test_a_secret_body_stays_at_its_origin() -> None:
 @pytest.mark.parametrize(
     ("location", "reason", "message"),
     [
-        ("file:///etc/passwd", Reason.BLOCKED, "want a redirect to http:// or https://, got 'file:'"),
+        (
+            "file:///etc/passwd",
+            Reason.BLOCKED,
+            "want a redirect to http:// or https://, got 'file:'",
+        ),
         ("javascript:alert(1)", Reason.BLOCKED, "want a redirect to http:// or https://"),
         ("http://[::", Reason.REDIRECT, "want a usable Location, got 'http://[::'"),
         ("http://a@b@c/", Reason.REDIRECT, "want a usable Location"),
