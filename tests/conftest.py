@@ -18,7 +18,7 @@ from probes.kind import Kind
 from probes.probe import Probe
 from probes.result import Outcome, Result
 from probes.run import run_once
-from tests.harness import PACKAGES, Check, ours
+from tests.harness import PACKAGES, Check, ours, undeclared
 
 pytest_plugins = ["tests.servers.fixtures"]
 
@@ -51,7 +51,11 @@ def no_blocking_calls(
 
 @pytest.fixture
 def check() -> Check:
-    """Run a kind once; fail on ``unknown`` unless asked for, and on a task left behind."""
+    """Run a kind once.
+
+    Fails on ``unknown`` unless asked for, on a task left behind, and on a sample that the kind does
+    not declare.
+    """
 
     async def check(
         kind: Kind, target: str, timeout_s: float = CHECK_TIMEOUT_S, *, unknown: bool = False
@@ -59,6 +63,7 @@ def check() -> Check:
         before = asyncio.all_tasks()
         result = await run_once(Probe(name="it", kind=kind, target=target, timeout_s=timeout_s))
         assert not list(filter(ours, asyncio.all_tasks() - before))
+        assert not undeclared(result, kind)
         assert unknown or result.outcome is not Outcome.UNKNOWN, result.failure
         return result
 

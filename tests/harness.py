@@ -46,6 +46,16 @@ class Law:
     secret_target: str = ""
 
 
+def undeclared(result: Result, kind: Kind) -> list[str]:
+    """Return every sample of *result* that *kind* does not declare, with its labels."""
+    declared = {metric.name: set(metric.labels) for metric in kind.metrics}
+    return [
+        f"{sample.name}{dict(sample.labels)}"
+        for sample in result.samples
+        if declared.get(sample.name) != {name for name, _ in sample.labels}
+    ]
+
+
 def ours(task: asyncio.Task[object]) -> bool:
     """Tell whether *task* runs our code: servers of the test live in the same loop."""
     stack = task.get_stack(limit=1)

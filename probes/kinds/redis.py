@@ -295,8 +295,6 @@ def _connection_class() -> Any:
                 decode_responses=True,
                 encoding_errors="replace",
                 driver_info=None,
-                lib_name=None,
-                lib_version=None,
                 **login,
             )
             self._streams = reader, writer
