@@ -9,7 +9,6 @@ the calibration line says nothing. Exit code 1 when a promise is broken.
 import argparse
 import asyncio
 import gc
-import importlib
 import json
 import os
 import resource
@@ -23,7 +22,9 @@ import uvloop
 
 from bench import server
 from exporter.descriptors import plan_capacity
+from exporter.metrics import SelfMetrics
 from exporter.schedule import Scheduler
+from exporter.sink import MetricsOptions, MetricsSink
 from probes.kinds.http import Http
 from probes.probe import Probe
 from probes.prober_health import ProberHealth
@@ -34,8 +35,10 @@ CALIBRATION_LOOPS = 2_000_000
 # reliability.md: P1, P9 and L2
 MAX_LATE_P99_S = 0.25
 MAX_RSS_MIB = 300
-# The loop is not judged before first runs have spread and imports are warm.
-WARM_UP_S = 3.0
+# exporter/service.py sets the same.
+GC_THRESHOLDS = (50_000, 50, 100)
+# The loop is judged when every probe has run once: a first Result makes the series of its probe.
+WARM_UP_S = 12.0
 
 
 @dataclass
@@ -47,6 +50,7 @@ class Figures:
     seconds: float
     loop: str
     calibration_mloops: float
+    others_load: float
     per_second: float
     late_p50_s: float
     late_p99_s: float
@@ -89,12 +93,10 @@ def quantile(sorted_values: list[float], share: float) -> float:
 
 
 def metrics_sink(probes: list[Probe]) -> Callable[[Result], None]:
-    """Return what `sonde run` does with every Result, once exporter/metrics.py is there."""
-    module = importlib.import_module("exporter.metrics")
-    metrics = module.Metrics()
-    metrics.set_probes({probe.name: probe for probe in probes})
-    record: Callable[[Result], None] = metrics.record
-    return record
+    """Return what `sonde run` does with every Result to keep its page up to date."""
+    sink = MetricsSink(SelfMetrics("bench"), MetricsOptions())
+    sink.set_probes(probes, MetricsOptions())
+    return lambda result: sink.publish(result, result.outcome)
 
 
 async def measure(options: argparse.Namespace, target: server.Target) -> Figures:
@@ -134,9 +136,10 @@ async def measure(options: argparse.Namespace, target: server.Target) -> Figures
     scheduler.set_probes({probe.name: probe.every_s for probe in probes})
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*options.gc)
     health.start()
     scheduler.start()
-    await asyncio.sleep(WARM_UP_S)
+    await asyncio.sleep(options.warm_up)
     delays.clear()
     durations.clear()
     begin, cpu = time.monotonic(), time.process_time()
@@ -154,6 +157,7 @@ async def measure(options: argparse.Namespace, target: server.Target) -> Figures
         seconds=seconds,
         loop=options.loop,
         calibration_mloops=options.calibration,
+        others_load=os.getloadavg()[0],
         per_second=len(late) / seconds,
         late_p50_s=quantile(late, 0.5),
         late_p99_s=quantile(late, 0.99),
@@ -164,7 +168,7 @@ async def measure(options: argparse.Namespace, target: server.Target) -> Figures
         overshoot_max_s=max(0.0, ran[-1] - options.timeout) if ran else 0.0,
         cpu_share=cpu / seconds,
         cpu_us_per_run=cpu / max(1, len(late)) * 1e6,
-        target_cpu_share=target.cpu_s / (seconds + WARM_UP_S),
+        target_cpu_share=target.cpu_s / (seconds + options.warm_up),
         rss_mib=memory,
         rss_max_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         due=stats.due,
@@ -189,7 +193,10 @@ def broken_promises(figures: Figures) -> list[str]:
 
 def show(figures: Figures) -> None:
     """Print the figures for people."""
-    print(f"machine      {figures.calibration_mloops:.0f} M empty loops/s, {os.cpu_count()} cores")
+    print(
+        f"machine      {figures.calibration_mloops:.0f} M empty loops/s, {os.cpu_count()} cores,"
+        f" load average {figures.others_load:.1f} (about 0.5 is ours)"
+    )
     print(f"load         {figures.probes} probes every {figures.every_s:g} s, loop {figures.loop}")
     print(f"started      {figures.per_second:.0f}/s for {figures.seconds:.0f} s")
     print(
@@ -216,9 +223,11 @@ def main() -> int:
     parser.add_argument("--every", type=float, default=10.0, help="seconds")
     parser.add_argument("--timeout", type=float, default=10.0, help="seconds")
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--warm-up", type=float, default=WARM_UP_S)
     parser.add_argument("--loop", choices=["uvloop", "asyncio"], default="uvloop")
     parser.add_argument("--hang", action="store_true", help="the target never answers (L2)")
     parser.add_argument("--metrics", action="store_true", help="record every Result as metrics")
+    parser.add_argument("--gc", type=int, nargs=3, default=GC_THRESHOLDS, metavar="N")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     options.calibration = calibrate()
