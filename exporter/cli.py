@@ -9,10 +9,11 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from importlib.metadata import version as version_of
 from pathlib import Path
-from time import CLOCK_BOOTTIME, clock_gettime, monotonic
+from time import monotonic
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 import typer
@@ -41,8 +42,8 @@ def _process_started() -> float:
         fields = Path("/proc/self/stat").read_text("ascii", "replace").rpartition(")")[2].split()
         # field 22 of proc_pid_stat(5), in ticks since the boot; the first here is field 3
         began = int(fields[19]) / os.sysconf("SC_CLK_TCK")
-        return monotonic() - max(0.0, clock_gettime(CLOCK_BOOTTIME) - began)
-    except (OSError, ValueError, IndexError):
+        return monotonic() - max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - began)
+    except (OSError, ValueError, IndexError, AttributeError):
         return monotonic()  # no Linux: the imports so far are not counted
 
 

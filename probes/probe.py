@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from probes.kind import Kind
-from probes.redact import Redactor
+from probes.redact import Redactor, parts_of_target
 
 Severity = Literal["critical", "warning", "info"]
 NO_LABELS: Mapping[str, str] = MappingProxyType({})
@@ -62,7 +62,7 @@ class Probe:
     def __post_init__(self) -> None:
         secrets = self.kind.secrets(self.target)
         if self.secret_target:
-            secrets.add(self.target)
+            secrets |= parts_of_target(self.target)
         if secrets:
             object.__setattr__(self, "redact", self.redact | secrets)
         if not self.display:

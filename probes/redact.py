@@ -39,6 +39,8 @@ _ASSIGNED = re.compile(
     re.IGNORECASE,
 )
 _TOKEN_SEGMENT = re.compile(r"(?=.*[0-9])[A-Za-z0-9_-]{%d,}" % MIN_TOKEN_CHARACTERS)  # noqa: UP031 - braces
+# Shorter words of a path (api, v1, health) are everybody's; starring them would hide the message.
+_HIDDEN_PIECE = re.compile(r".{8,}|(?=.*[0-9]).{6,}", re.DOTALL)
 SECRET_HEADER = re.compile(
     r"authorization|cookie|token|secret|password|api-?key|auth|credential|signature|session",
     re.IGNORECASE,
@@ -207,6 +209,19 @@ def secrets_in_target(target: str) -> set[str]:
     found.update(s for s in tail.partition("?")[0].split("/") if _TOKEN_SEGMENT.fullmatch(s))
     found |= {unquote(text) for text in found}
     return {text for text in found if len(text) >= MIN_SECRET_CHARACTERS}
+
+
+def parts_of_target(target: str) -> set[str]:
+    """Return what must not be shown of a target that is a secret as a whole.
+
+    Scheme and host may be shown; a target that answers with a part of what it was asked must not
+    give the rest away, so each piece of the path counts as well.
+    """
+    _, _, tail = target.partition("://")[2].partition("/")
+    path = tail.partition("?")[0].partition("#")[0]
+    pieces = {target, path, *path.split("/")}
+    pieces |= {unquote(piece) for piece in pieces}
+    return {piece for piece in pieces if _HIDDEN_PIECE.fullmatch(piece)} | secrets_in_target(target)
 
 
 def display_target(target: str, *, host_only: bool = False) -> str:

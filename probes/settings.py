@@ -11,4 +11,5 @@ class Settings(BaseModel):
         frozen=True,
         hide_input_in_errors=True,
         use_attribute_docstrings=True,
+        allow_inf_nan=False,
     )
