@@ -33,7 +33,6 @@ from exporter.command import (
 from exporter.log import wants_colour
 from exporter.reading import explain, kinds, lint, schema
 from probes.errors import ConfigError
-from probes.redact import Redactor
 
 
 def _process_started() -> float:
@@ -170,7 +169,7 @@ def run(
         return
     for problem in loaded.warnings:
         typer.echo(f"warning: {problem}", err=True)
-    handle = open_log(log_level, log_format, loaded.secrets, stream=sys.stdout)
+    handle = open_log(log_level, log_format, loaded.redact, stream=sys.stdout)
     options = Options(
         listen=tuple(listen or (DEFAULT_LISTEN,)),
         web_config=web_config,
@@ -182,7 +181,7 @@ def run(
     except ConfigError as error:
         fail(str(error))
     except (OSError, ValueError) as error:
-        fail(Redactor(loaded.secrets)(str(error)))
+        fail(loaded.redact(str(error)))
     finally:
         handle.close()
     if code:
@@ -234,7 +233,7 @@ def probe(
         fail("want KIND TARGET, or --name NAME; `sonde kinds` lists the kinds")
     else:
         chosen, controls = look.from_words(kind, target, settings or [], timeout, fail), ()
-    handle = open_log(log_level, log_format, chosen.redact.secrets)
+    handle = open_log(log_level, log_format, chosen.redact)
     result = run_loop(lambda: look.once(chosen, controls, timeout if name else None))
     handle.close()
     typer.echo(look.shown(result, chosen, output, colour=wants_colour(sys.stdout)), nl=False)
@@ -312,7 +311,7 @@ def smoke(
         probes = gate.select(loaded.probes, wish)
     except ValueError as error:
         fail(str(error))
-    handle = open_log(log_level, log_format, loaded.secrets)
+    handle = open_log(log_level, log_format, loaded.redact)
     passage = gate.Passage(probes, wish, loaded.prober.connectivity)
     code = run_loop(passage.run)
     handle.close()

@@ -93,7 +93,7 @@ def load_config(given: Path | None, shards: int = 1) -> "Config":
 def open_log(
     level: Level,
     form: Format | None,
-    secrets: frozenset[str],
+    redact: Redactor,
     *,
     stream: TextIO | None = None,
 ) -> LogHandle:
@@ -101,7 +101,7 @@ def open_log(
     stream = sys.stderr if stream is None else stream
     chosen: Format = form or ("text" if stream is not None and stream.isatty() else "json")
     handle = configure(level, chosen, stream)
-    handle.set_redactor(Redactor(secrets))
+    handle.set_redactor(redact)
     return handle
 
 

@@ -16,7 +16,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -61,8 +61,10 @@ class Config:
     files: tuple[Path, ...]
     hash: str
     warnings: tuple[Problem, ...]
-    secrets: frozenset[str]
+    secrets: frozenset[str] = field(repr=False)
     """Values that no outlet may show: of variables with a telling name, of targets and settings."""
+    redact: Redactor = field(repr=False, compare=False)
+    """Hides them; made here, because ten thousand secrets take a second to compile."""
 
 
 def load(path: Path, *, environ: Mapping[str, str] = os.environ, shards: int = 1) -> Config:
@@ -138,7 +140,8 @@ def _judge(
         files=tuple(sources.paths),
         hash=sources.hash,
         warnings=mistakes.warnings,
-        secrets=_secrets(probes, presets, sections, variables),
+        secrets=secrets,
+        redact=Redactor(secrets),
     )
 
 
