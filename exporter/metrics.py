@@ -10,7 +10,7 @@ import platform
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import cast
+from typing import Any, cast
 
 from prometheus_client import (
     CollectorRegistry,
@@ -50,8 +50,8 @@ __all__ = [
 
 log = logging.getLogger("sonde.metrics")
 
-Reading = float | Mapping[tuple[str, ...], float]
-"""One value, or values by the label values in declared order."""
+Reading = float | Mapping[Any, float]
+"""One value, or values by label value: a text, or a tuple of texts in declared order."""
 Source = Callable[[], Reading]
 
 _DELAY = "sonde_scheduler_delay_seconds"
@@ -181,7 +181,7 @@ class SelfMetrics:
             return values
         try:
             reading = source()
-            values |= {(): reading} if isinstance(reading, int | float) else reading
+            values |= _by_labels(reading)
         except _DROPPED_SOURCE_ERRORS as error:
             # one broken number must not take the page away
             log.exception("want a value for %s, got %s", name, type(error).__name__)
@@ -202,6 +202,12 @@ class _Given:
 
     def collect(self) -> Iterable[Metric]:
         return self._metrics
+
+
+def _by_labels(reading: Reading) -> dict[tuple[str, ...], float]:
+    if isinstance(reading, int | float):
+        return {(): reading}
+    return {(key,) if isinstance(key, str) else key: value for key, value in reading.items()}
 
 
 def _own(name: str) -> Family:
