@@ -109,8 +109,8 @@ def test_our_own_level_is_as_asked_and_libraries_only_warn(stream: io.StringIO) 
 
     log.debug("ours, too low")
     log.info("ours")
-    logging.getLogger("apscheduler").info("theirs, too low")
-    logging.getLogger("apscheduler").warning("theirs")
+    logging.getLogger("a.library").info("theirs, too low")
+    logging.getLogger("a.library").warning("theirs")
 
     messages = [entry["message"] for entry in entries(handle, stream)]
     assert messages == ["ours", "theirs"]
