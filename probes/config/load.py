@@ -128,6 +128,7 @@ def _judge(
     probes = resolve_dependencies(entries, mistakes)
     _judge_modes(judge.secret_files | targets.secret_files, main, mistakes)
     mistakes.raise_if_any()
+    secrets = _secrets(probes, presets, sections, variables)
     return Config(
         path=main.path,
         probes=tuple(probes),
