@@ -76,6 +76,22 @@ class TlsNote:
 NOTE: ContextVar[TlsNote | None] = ContextVar("tls_note", default=None)
 
 
+# uvloop begins the handshake of ``start_tls`` outside of the caller's context, so `NOTE` is lost
+# there; what it does hand on is the very object of the server name.
+_handed: dict[int, TlsNote] = {}
+
+
+@contextmanager
+def handed(note: TlsNote) -> Iterator[str]:
+    """Give the server name to hand to ``start_tls``; it leads the hook to *note*."""
+    note.server_name = note.server_name.encode().decode()  # an object of its own
+    _handed[id(note.server_name)] = note
+    try:
+        yield note.server_name
+    finally:
+        del _handed[id(note.server_name)]
+
+
 @contextmanager
 def noted(recorder: Recorder, server_name: str = "", *, hop: int = 0) -> Iterator[TlsNote]:
     """Note every handshake in the block, by whatever library, and record the peer at its end."""
@@ -103,7 +119,7 @@ class RecordingContext(ssl.SSLContext):
         server_hostname: str | bytes | None = None,
         session: ssl.SSLSession | None = None,
     ) -> ssl.SSLObject:
-        note = NOTE.get()
+        note = _handed.get(id(server_hostname)) or NOTE.get()
         name = self._name(note, server_hostname)
         wrapped = super().wrap_bio(incoming, outgoing, server_side, name, session)
         if note is not None:

@@ -13,7 +13,7 @@ from probes.recorder import Recorder
 from probes.result import Reason
 from probes.wire.address import Address
 from probes.wire.failures import classify
-from probes.wire.peer import NOTE, TlsNote
+from probes.wire.peer import TlsNote, handed
 from probes.wire.url import tls_name
 
 # Later than any deadline: only `probes.run` ends a run.
@@ -105,21 +105,19 @@ class Connection(asyncio.Protocol):
             )
         name = server_name or tls_name(self.address.host)
         note = TlsNote(self._recorder, name, hop)
-        token = NOTE.set(note)
         try:
-            upgraded = await asyncio.get_running_loop().start_tls(
-                self.transport,
-                self,
-                context,
-                server_hostname=name,
-                ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
-                ssl_shutdown_timeout=SHUTDOWN_TIMEOUT_S,
-            )
+            with handed(note) as name:
+                upgraded = await asyncio.get_running_loop().start_tls(
+                    self.transport,
+                    self,
+                    context,
+                    server_hostname=name,
+                    ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+                    ssl_shutdown_timeout=SHUTDOWN_TIMEOUT_S,
+                )
         except (OSError, EOFError) as error:
             note.record()
             raise classify(error, phase="tls", address=self.address) from None
-        finally:
-            NOTE.reset(token)
         self._recorder.leave()
         note.record()
         if upgraded is None:

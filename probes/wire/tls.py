@@ -187,8 +187,7 @@ class TlsOptions(Settings):
     def _load_authorities(self, context: RecordingContext) -> None:
         if not self.ca and not self.ca_file:
             context.load_default_certs()
-            paths = ssl.get_default_verify_paths()
-            if not context.cert_store_stats()["x509"] and not (paths.cafile or paths.capath):
+            if not context.cert_store_stats()["x509"] and not _has_authorities():
                 raise CheckFailed(
                     Reason.CONFIG, "want authorities to trust, got a system without any"
                 )
@@ -213,6 +212,12 @@ class TlsOptions(Settings):
 
 
 _shared: "WeakValueDictionary[tuple[object, ...], RecordingContext]" = WeakValueDictionary()
+
+
+def _has_authorities() -> bool:
+    """Return whether there is a directory that OpenSSL searches by itself when it verifies."""
+    paths = ssl.get_default_verify_paths()
+    return bool(paths.cafile or paths.capath)
 
 
 def _no_passphrase() -> str:
