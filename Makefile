@@ -7,7 +7,8 @@ RUN_ENV = @scripts/bootstrap.sh --no-default-groups --extra standard
 DEV_ENV = @scripts/bootstrap.sh --all-extras
 # a pytest process per core, two at most: the tests measure time, and a crowd would falsify it
 WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); [ $$n -gt 2 ] && n=2; echo $$n)
-PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile
+OPTIONS = -n $(WORKERS) --dist loadfile
+PYTEST = $(BIN)/pytest $(OPTIONS)
 
 .PHONY: help run test quick fmt lint types imports docs bench build check
 
@@ -64,6 +65,15 @@ build:  ## wheel and source archive in dist/, byte-identical when built twice; t
 	@ls -l dist
 	@if command -v docker >/dev/null; then docker build -t sonde .; else echo "no docker: no image"; fi
 
-check: lint types imports  ## all of these, the examples of docs/, and the coverage floor
+check: lint types imports  ## all of these, fresh pages, the examples of docs/; COVERAGE=1: the floor too
 	$(BIN)/python -m scripts.docs --check
 	$(BIN)/pytest -q docs -n 0
+	@[ -z "$(COVERAGE)" ] || $(MAKE) --no-print-directory .coverage
+
+# Tracing slows everything down three times: the tests of durations would fail, so they may here.
+.PHONY: .coverage
+.coverage:
+	@rm -rf .cache/coverage; mkdir -p .cache/coverage
+	-$(BIN)/coverage run -m pytest $(OPTIONS) -q --tb=no --show-capture=no
+	@$(BIN)/coverage combine -q
+	$(BIN)/coverage report
