@@ -29,7 +29,7 @@ from probes.wire.dsn import Dsn, parse_dsn
 from probes.wire.failures import classify
 from probes.wire.net import resolve
 from probes.wire.pganswer import Answer, plain, server_failure
-from probes.wire.pglogin import DialLoop, Login, Transit
+from probes.wire.pglogin import BROKEN_DRIVER, DialLoop, Login, Transit
 from probes.wire.pgstats import DB_METRICS, IS_REPLICA, STATS, record_stats, slow_statements_query
 from probes.wire.stream import HANDSHAKE_TIMEOUT_S
 from probes.wire.tls import (
@@ -51,9 +51,6 @@ STATEMENT_MARGIN_S = 0.1
 MIN_STATEMENT_TIMEOUT_S = 0.05
 # A goodbye is a courtesy to the server's log; it may not cost the verdict.
 CLOSE_S = 0.1
-
-# What the driver's decoders raise over bytes that no server of its kind sends.
-_UNREADABLE = (ValueError, LookupError, TypeError, BufferError, AssertionError, RecursionError)
 
 
 class PostgresWarn(Settings):
@@ -235,7 +232,9 @@ class Postgres(Kind):
             ) from None
         except OSError as error:
             raise loop.failure or classify(error, phase=recorder.phase_name) from None
-        except (*_UNREADABLE, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        except (*BROKEN_DRIVER, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+            if loop.gate is None:
+                raise  # the driver has not read a byte yet: a mistake of ours
             got = f"{type(error).__name__}: {short(str(error))}"
             message = f"want an answer that can be read, got {got}"
             raise loop.failure or CheckFailed(Reason.PROTOCOL, message) from None

@@ -21,6 +21,7 @@ from typing import Any, Literal
 from probes.errors import CheckFailed
 from probes.recorder import Recorder
 from probes.result import Reason
+from probes.units import short
 from probes.wire.net import Address, Connection, open_connection
 from probes.wire.peer import RecordingContext
 
@@ -44,6 +45,12 @@ _ITERATIONS = re.compile(rb",i=([0-9]{1,10})(?:,|$)")
 # own default is 4,096.
 MAX_SCRAM_ITERATIONS = 20_000
 _STRENGTH = {"trust": 0, "clear": 1, "md5": 2, "scram": 3}
+
+# What a driver's parser raises over bytes that no server of its kind sends.
+BROKEN_DRIVER = (
+    ArithmeticError, AssertionError, AttributeError, BufferError, LookupError, RecursionError,
+    TypeError, ValueError,
+)  # fmt: skip
 
 Login = Literal["clear", "md5", "scram"]
 
@@ -94,7 +101,16 @@ class LoginGate(asyncio.Protocol):
                 Reason.TOO_LARGE, f"want at most {MAX_ANSWER_BYTES} bytes of answers, got more"
             )
         if self.failure is None:
+            self._feed(data)
+
+    def _feed(self, data: bytes) -> None:
+        try:
             self._driver.data_received(data)
+        except BROKEN_DRIVER as error:
+            got = f"{type(error).__name__}: {short(str(error))}"
+            self._refuse(
+                Reason.PROTOCOL, f"want messages in their order, got some that broke it: {got}"
+            )
 
     def eof_received(self) -> bool | None:
         keep: bool | None = self._driver.eof_received()
@@ -130,7 +146,7 @@ class LoginGate(asyncio.Protocol):
             del self._head[: 1 + size]
 
     def _judge(self, request: bytes) -> None:
-        code = int.from_bytes(request[:4], "big")
+        code = int.from_bytes(request[:_SIZE_BYTES], "big") if request else -1
         if code == _SASL_CONTINUE:
             self._judge_iterations(request)
         if code in _SASL_STEPS or (code == _AUTH_OK and self.login):

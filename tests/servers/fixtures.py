@@ -17,7 +17,7 @@ from tests.servers.redis import Redis, start_redis
 
 
 @pytest.fixture(scope="session")
-def postgres(certificates: Path) -> Iterator[Postgres]:
+def postgres_server(certificates: Path) -> Iterator[Postgres]:
     """A real PostgreSQL with TLS; roles as in `tests.servers.postgres`."""
     server = start_postgres(certificates)
     yield server

@@ -6,7 +6,7 @@
 | scram, md5, clear | password ``pw-<role>``, by SCRAM, MD5 or in clear text |
 | tlsonly | password ``pw-tlsonly``, over TLS only |
 
-Database ``closed`` takes no connections; table ``orders`` has 250 rows, nobody else may read ``secrets``.
+Database ``closed`` takes no connections; table ``orders`` has 250 rows, ``secrets`` is nobody's.
 """
 
 import os
