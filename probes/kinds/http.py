@@ -46,7 +46,11 @@ _RESERVED = frozenset(
     {"connection", "content-length", "transfer-encoding", "upgrade", "te", "trailer"}
 )
 _VERSIONS = {"1.0": 1.0, "1.1": 1.1, "2": 2.0}
-_ALPN = {(1,): HTTP1_ALPN, (2,): HTTP2_ALPN, (1, 2): BOTH_ALPN}
+_ALPN = {
+    frozenset({1}): HTTP1_ALPN,
+    frozenset({2}): HTTP2_ALPN,
+    frozenset({1, 2}): BOTH_ALPN,
+}
 # Targets of one module come from outside through /probe; a plan is remade in microseconds.
 MAX_PLANS = 256
 # Enough of a wrong answer to recognise an error page.
@@ -110,6 +114,18 @@ class BasicAuth(Settings):
         return base64.b64encode(
             f"{self.username}:{self.password.get_secret_value()}".encode()
         ).decode()
+
+
+def _user_agent() -> str:
+    try:
+        return f"sonde/{version('sonde')}"
+    except PackageNotFoundError:
+        # run from the source tree without installation
+        return "sonde"
+
+
+# at import: a run may not touch the disk
+USER_AGENT = _user_agent()
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +283,7 @@ class Http(Kind):
             ),
             ip=self.ip,
             tls=self.tls,
-            alpn=_ALPN[tuple(sorted(set(self.versions)))],
+            alpn=_ALPN[frozenset[int](self.versions)],
             follow_redirects=self.follow_redirects,
             max_redirects=self.max_redirects,
         )
@@ -276,7 +292,7 @@ class Http(Kind):
         headers = {name: _plain(value) for name, value in self.headers.items()}
         host = next((headers.pop(name) for name in list(headers) if name.lower() == "host"), "")
         body, content_type = self._body()
-        own = {"User-Agent": _user_agent()}
+        own = {"User-Agent": USER_AGENT}
         if self.compression != "none":
             own["Accept-Encoding"] = (
                 "gzip, deflate, br" if self.compression == "any" else self.compression
@@ -339,15 +355,6 @@ class Http(Kind):
 
 def _plain(value: str | Secret) -> str:
     return value if isinstance(value, str) else value.get_secret_value()
-
-
-@lru_cache(maxsize=1)
-def _user_agent() -> str:
-    try:
-        return f"sonde/{version('sonde')}"
-    except PackageNotFoundError:
-        # run from the source tree without installation
-        return "sonde"
 
 
 def _record(response: Response, recorder: Recorder) -> None:

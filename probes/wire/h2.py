@@ -119,7 +119,7 @@ class Http2:
             frames += 1
         self._receive(data[taken:at])
         self._buffer = data[at:]
-        self.pending = frames == TURN_FRAMES and not self.is_complete and self.failure is None
+        self.pending = frames == TURN_FRAMES and not self._is_over()
 
     def close(self) -> bytes:
         """Return the bytes that say goodbye."""
@@ -156,20 +156,23 @@ class Http2:
         self._unsent = memoryview(request.body)
         self._send_body()
 
+    def _is_over(self) -> bool:
+        return self.is_complete or self.failure is not None
+
     def _receive(self, data: bytes) -> None:
-        if not data or self.is_complete or self.failure is not None:
+        if not data or self._is_over():
             return
         try:
             for event in self._connection.receive_data(data):
                 self._events += 1
                 self._take(event)
-                if self.failure is not None or self.is_complete:
+                if self._is_over():
                     break
         except h2.exceptions.DenialOfServiceError:
             self.failure = _too_large(f"want a head of at most {MAX_HEAD_BYTES} bytes, got more")
         except h2.exceptions.ProtocolError as error:
             self._refuse(f"want an HTTP/2 answer, got {short(str(error) or type(error).__name__)}")
-        if self._events > MAX_EVENTS and self.failure is None and not self.is_complete:
+        if self._events > MAX_EVENTS and not self._is_over():
             self.failure = _too_large(f"want at most {MAX_EVENTS} HTTP/2 frames, got more")
         self.outgoing += self._connection.data_to_send()
 
@@ -178,7 +181,7 @@ class Http2:
         last = int.from_bytes(frame[9:13], "big") & 0x7FFFFFFF
         code = int.from_bytes(frame[13:17], "big")
         self._closed = f"GOAWAY ({_name(code)})"
-        if self.is_complete or self.failure is not None or (last >= STREAM and not code):
+        if self._is_over() or (last >= STREAM and not code):
             return
         self.wants_http1 = code == HTTP_1_1_REQUIRED
         self.failure = CheckFailed(Reason.CLOSED, f"want an HTTP/2 answer, got {self._closed}")

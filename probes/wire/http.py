@@ -185,14 +185,14 @@ class Wire(asyncio.Protocol):
             # the guess was wrong: an informational answer, or frames before the head
             self._recorder.enter("processing" if begins else "transfer")
 
-    def connection_lost(self, error: BaseException | None) -> None:
+    def connection_lost(self, exc: BaseException | None) -> None:
         """Take the end of the stream, clean or not."""
-        self._is_lost, self._loss = True, error
+        self._is_lost, self._loss = True, exc
         done = self._done
         if done is None or done.done():
             return
-        if error is not None:
-            failure = classify(error, phase=self._recorder.phase_name or "transfer")
+        if exc is not None:
+            failure = classify(exc, phase=self._recorder.phase_name or "transfer")
             if failure.reason is not Reason.CLOSED:
                 self._finish(failure)
                 return
@@ -291,6 +291,9 @@ async def _hop(request: Request, recorder: Recorder, options: Options, response:
     address = await resolve(url.host, url.port, recorder, ip=options.ip, hop=response.redirects)
     if await _attempt(request, recorder, options, response, address):
         return
+    if HTTP1 not in options.alpn:
+        got = "got HTTP_1_1_REQUIRED"
+        raise CheckFailed(Reason.PROTOCOL, f"want HTTP/2, {got}", phase="processing")
     # the server takes this request over HTTP/1.1 only (RFC 9113, 8.1): once more inside the same
     # deadline
     recorder.fact("http_fallback", "HTTP_1_1_REQUIRED")
@@ -317,12 +320,6 @@ async def _attempt(
     try:
         if url.is_tls and _selected(transport) == HTTP2:
             wants_http1 = await _run_http2(wire, transport, request, response)
-            if wants_http1 and HTTP1 not in options.alpn:
-                raise CheckFailed(
-                    Reason.PROTOCOL,
-                    "want an answer over HTTP/2, got HTTP_1_1_REQUIRED",
-                    phase="processing",
-                )
         else:
             codec = http1.Http1(response, head_only=request.method == "HEAD")
             await wire.run(codec, response, http1.encode(request))

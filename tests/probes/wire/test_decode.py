@@ -6,7 +6,7 @@ import tracemalloc
 import zlib
 from itertools import pairwise
 
-import brotli
+import brotli  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -46,7 +46,7 @@ class Peer:
         for event in self.connection.receive_data(data):
             self.events.append(event)
             if isinstance(event, h2.events.RequestReceived):
-                self.headers = dict(event.headers or [])
+                self.headers = {str(name): str(value) for name, value in event.headers or []}
             elif isinstance(event, h2.events.DataReceived):
                 self.body += event.data or b""
                 self.connection.acknowledge_received_data(event.flow_controlled_length or 0, 1)

@@ -1,4 +1,4 @@
-"""One HTTP exchange against a server that misbehaves, on both loops: phases, caps, ends, redirects."""
+"""One HTTP exchange against a server that misbehaves: phases, caps, ends, redirects."""
 
 import asyncio
 import gzip
@@ -22,6 +22,24 @@ OVER_TLS = ["resolve", "connect", "tls", "processing", "transfer"]
 UNCAPPED = Options(limits=Limits(max_body=None, max_wire=None, keep_body=False))
 
 
+@pytest.fixture
+def trusting(ca_file: Path) -> Options:
+    """Trust the authority of the session; read here, for a run may not touch the disk."""
+    return Options(tls=TlsOptions(ca_file=str(ca_file)), alpn=HTTP1_ALPN)
+
+
+@pytest.fixture
+def mutual(certificates: Path) -> Options:
+    """Show a client certificate."""
+    return Options(
+        tls=TlsOptions(
+            ca_file=str(certificates / "ca.pem"),
+            cert_file=str(certificates / "client.pem"),
+            key_file=str(certificates / "client.key"),
+        )
+    )
+
+
 async def fetch(
     server: FaultServer,
     path: str,
@@ -40,7 +58,8 @@ def names(recorder: Recorder) -> list[str]:
 @pytest.mark.parametrize(
     ("path", "length"),
     [
-        ("/ok", 12), ("/ok/gzip", None), ("/ok/br", None), ("/ok/deflate", None), ("/ok/chunked", -1),
+        ("/ok", 12), ("/ok/gzip", None), ("/ok/br", None), ("/ok/deflate", None),
+        ("/ok/chunked", -1),
         ("/close-delimited", -1), ("/one1xx", 12), ("/second", 12),
     ],
 )  # fmt: skip
@@ -61,16 +80,18 @@ async def test_the_request_says_what_it_must() -> None:
         call = server.requests[0]
         assert (call.method, call.path, call.body) == ("POST", "/ok?x=1", b"hello")
         assert call.headers == {
-            "host": f"127.0.0.1:{server.port}", "x-a": "b", "content-length": "5", "connection": "close",
+            "host": f"127.0.0.1:{server.port}", "x-a": "b", "content-length": "5",
+            "connection": "close",
         }  # fmt: skip
 
 
 @pytest.mark.parametrize("path", ["/ok", "/ok/big/100000", "/hops/2"])
-async def test_the_same_over_tls(server_context: ssl.SSLContext, ca_file: Path, path: str) -> None:
+async def test_the_same_over_tls(
+    server_context: ssl.SSLContext, trusting: Options, path: str
+) -> None:
     recorder = Recorder()
-    options = Options(tls=TlsOptions(ca_file=str(ca_file)), alpn=HTTP1_ALPN)
     async with fault_server(server_context) as server:
-        response = await fetch(server, path, recorder, options)
+        response = await fetch(server, path, recorder, trusting)
     response.check()
     assert (response.status, response.over_tls) == (200, True)
     assert names(recorder) == OVER_TLS
@@ -245,11 +266,13 @@ async def test_no_secret_reaches_another_origin() -> None:
             assert set(call.headers) == {"host", "connection"}
 
 
-async def test_another_origin_gets_no_client_certificate(certificates: Path) -> None:
-    mutual = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    mutual.load_cert_chain(certificates / "server.pem", certificates / "server.key")
-    mutual.load_verify_locations(certificates / "ca.pem")
-    mutual.verify_mode = ssl.CERT_OPTIONAL
+async def test_another_origin_gets_no_client_certificate(
+    certificates: Path, mutual: Options
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / "server.pem", certificates / "server.key")
+    context.load_verify_locations(certificates / "ca.pem")
+    context.verify_mode = ssl.CERT_OPTIONAL
     seen: list[object] = []
 
     class Watching(FaultServer):
@@ -257,33 +280,21 @@ async def test_another_origin_gets_no_client_certificate(certificates: Path) -> 
             seen.append(bool(writer.get_extra_info("ssl_object").getpeercert(True)))
             await super().serve(reader, writer)
 
-    options = await asyncio.get_running_loop().run_in_executor(None, _mutual, certificates)
     async with (
-        fault_server(mutual, faults=Watching()) as other,
-        fault_server(mutual, faults=Watching()) as home,
+        fault_server(context, faults=Watching()) as other,
+        fault_server(context, faults=Watching()) as home,
     ):
-        response = await fetch(home, f"/to/302?{other.url('/ok')}", options=options)
+        response = await fetch(home, f"/to/302?{other.url('/ok')}", options=mutual)
     assert response.status == 200
     assert seen == [True, False]
 
 
-def _mutual(certificates: Path) -> Options:
-    return Options(
-        tls=TlsOptions(
-            ca_file=str(certificates / "ca.pem"),
-            cert_file=str(certificates / "client.pem"),
-            key_file=str(certificates / "client.key"),
-        )
-    )
-
-
 async def test_a_tls13_peer_that_ends_at_once_may_want_a_certificate(
-    server_context: ssl.SSLContext, ca_file: Path
+    server_context: ssl.SSLContext, trusting: Options
 ) -> None:
-    options = Options(tls=TlsOptions(ca_file=str(ca_file)), alpn=HTTP1_ALPN)
     async with fault_server(server_context) as server:
         with pytest.raises(CheckFailed, match="a client certificate is wanted"):
-            await fetch(server, "/close", options=options)
+            await fetch(server, "/close", options=trusting)
 
 
 async def test_a_cancelled_exchange_leaves_no_connection() -> None:
@@ -313,7 +324,7 @@ async def test_bytes_before_the_request_are_judged_as_its_answer() -> None:
 
     server = await asyncio.start_server(speak_first, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    with pytest.raises(CheckFailed, match="want an HTTP/1.1 answer, got b'220 mail"):
+    with pytest.raises(CheckFailed, match=r"want an HTTP/1\.1 answer, got b'220 mail"):
         await exchange(Request(parse_url(f"http://127.0.0.1:{port}/")), Recorder())
     server.close()
     await server.wait_closed()
