@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import psutil
-from pydantic import Field, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 
 from probes.errors import CheckFailed
 from probes.expect import NumberBand, RatioBand
@@ -45,6 +45,8 @@ TCP_STATES = {
 }  # fmt: skip
 TCP_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 _STATE_COLUMN = 3
+
+Samples = list[tuple[str, float, dict[str, str]]]
 
 _calls = BlockingCalls("host")
 # Run state, not config: every run of this process reads the same CPU counters.
@@ -123,6 +125,8 @@ class Host(Kind):
     mounts: list[str] = Field(default=[], max_length=MAX_MOUNTS)
     """Mount points to look at; by default each file system on a disk."""
 
+    _reads: BlockingCalls = PrivateAttr(default_factory=lambda: _calls)
+
     @field_validator("mounts")
     @classmethod
     def _absolute(cls, mounts: list[str]) -> list[str]:
@@ -140,7 +144,7 @@ class Host(Kind):
         left = recorder.remaining(asyncio.get_running_loop().time()) * SOURCE_SHARE
         misses: list[str] = []
         with recorder.phase("cpu"):
-            usage = await _cpu_usage(left)
+            usage = await _cpu_usage(self._reads, left)
         if usage is not None:
             recorder.sample("host_cpu_usage_ratio", usage)
             _judge(self.cpu, usage, "CPU in use", recorder, misses)
@@ -159,7 +163,7 @@ class Host(Kind):
             raise CheckFailed(Reason.VALUE, "; ".join(misses))
 
     async def _system(self, recorder: Recorder, left: float, misses: list[str]) -> None:
-        sources: dict[str, Callable[[], list[tuple[str, float, dict[str, str]]]]] = {
+        sources: dict[str, Callable[[], Samples]] = {
             "memory": _memory,
             "load": _load,
             "disks": _disk_io,
@@ -168,7 +172,7 @@ class Host(Kind):
             "temperatures": _temperatures,
         }
         found = await asyncio.gather(
-            *(_read(name, source, left, recorder) for name, source in sources.items())
+            *(self._read(name, source, left, recorder) for name, source in sources.items())
         )
         told: dict[str, float] = {}
         for name, value, labels in (sample for samples in found for sample in samples):
@@ -183,11 +187,22 @@ class Host(Kind):
             if name in told:
                 _judge(band, told[name], what, recorder, misses)
 
+    async def _read(
+        self, name: str, source: Callable[[], Samples], seconds: float, recorder: Recorder
+    ) -> Samples:
+        """Read one source; what it cannot tell is absent and a fact says so."""
+        try:
+            return await self._reads.call(name, source, seconds)
+        except (OSError, ValueError, LookupError, RuntimeError) as error:
+            recorder.fact(name, f"not told: {type(error).__name__} {error}")
+            return []
+
     async def _mounts(self, recorder: Recorder, left: float, misses: list[str]) -> list[str]:
         """Read every file system; return those that do not answer."""
-        mounts = self.mounts or await _calls.call("partitions", _disk_mounts, left)
+        mounts = self.mounts or await self._reads.call("partitions", _disk_mounts, left)
         found = await asyncio.gather(
-            *(_calls.call(mount, _asker(mount), left) for mount in mounts), return_exceptions=True
+            *(self._reads.call(mount, _asker(mount), left) for mount in mounts),
+            return_exceptions=True,
         )
         hanging: list[str] = []
         for mount, usage in zip(mounts, found, strict=True):
@@ -231,30 +246,16 @@ def _judge(
         misses.append(failure.message)
 
 
-Samples = list[tuple[str, float, dict[str, str]]]
-
-
-async def _read(
-    name: str, source: Callable[[], Samples], seconds: float, recorder: Recorder
-) -> Samples:
-    """Read one source; what it cannot tell is absent and a fact says so."""
-    try:
-        return await _calls.call(name, source, seconds)
-    except (OSError, ValueError, LookupError, RuntimeError) as error:
-        recorder.fact(name, f"not told: {type(error).__name__} {error}")
-        return []
-
-
-async def _cpu_usage(seconds: float) -> float | None:
+async def _cpu_usage(calls: BlockingCalls, seconds: float) -> float | None:
     """Return the share of CPU time in use since an earlier reading; None if no time was counted."""
-    now = await _calls.call("cpu", _read_cpu, seconds)
+    now = await calls.call("cpu", _read_cpu, seconds)
     while _readings and now.at - _readings[0].at > CPU_MAX_AGE_S:
         _readings.popleft()
     before = next((r for r in reversed(_readings) if now.at - r.at >= CPU_WINDOW_S), None)
     if before is None:
         before = now
         await asyncio.sleep(CPU_WINDOW_S)
-        now = await _calls.call("cpu", _read_cpu, seconds)
+        now = await calls.call("cpu", _read_cpu, seconds)
     _readings.append(now)
     total = now.total - before.total
     return min(1.0, max(0.0, (now.busy - before.busy) / total)) if total > 0 else None
