@@ -307,6 +307,7 @@ def test_a_test_mirrors_a_module() -> None:
     # laws and storms run over many modules
     assert set(orphans) <= {
         "tests/probes/test_kinds_registry.py",
+        "tests/probes/wire/test_resolve.py",
         "tests/exporter/test_clock.py",
         "tests/exporter/web/test_storms.py",
         "tests/probes/kinds/test_http_nginx.py",
