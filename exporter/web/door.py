@@ -6,9 +6,10 @@ not a second port or process: the orchestrator's probe would then watch somethin
 Prometheus scrapes. Why not look at every request here: the common path must cost nothing.
 
     accept ──> waiting ──> the loop takes it (microseconds)
-                  ├── after TAKE_BACK_S: peek; /-/healthy is answered here, all else keeps waiting
-                  └── TLS, after TLS_TAKE_BACK_S: cannot be peeked at, so it is served here:
-                      /-/healthy, else 503
+       │        ↑    ├── the loop hangs for TAKE_BACK_S: /-/healthy is peeked at and answered here,
+       └─ porch ┘    │   all else keeps waiting
+                     └── over TLS, that cannot be peeked at, for TLS_TAKE_BACK_S: everything is
+                         answered here: /-/healthy, else 503
 
 A thread cannot help when C code keeps the interpreter lock for ever, and a mistake in this one
 closes the port: both show as a failed health check, which is what they are.
@@ -23,16 +24,16 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import monotonic
-from typing import Protocol
 
-from exporter.web.answers import Answer
-from exporter.web.attendant import READ_BYTES, Steps, serve
+from exporter.web.attendant import Steps, serve
 from exporter.web.gate import HEALTHY
-from exporter.web.head import Head, Refusal, read_head
+from exporter.web.head import Refusal
 from exporter.web.limits import HEADER_TIMEOUT_S, owner_of
+from exporter.web.porch import LOOK_S, Porch
 from exporter.web.tls import may_enter
+from exporter.web.visitor import House, Listener, Visitor
 from exporter.web.watched import WatchedConfig
 
 log = logging.getLogger("sonde.web")
@@ -54,62 +55,8 @@ REST_S = 0.1
 # read before the ones behind it may push it out.
 _BATCH_SHARE = 8
 _MAX_BATCH = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """A bound socket. ``on_loopback``: nobody else can reach it but over a rebound name."""
-
-    sock: socket.socket
-    on_loopback: bool
-
-
-@dataclass(slots=True, eq=False)
-class Visitor:
-    """An accepted connection that nobody serves yet. Whoever claims it first has it."""
-
-    sock: socket.socket
-    owner: str
-    on_loopback: bool
-    arrived: float
-    _ticket: list[None] = field(default_factory=lambda: [None])
-
-    def claim(self) -> bool:
-        """Take it; false when the other thread has. ``list.pop`` is atomic, so no lock is held."""
-        try:
-            self._ticket.pop()
-        except IndexError:
-            return False
-        return True
-
-    def peek(self) -> tuple[Head, int] | Refusal | None:
-        """Judge what a plain client has sent so far, and leave it there; None when it has gone."""
-        try:
-            return read_head(self.sock.recv(READ_BYTES, socket.MSG_PEEK))
-        except OSError:
-            return None
-
-
-class House(Protocol):
-    """What is behind the door."""
-
-    @property
-    def occupied(self) -> int:
-        """Connections that the loop has now; read from the thread."""
-        ...
-
-    @property
-    def limit(self) -> int:
-        """Connections that it may have."""
-        ...
-
-    def receive(self, visitor: Visitor) -> None:
-        """Take a connection over; called in the loop."""
-        ...
-
-    def attend(self, head: Head, visitor: Visitor) -> Steps[Answer]:
-        """Answer a request in the loop's place; stepped through in the thread."""
-        ...
+# Between two batches of TLS connections in a storm: at 0.3 ms each half of the loop's time is left.
+STORM_PAUSE_S = 0.01
 
 
 @dataclass(slots=True, eq=False)
@@ -138,6 +85,7 @@ class Door(threading.Thread):
         self._house = house
         self._batch = max(1, min(_MAX_BATCH, house.limit // _BATCH_SHARE))
         self._waiting: deque[Visitor] = deque()
+        self._porch = Porch(max(SLACK, house.limit // _BATCH_SHARE), house.reject)
         self._held: set[_Held] = set()
         # since when the loop has been asked to take connections over; None when it has come
         self._asked_at: float | None = None
@@ -180,7 +128,11 @@ class Door(threading.Thread):
                 self._house.receive(visitor)
         if self._waiting:
             self._asked_at = monotonic()
-            self._loop.call_soon(self._hand_over)
+            if self._house.is_crowded("") and self._watched.state.context is not None:
+                # handshakes that nobody finishes must not keep the loop from those it has
+                self._loop.call_later(STORM_PAUSE_S, self._hand_over)
+            else:
+                self._loop.call_soon(self._hand_over)
         self.made_room()
 
     def _turn(self) -> None:
@@ -195,8 +147,9 @@ class Door(threading.Thread):
             else:
                 with suppress(BlockingIOError):
                     self._wake_here.recv(4096)
-        self._announce()
         now = monotonic()
+        self._waiting.extend(self._porch.look(now, self._house.is_crowded))
+        self._announce()
         self._serve_the_unattended(now)
         for held in list(self._held):
             if now > held.deadline:
@@ -205,8 +158,8 @@ class Door(threading.Thread):
                 self._advance(held)
 
     def _patience(self) -> float:
-        if self._held:
-            return UNATTENDED_TICK_S
+        if self._held or self._porch:
+            return LOOK_S
         if self._waiting:
             return UNATTENDED_TICK_S if self._hangs_for(monotonic()) > TAKE_BACK_S else TAKE_BACK_S
         return REST_S if self._rests_until is not None else TICK_S
@@ -250,9 +203,16 @@ class Door(threading.Thread):
                 self._rests_until = monotonic() + REST_S
                 return
             sock.setblocking(False)  # noqa: FBT003 - the interface of socket
-            self._waiting.append(
-                Visitor(sock, owner_of(peer[0]), listener.on_loopback, monotonic())
-            )
+            self._admit(Visitor(sock, owner_of(peer[0]), listener.on_loopback, monotonic()))
+
+    def _admit(self, visitor: Visitor) -> None:
+        """Let *visitor* in, or onto the porch: what TLS hides cannot be peeked at."""
+        if self._watched.state.context is None and self._house.is_crowded(visitor.owner):
+            visitor.is_ready = visitor.peek() is not None
+            if not visitor.is_ready:
+                self._porch.add(visitor)
+                return
+        self._waiting.append(visitor)
 
     def _announce(self) -> None:
         if not self._waiting or self._asked_at is not None:
@@ -339,6 +299,7 @@ class Door(threading.Thread):
         for visitor in list(self._waiting):
             if visitor.claim():
                 visitor.sock.close()
+        self._porch.close()
         self._selector.close()
         self._wake_here.close()
         self._wake_there.close()

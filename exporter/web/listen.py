@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from ipaddress import IPv6Address, ip_address
 
-from exporter.web.door import Listener
+from exporter.web.visitor import Listener
 from probes.units import short
 
 # Waiting for accept(): the kernel cuts it to net.core.somaxconn (4096). A flood must not make a

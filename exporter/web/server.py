@@ -21,7 +21,7 @@ from exporter.web.answers import Answer, Stream, encode, headers_of
 from exporter.web.attendant import Steps
 from exporter.web.auth import Passwords
 from exporter.web.backend import Backend
-from exporter.web.door import Door, Visitor
+from exporter.web.door import Door
 from exporter.web.gate import HEALTHY, Caller, Gate
 from exporter.web.head import MAX_HEAD_BYTES, MAX_LINE_BYTES, Head, decode_path
 from exporter.web.limits import (
@@ -36,6 +36,7 @@ from exporter.web.listen import open_listeners
 from exporter.web.protocol import GuardedProtocol
 from exporter.web.site import Ask, Site
 from exporter.web.tls import may_enter
+from exporter.web.visitor import Visitor
 from exporter.web.watched import WatchedConfig
 
 log = logging.getLogger("sonde.web")
@@ -108,6 +109,8 @@ class WebServer:
         """
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._worker, self._watched.load)
+        # the limit on open files may have been raised since this object was made
+        self.connections = Connections(connection_limit(), self._backend.count_rejected)
         self._gate = Gate(self._backend, self._watched, Passwords(self._worker))
         self._inner = web.Server(
             self._handle,
@@ -148,11 +151,19 @@ class WebServer:
 
     # what the door wants of its house
 
+    def is_crowded(self, owner: str) -> bool:
+        """Return whether a newcomer would soon push out others."""
+        return self.connections.is_crowded(owner)
+
+    def reject(self, reason: str) -> None:
+        """Count a connection that is not served."""
+        self._backend.count_rejected(reason)
+
     def receive(self, visitor: Visitor) -> None:
         """Take a connection over from the door, or turn it away."""
         connection = Connection(visitor.owner, lambda: _kick(visitor), monotonic())
-        if self.connections.is_crowded(visitor.owner) and self._is_ready(visitor):
-            # in a storm the request that is here already must not be pushed out before it is read
+        if visitor.is_ready:
+            # in a storm it must not be pushed out before it is read
             connection.stage = Stage.READY
         if self._inner is None:
             visitor.sock.close()
@@ -229,9 +240,6 @@ class WebServer:
             visitor.sock.close()
             self.connections.drop(connection)
             self.lost(inner)
-
-    def _is_ready(self, visitor: Visitor) -> bool:
-        return self._watched.state.context is None and isinstance(visitor.peek(), tuple)
 
     def _turn_away(self, visitor: Visitor) -> None:
         """Say that all connections are busy, where it can be said without a handshake."""

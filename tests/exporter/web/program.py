@@ -39,6 +39,7 @@ async def main(options: dict[str, Any]) -> None:
             tell("blocked")
             os.set_blocking(0, True)  # uvloop has changed it
             os.read(0, 100)  # the loop stands still here
+            asyncio.get_running_loop().call_soon(tell, "freed")
         else:
             asyncio.get_running_loop().remove_reader(0)
             ended.set_result(None)

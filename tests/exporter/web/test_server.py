@@ -379,7 +379,7 @@ async def test_an_empty_bucket_is_429_before_the_password_is_judged(
 async def test_a_bad_web_config_stops_the_start(backend: FakeBackend, tmp_path: Path) -> None:
     server = WebServer(backend, ["127.0.0.1:0"], write(tmp_path, "nonsense: 1"))
 
-    with pytest.raises(ConfigError, match="web.yml:1: nonsense: want one of"):
+    with pytest.raises(ConfigError, match="nonsense: want one of"):
         await server.start()
     await server.stop()
 
@@ -388,7 +388,7 @@ async def test_a_port_in_use_stops_the_start(server: WebServer, backend: FakeBac
     host, port = server.addresses[0]
     second = WebServer(backend, [f"{host}:{port}"])
 
-    with pytest.raises(OSError, match=rf"127\.0\.0\.1:{port}, got: Address already"):
+    with pytest.raises(OSError, match=rf"{port}, got: Address already in use"):
         await second.start()
     await second.stop()
 

@@ -173,6 +173,7 @@ def test_p19_f33_a_stuck_loop_is_told_by_another_thread_on_the_same_port(
     assert first[2] < 1.0
     assert again[2] < 0.5
     program.tell("free")
+    assert program.line() == "freed"
     assert scrape.recv(100).startswith(b"HTTP/1.1 200 OK")
     scrape.close()
     assert program.ask("/metrics")[0] == 200
@@ -192,6 +193,7 @@ def test_p19_a_loop_that_stands_for_more_than_ten_seconds_is_unhealthy(
     assert status == 503
     assert body.startswith(b"want an event loop that turns, got none for 2")
     program.tell("free")
+    assert program.line() == "freed"
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -206,6 +208,7 @@ def test_a_stuck_loop_under_attack_is_still_told(start: Start, loop: str) -> Non
     assert [status for status, _, _ in answers] == [200] * 5
     assert max(seconds for _, _, seconds in answers) < 1.5
     program.tell("free")
+    assert program.line() == "freed"
     assert program.ask("/metrics")[0] == 200
 
 
@@ -235,5 +238,6 @@ def test_p19_a_stuck_loop_is_told_over_tls_to_those_with_a_password(
     assert stranger[2] < 3
     assert friend[2] < 1
     program.tell("free")
+    assert program.line() == "freed"
     assert program.ask("/metrics", authorization=right)[0] == 200
     assert program.end()[1] == []
