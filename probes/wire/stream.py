@@ -29,6 +29,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, recorder: Recorder, address: Address) -> None:
         self.address = address
+        self.bytes_read = 0
         self._recorder = recorder
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
@@ -138,6 +139,7 @@ class Connection(asyncio.Protocol):
 
     def _take(self, size: int) -> bytes:
         data = bytes(self._buffer[:size])
+        self.bytes_read += len(data)
         del self._buffer[:size]
         if self._paused and len(self._buffer) < HIGH_WATER_BYTES and self._transport is not None:
             self._paused = False

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from pydantic import TypeAdapter
 
 from probes.errors import CheckFailed
 from probes.recorder import Recorder
@@ -222,6 +223,19 @@ async def test_a_cancelled_question_leaves_no_task() -> None:
         await asyncio.gather(task, return_exceptions=True)
 
         assert not [t for t in asyncio.all_tasks() - before if "probes" in repr(t)]
+
+
+@pytest.mark.parametrize(
+    ("spelling", "choice"),
+    [
+        pytest.param(4, "4", id="number"),
+        pytest.param("ip6", "6", id="upstream"),
+        pytest.param("prefer-ip4", "prefer_4", id="upstream with fallback"),
+        pytest.param("any", "any", id="any"),
+    ],
+)
+def test_a_family_may_be_written_in_several_ways(spelling: object, choice: str) -> None:
+    assert TypeAdapter(IpChoice).validate_python(spelling) == choice
 
 
 # --- the control targets

@@ -1,0 +1,400 @@
+"""Kind tcp: connect, talk, judge."""
+
+import asyncio
+import ssl
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import pytest
+import trustme
+from pydantic import ValidationError
+
+from probes.kinds.tcp import MAX_DIALOG_BYTES, Tcp
+from probes.redact import Secret
+from probes.result import Outcome, Reason, Result
+from probes.wire.tls import TlsOptions
+from tests.faults.tcp import (
+    Handler,
+    answering,
+    closing,
+    ending,
+    flooding,
+    resetting,
+    silent,
+    talking,
+    tcp_fault,
+)
+from tests.faults.tls import bad_certificate, no_goodbye, server_context
+from tests.harness import Check, Law
+
+
+def tcp(**keys: Any) -> Tcp:
+    return Tcp.model_validate(keys)
+
+
+LAW = Law(
+    kind=Tcp.model_validate({"expect": "^220"}),
+    target="{host}:{port}",
+    secret=lambda canary: tcp(
+        dialog=[{"send": Secret(canary)}, {"expect": "^220"}, {"starttls": True}],
+        tls={"cert": "x", "key": Secret(canary)},
+    ),
+)
+BANNER = b"hello\r\n220 mail.example.org ESMTP\r\n"
+
+
+async def look(
+    check: Check, kind: Tcp, handler: Handler, *, context: ssl.SSLContext | None = None
+) -> Result:
+    async with tcp_fault(handler, context=context) as port:
+        return await check(kind, f"127.0.0.1:{port}", 0.3)
+
+
+def values(result: Result) -> dict[str, float]:
+    return {sample.name: sample.value for sample in result.samples}
+
+
+def verdict(result: Result) -> tuple[Reason, str | None] | None:
+    return (result.failure.reason, result.failure.phase) if result.failure else None
+
+
+async def test_connecting_is_the_whole_check_when_nothing_else_is_asked(check: Check) -> None:
+    result = await look(check, tcp(), silent)
+
+    assert result.outcome is Outcome.UP
+    assert [phase.name for phase in result.phases] == ["resolve", "connect"]
+    assert values(result) == {
+        "dns_lookup_time_seconds": 0, "ip_protocol": 4, "ip_addr_hash": 3668918509,
+        "tcp_banner_bytes": 0, "failed_due_to_regex": 0, "failed_due_to_bytes": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("pattern", "handler", "size"),
+    [
+        pytest.param("^220", talking(BANNER), len(BANNER), id="a later line"),
+        pytest.param("^hello$", talking(BANNER), 7, id="carriage return is no part of the line"),
+        pytest.param("end$", ending(b"the end"), 7, id="the last line needs no end"),
+        pytest.param("^.$", ending(b"\xff"), 1, id="bytes that are no text"),
+    ],
+)
+async def test_the_banner_is_read_line_by_line_until_one_matches(
+    check: Check, pattern: str, handler: Handler, size: int
+) -> None:
+    result = await look(check, tcp(expect=pattern), handler)
+
+    assert result.outcome is Outcome.UP, result.failure
+    assert values(result)["tcp_banner_bytes"] == size
+    assert [phase.name for phase in result.phases] == ["resolve", "connect", "dialog"]
+
+
+async def test_something_can_be_sent_first(check: Check) -> None:
+    handler = answering({b"PING\r\n": b"+PONG\r\n"})
+
+    result = await look(check, tcp(send="PING\r\n", expect=r"^\+PONG$"), handler)
+
+    assert result.outcome is Outcome.UP, result.failure
+
+
+@pytest.mark.parametrize(
+    ("handler", "reason", "message", "by_pattern"),
+    [
+        pytest.param(
+            ending(b"hello\nSSH-2.0-x\n"),
+            Reason.BODY,
+            "want a line that matches '^220', got 'SSH-2.0-x'",
+            1,
+            id="another banner",
+        ),
+        pytest.param(
+            closing,
+            Reason.CLOSED,
+            "want a line that matches '^220', got the end of the stream",
+            1,
+            id="closes",
+        ),
+        pytest.param(resetting, Reason.CLOSED, None, 0, id="resets"),
+        pytest.param(
+            silent,
+            Reason.TIMEOUT,
+            "want an answer within 0.3 s, got none in phase dialog",
+            0,
+            id="silence",
+        ),
+        pytest.param(talking(b"hello\n"), Reason.TIMEOUT, None, 0, id="half a dialog"),
+        pytest.param(
+            talking(b"x" * 70_000),
+            Reason.TOO_LARGE,
+            "want a line of at most 65536 bytes, got more",
+            0,
+            id="endless line",
+        ),
+        pytest.param(
+            flooding(b"x" * 1023 + b"\n"),
+            Reason.TOO_LARGE,
+            f"want at most {MAX_DIALOG_BYTES} bytes in all, got more",
+            0,
+            id="endless lines",
+        ),
+    ],
+)
+async def test_each_way_to_miss_a_banner_is_told(
+    check: Check, handler: Handler, reason: Reason, message: str | None, by_pattern: float
+) -> None:
+    """F8, F10, P13"""
+    result = await look(check, tcp(expect="^220"), handler)
+
+    assert result.outcome is Outcome.DOWN
+    assert result.failure is not None
+    assert result.failure.reason is reason
+    assert message is None or result.failure.message == message
+    assert values(result)["failed_due_to_regex"] == by_pattern
+
+
+async def test_what_came_instead_is_told_after_a_timeout(check: Check) -> None:
+    result = await look(check, tcp(expect="^220"), talking(b"421 too busy\r\n"))
+
+    assert verdict(result) == (Reason.TIMEOUT, "dialog")
+    assert result.facts["last_line"] == "421 too busy"
+
+
+async def test_a_flood_of_empty_lines_does_not_hold_the_loop(check: Check) -> None:
+    """P13"""
+    worst = 0.0
+    done = asyncio.Event()
+
+    async def watch() -> None:
+        nonlocal worst
+        last = perf_counter()
+        while not done.is_set():
+            await asyncio.sleep(0)
+            worst, last = max(worst, perf_counter() - last), perf_counter()
+
+    watching = asyncio.ensure_future(watch())
+    result = await look(check, tcp(expect="never"), ending(b"\n" * 200_000))
+    done.set()
+    await watching
+
+    assert verdict(result) == (Reason.TOO_LARGE, "dialog")
+    assert worst < 0.05
+
+
+# --- dialogs
+
+
+SMTP = {b"EHLO sonde\r\n": b"250-mail\r\n250 STARTTLS\r\n", b"QUIT\r\n": b"221 bye\r\n"}
+
+
+async def test_a_dialog_goes_step_by_step(check: Check) -> None:
+    kind = tcp(
+        dialog=[
+            {"send": "EHLO sonde\r\n"},
+            {"expect": "^250 ", "send": "QUIT\r\n"},
+            {"expect_bytes": "221 "},
+            {"expect_bytes": {"hex": "627965"}},
+        ]
+    )
+
+    result = await look(check, kind, answering(SMTP))
+
+    assert result.outcome is Outcome.UP, result.failure
+    assert values(result)["tcp_banner_bytes"] == len(b"250-mail\r\n250 STARTTLS\r\n221 bye")
+
+
+async def test_bytes_that_differ_are_told(check: Check) -> None:
+    result = await look(check, tcp(dialog=[{"expect_bytes": "+OK"}]), talking(b"-ERR\r\n"))
+
+    assert verdict(result) == (Reason.BODY, "dialog")
+    assert result.failure is not None
+    assert result.failure.message == "want b'+OK', got b'-ER'"
+    assert values(result)["failed_due_to_bytes"] == 1
+
+
+async def test_too_few_bytes_are_an_early_end(check: Check) -> None:
+    result = await look(check, tcp(dialog=[{"expect_bytes": "+OK"}]), ending(b"+O"))
+
+    assert verdict(result) == (Reason.CLOSED, "dialog")
+    assert values(result)["failed_due_to_bytes"] == 0
+
+
+def upgrading(ca: trustme.CA) -> Handler:
+    serve = server_context(ca.issue_cert("127.0.0.1"))
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 ready\r\n")
+        assert await reader.readline() == b"STARTTLS\r\n"
+        writer.write(b"220 go\r\n")
+        await writer.start_tls(serve)
+        assert await reader.readline() == b"EHLO\r\n"
+        writer.write(b"250 inside\r\n")
+        await reader.read()
+
+    return handle
+
+
+async def test_a_dialog_can_turn_into_tls(check: Check, ca: trustme.CA, ca_file: Path) -> None:
+    kind = tcp(
+        tls=TlsOptions(ca_file=str(ca_file)),
+        expect={"certificate": {"expires_in": {"fail": "7d"}}},
+        dialog=[
+            {"expect": "^220", "send": "STARTTLS\r\n"},
+            {"expect": "^220 go", "starttls": True},
+            {"send": "EHLO\r\n"},
+            {"expect": "^250"},
+        ],
+    )
+
+    result = await look(check, kind, upgrading(ca))
+
+    assert result.outcome is Outcome.UP, result.failure
+    assert [p.name for p in result.phases] == ["resolve", "connect", "dialog", "tls"]
+    assert all(phase.complete for phase in result.phases)
+    assert values(result)["probe_tls_verified"] == 1
+
+
+# --- TLS
+
+
+async def test_tls_from_the_first_byte(
+    check: Check, ca_file: Path, server_context: ssl.SSLContext
+) -> None:
+    kind = tcp(tls=TlsOptions(ca_file=str(ca_file)), expect="^220")
+
+    result = await look(check, kind, talking(BANNER), context=server_context)
+
+    assert result.outcome is Outcome.UP, result.failure
+    assert [p.name for p in result.phases] == ["resolve", "connect", "tls", "dialog"]
+    assert values(result)["tls_version_info"] == 1
+    assert "tls_cipher_info" not in values(result)
+
+
+async def test_an_end_without_goodbye_is_an_end(
+    check: Check, ca_file: Path, server_context: ssl.SSLContext
+) -> None:
+    """T49"""
+    kind = tcp(tls=TlsOptions(ca_file=str(ca_file)), expect="bye")
+
+    result = await look(check, kind, no_goodbye(b"hello\n"), context=server_context)
+
+    assert result.failure is not None
+    assert result.failure.reason in {Reason.BODY, Reason.CLOSED}
+    assert result.failure.phase == "dialog"
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        pytest.param("expired", Reason.CERTIFICATE_EXPIRED, id="expired"),
+        pytest.param("wrong_name", Reason.CERTIFICATE_NAME, id="wrong name"),
+    ],
+)
+async def test_a_bad_certificate_is_down_with_its_facts(
+    check: Check, ca: trustme.CA, ca_file: Path, fault: str, reason: Reason
+) -> None:
+    kind = tcp(tls=TlsOptions(ca_file=str(ca_file)))
+
+    result = await look(check, kind, silent, context=bad_certificate(ca, fault))
+
+    assert verdict(result) == (reason, "tls")
+    assert values(result)["ssl_earliest_cert_expiry"] > 0
+    assert "certificate" in result.facts
+
+
+@pytest.mark.parametrize(
+    ("expect", "outcome"),
+    [
+        pytest.param({"warn": "1d"}, Outcome.UP, id="valid for long"),
+        pytest.param({"warn": "3650d"}, Outcome.DEGRADED, id="warns"),
+        pytest.param({"fail": "3650d"}, Outcome.DOWN, id="fails"),
+    ],
+)
+async def test_an_expiring_certificate_is_judged(
+    check: Check, ca: trustme.CA, ca_file: Path, expect: dict[str, str], outcome: Outcome
+) -> None:
+    soon = datetime.now(UTC) + timedelta(days=100)
+    kind = tcp(tls=TlsOptions(ca_file=str(ca_file)), expect={"certificate": {"expires_in": expect}})
+
+    result = await look(
+        check, kind, silent, context=server_context(ca.issue_cert("127.0.0.1", not_after=soon))
+    )
+
+    assert result.outcome is outcome, result.failure
+    if result.cause:
+        assert result.cause.reason is Reason.CERTIFICATE_EXPIRING
+
+
+async def late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    asyncio.get_running_loop().call_later(0.005, writer.write, b"x\n")
+    await reader.read()
+
+
+async def test_a_slow_run_misses_its_latency(check: Check) -> None:
+    fine = await look(check, tcp(expect={"banner": "x", "latency": "2s"}), late)
+    slow = await look(check, tcp(expect={"banner": "x", "latency": {"fail": "1ms"}}), late)
+
+    assert fine.outcome is Outcome.UP
+    assert verdict(slow) == (Reason.LATENCY, None)
+
+
+# --- settings
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        pytest.param(
+            {"send": "x", "dialog": [{"send": "y"}]},
+            "want dialog, or send and a pattern, got both",
+            id="send and dialog",
+        ),
+        pytest.param(
+            {"dialog": [{}]},
+            "want expect, expect_bytes, send or starttls, got none of them",
+            id="empty step",
+        ),
+        pytest.param(
+            {"dialog": [{"expect": "a", "expect_bytes": "b"}]},
+            "want expect or expect_bytes, got both",
+            id="both expectations",
+        ),
+        pytest.param(
+            {"dialog": [{"expect_bytes": {"hex": "0g"}}]}, "want bytes in hex, got '0g'", id="hex"
+        ),
+        pytest.param(
+            {"expect": {"certificate": {"expires_in": "1d"}}},
+            "want tls where a certificate is expected, got none",
+            id="certificate without TLS",
+        ),
+        pytest.param({"expect": "("}, "want an RE2 pattern, got '\\('", id="pattern"),
+        pytest.param({"source": "eth0"}, "want an address of this host, got 'eth0'", id="source"),
+        pytest.param({"ip": "5"}, "Input should be 'any', '4', '6'", id="ip"),
+    ],
+)
+def test_wrong_settings_are_told(keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        tcp(**keys)
+
+
+def test_tls_may_be_a_block_or_a_yes_or_a_no() -> None:
+    assert tcp(tls=True).tls == TlsOptions()
+    assert tcp(tls=False).tls is None
+    assert tcp(tls={"verify": False}).tls == TlsOptions(verify=False)
+
+
+@pytest.mark.parametrize("target", ["example.org", "http://example.org:80", "127.1:80", "a:0"])
+def test_a_target_needs_host_and_port(target: str) -> None:
+    with pytest.raises(ValueError, match="want "):
+        Tcp().check_target(target)
+
+
+def test_the_settings_can_be_shown_and_described() -> None:
+    kind = tcp(dialog=[{"expect_bytes": {"hex": "00ff"}}, {"send": Secret("hunter2")}])
+
+    shown = kind.model_dump_json()
+
+    assert '{"hex":"00ff"}' in shown
+    assert "hunter2" not in shown
+    assert tcp(dialog=[{"expect_bytes": {"hex": "00ff"}}]).dialog[0] == kind.dialog[0]
+    assert "expires_in" in str(Tcp.model_json_schema())
