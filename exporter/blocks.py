@@ -11,7 +11,6 @@ family means, nor who owns a slot, nor HTTP. Standard library only.
 
 import re
 from collections.abc import Iterable, Sequence
-from math import isnan
 
 # metrics.md 7.2: large enough that a page is few pieces, small enough that one change costs one
 # short join.
@@ -25,6 +24,7 @@ _SMUGGLED = range(0xDC80, 0xDD00)
 _LAST_BYTE = 0xFF
 
 _UNCLEAN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_SPECIAL = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 
 Selection = Sequence[tuple[int, Sequence[int]]]
@@ -33,15 +33,12 @@ Selection = Sequence[tuple[int, Sequence[int]]]
 
 def number(value: float) -> str:
     """Write a value: integers without ``.0``, else the shortest text that reads back equal."""
-    value = float(value)
-    if value.is_integer() and -MAX_EXACT_INTEGER < value < MAX_EXACT_INTEGER:
-        return str(int(value))
-    if isnan(value):
-        return "NaN"
-    text = repr(value)
-    if text.endswith("inf"):
-        return "-Inf" if value < 0 else "+Inf"
-    return text
+    text = repr(float(value))
+    if text.endswith(".0"):  # beyond 1e16 the text has an exponent
+        if not -MAX_EXACT_INTEGER < value < MAX_EXACT_INTEGER:
+            return text
+        return text[:-2] if value else "0"
+    return _SPECIAL.get(text, text)
 
 
 def clean(value: str, limit: int = MAX_VALUE_BYTES) -> str:
@@ -130,7 +127,7 @@ class FamilyBlocks:
 
     def put(self, slot: int, block: bytes) -> None:
         """Replace the block of *slot*; an equal one costs no new join."""
-        at, place = divmod(slot, SLOTS_PER_CHUNK)
+        at, place = slot // SLOTS_PER_CHUNK, slot % SLOTS_PER_CHUNK
         chunks = self._chunks
         if at >= len(chunks):
             if not block:

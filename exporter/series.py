@@ -243,8 +243,9 @@ def _check_names(names: tuple[str, ...], own: tuple[tuple[str, str], ...]) -> No
         raise ValueError(f"want the labels {names}, got {own}")
 
 
+@lru_cache(CACHED_LABEL_TEXTS)
 def _phase_text(phase: str) -> str:
-    return _declared_text(("phase",), (("phase", phase),))
+    return label_text((("phase", phase),))
 
 
 def phase_lines(phases: Sequence[Phase], shape: Shape, labels: Labels) -> str:
