@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -190,8 +190,24 @@ def _guarded(read: Callable[[], T], otherwise: T) -> T:
         warnings.simplefilter("ignore")
         try:
             return read()
-        except (ValueError, TypeError, OverflowError):
+        except _breakages():
             return otherwise
+
+
+@cache
+def _breakages() -> tuple[type[Exception], ...]:
+    """Return what a certificate can make the parser raise; its own kinds are no ValueErrors."""
+    from cryptography import exceptions, x509  # noqa: PLC0415 - see above
+
+    return (
+        ValueError,
+        TypeError,
+        OverflowError,
+        exceptions.UnsupportedAlgorithm,
+        x509.DuplicateExtension,
+        x509.InvalidVersion,
+        x509.UnsupportedGeneralNameType,
+    )
 
 
 def _before(certificate: "x509.Certificate") -> float:
