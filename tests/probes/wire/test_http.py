@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import ssl
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from probes.wire.tls import TlsOptions
 from probes.wire.url import parse_url
 from tests.faults.http import BODY, BOMB_BYTES, Call, FaultServer, bomb, fault_server
 
+ROOT = Path(__file__).resolve().parents[3]
 PLAIN = ["resolve", "connect", "processing", "transfer"]
 OVER_TLS = ["resolve", "connect", "tls", "processing", "transfer"]
 UNCAPPED = Options(limits=Limits(max_body=None, max_wire=None, keep_body=False))
@@ -343,3 +345,39 @@ async def test_several_gzip_chunks_are_decoded_as_they_come() -> None:
         response = await fetch(server, "/dribble")
     response.check()
     assert response.body.size == 500_000
+
+
+# A process of its own: the bomb must not have been packed in the one whose memory is measured.
+PROBER = """
+import asyncio, resource, sys
+from probes.recorder import Recorder
+from probes.wire.http import Options, exchange
+from probes.wire.message import Limits, Request
+from probes.wire.url import parse_url
+
+async def main(good, evil, options):
+    await exchange(Request(parse_url(good)), Recorder(), options)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    response = await exchange(Request(parse_url(evil)), Recorder(), options)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, response.body.size)
+
+limits = Limits() if sys.argv[3] == "capped" else Limits(None, None, keep_body=False)
+asyncio.run(main(sys.argv[1], sys.argv[2], Options(limits=limits)))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("cap", "size"), [("capped", 1048576), ("uncapped", BOMB_BYTES)])
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate"])
+async def test_a_bomb_costs_little_memory(encoding: str, cap: str, size: int) -> None:
+    bomb(encoding)
+    async with fault_server() as server:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", PROBER,
+            server.url(f"/ok/{encoding}"), server.url(f"/bomb/{encoding}"), cap,
+            stdout=asyncio.subprocess.PIPE, cwd=ROOT,
+        )  # fmt: skip
+        output, _ = await process.communicate()
+    grown_kib, decoded = map(int, output.split())
+    assert decoded == size
+    assert grown_kib < 8 * 1024
