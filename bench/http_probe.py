@@ -31,8 +31,12 @@ from exporter.metrics import SelfMetrics
 from exporter.sink import MetricsSink
 from probes.kinds.http import Http
 from probes.probe import Probe
+from probes.recorder import Recorder
 from probes.result import Result
 from probes.run import run_once
+from probes.wire.http import Options, exchange
+from probes.wire.message import Request
+from probes.wire.url import parse_url
 
 # Saturated: with fewer, the cost of falling asleep between answers is measured too.
 PARALLEL = 32
@@ -165,6 +169,11 @@ async def measure_all(options: argparse.Namespace, port: int, peer: tuple[int, i
             raise RuntimeError(str(result.failure))
         publish(result)
 
+    request, how = Request(parse_url(url)), Options()
+
+    async def wire() -> None:
+        (await exchange(request, Recorder(), how)).check()
+
     figures: dict[str, list[float]] = {}
     connector = aiohttp.TCPConnector(force_close=True)
     async with (
@@ -178,6 +187,7 @@ async def measure_all(options: argparse.Namespace, port: int, peer: tuple[int, i
 
         contenders: dict[str, tuple[Once, Measure]] = {
             "sonde": (ours, own_cpu),
+            "sonde, wire only": (wire, own_cpu),
             "aiohttp": (theirs, own_cpu),
         }
         if peer is not None:
@@ -213,8 +223,9 @@ def report(found: Any) -> dict[str, Any]:
             f"  {name:18} {value:7.0f} us   ({min(spread):.0f}..{max(spread):.0f})"
             f"   sonde costs {ours / value:.2f} of it"
         )
-    ratios = {name: ours / value for name, value in medians.items() if name != "sonde"}
+    print(f"  wire only costs {medians['sonde, wire only'] / medians['aiohttp']:.2f} of aiohttp")
     limits = {"aiohttp": MAX_OF_AIOHTTP, "blackbox_exporter": MAX_OF_BLACKBOX}
+    ratios = {name: ours / medians[name] for name in limits if name in medians}
     passed = ours <= LIMIT_US and all(ratios[name] <= limits[name] for name in ratios)
     wanted = ", ".join(f"<= {limits[name]} of {name}" for name in ratios)
     print(f"want <= {LIMIT_US} us, {wanted}: {'kept' if passed else 'MISSED'}")
