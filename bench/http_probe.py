@@ -156,12 +156,12 @@ def metrics_sink(probe: Probe) -> Callable[[Result], None]:
     return publish
 
 
-async def measure_all(options: argparse.Namespace, port: int, peer: tuple[int, int] | None) -> Any:
-    """Return CPU microseconds per probe: name -> one figure a round."""
-    url = f"http://127.0.0.1:{port}/"
+def sonde(url: str) -> dict[str, tuple[Once, Measure]]:
+    """Return our contenders: the whole path, and the wire layer alone."""
     kind = Http.model_validate({"expect": {"latency": "2s"}})
     probe = Probe(name="bench", kind=kind, target=url, timeout_s=5)
     publish = metrics_sink(probe)
+    request, how = Request(parse_url(url)), Options()
 
     async def ours() -> None:
         result = await run_once(probe)
@@ -169,11 +169,15 @@ async def measure_all(options: argparse.Namespace, port: int, peer: tuple[int, i
             raise RuntimeError(str(result.failure))
         publish(result)
 
-    request, how = Request(parse_url(url)), Options()
-
     async def wire() -> None:
         (await exchange(request, Recorder(), how)).check()
 
+    return {"sonde": (ours, own_cpu), "sonde, wire only": (wire, own_cpu)}
+
+
+async def measure_all(options: argparse.Namespace, port: int, peer: tuple[int, int] | None) -> Any:
+    """Return CPU microseconds per probe: name -> one figure a round."""
+    url = f"http://127.0.0.1:{port}/"
     figures: dict[str, list[float]] = {}
     connector = aiohttp.TCPConnector(force_close=True)
     async with (
@@ -185,11 +189,7 @@ async def measure_all(options: argparse.Namespace, port: int, peer: tuple[int, i
             async with session.get(url) as response:
                 await response.read()
 
-        contenders: dict[str, tuple[Once, Measure]] = {
-            "sonde": (ours, own_cpu),
-            "sonde, wire only": (wire, own_cpu),
-            "aiohttp": (theirs, own_cpu),
-        }
+        contenders = sonde(url) | {"aiohttp": (theirs, own_cpu)}
         if peer is not None:
             pid, its_port = peer
             page = f"http://127.0.0.1:{its_port}/probe?module=http&target={url}"
