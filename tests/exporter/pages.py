@@ -1,7 +1,7 @@
 """What the tests of pages share: a kind with every sort of sample, Results of it, pages as text."""
 
 import gzip
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -110,7 +110,8 @@ async def body(sink: MetricsSink, **query: Any) -> str:
 
 def parsed(text: str, *, openmetrics: bool) -> Mapping[str, Parsed]:
     """Return what the client library's own parser reads, by name."""
-    families = list(parse_openmetrics(text) if openmetrics else parse_text(text))
+    parse: Callable[[str], Iterable[Parsed]] = parse_openmetrics if openmetrics else parse_text
+    families = list(parse(text))
     by_name = {family.name: family for family in families}
     assert len(by_name) == len(families), "a family is told twice"
     return by_name

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from exporter.metrics import MetricsOptions
 from exporter.scrape import PageQuery
+from probes.kind import Kind, Metric
 from probes.probe import Slo
 from probes.result import Failure, Outcome, Phase, Reason, Result, Sample
 from tests.exporter.pages import (
@@ -350,9 +351,8 @@ async def test_probes_beyond_the_limit_of_the_process_have_no_series(
     assert 'probe="p0"' in shown(sink)
     assert 'probe="p4"' not in shown(sink)
     assert dropped(await body(sink))["global_limit"] > 0
-    assert [record.getMessage() for record in caplog.records] == [
-        "want at most 80 series (limits.series), got no room for the probe p3"
-    ]
+    told = [each.getMessage() for each in caplog.records if each.name == "sonde.metrics"]
+    assert told == ["want at most 80 series (limits.series), got no room for the probe p3"]
     sink.close()
 
 
@@ -362,6 +362,18 @@ def test_a_probe_finds_room_when_others_leave() -> None:
     sink.set_probes([probe("p4")])
 
     assert 'probe="p4"' in shown(sink)
+
+
+def test_two_kinds_that_disagree_about_a_family_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    class Other(Kind):
+        name = "other"
+        metrics = (Metric("web_body_bytes", "Something else"),)
+
+    sink = sink_of(probe("a"), probe("b", Other()))
+    sink.publish(up("b", Sample("web_body_bytes", 1), kind="other"), Outcome.UP)
+
+    assert shown(sink).count("sonde_web_body_bytes") == 1
+    assert "want one type and help for the family sonde_web_body_bytes, got two" in caplog.messages
 
 
 async def test_reasons_count_as_series_when_they_appear() -> None:
