@@ -57,6 +57,11 @@ def test_a_port_in_use_is_named_and_nothing_stays_open() -> None:
     )
 
 
+def test_f51_an_address_that_is_not_ours_is_named() -> None:
+    with pytest.raises(OSError, match="9115, got: Cannot assign requested address"):
+        open_listeners(["192.0.2.1:9115"])
+
+
 @pytest.mark.parametrize(
     ("text", "on_loopback"),
     [

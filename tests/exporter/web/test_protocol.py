@@ -1,6 +1,7 @@
 """Connections on the wire: limits, pipelining, slow and half-closed clients, TLS, the end."""
 
 import asyncio
+import gzip
 import socket
 import ssl
 from collections.abc import Callable
@@ -8,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from exporter.metrics import MetricsSink, SelfMetrics
 from exporter.web import door, limits
 from exporter.web import server as server_module
 from exporter.web.limits import Stage
 from exporter.web.server import WebServer
+from probes.result import Outcome
 from tests.exporter.web.conftest import Connect, Serve
-from tests.exporter.web.support import FakeBackend, request
+from tests.exporter.web.support import FakeBackend, make_probe, make_result, request
 
 TLS = "tls_server_config:\n  cert_file: {0}/server.pem\n  key_file: {0}/server.key\n"
 
@@ -288,3 +291,63 @@ def test_the_limits_are_those_of_the_table() -> None:
     assert (limits.HEADER_TIMEOUT_S, limits.KEEP_ALIVE_S, limits.MAX_CONNECTIONS) == (5, 15, 1000)
     assert server_module.SWEEP_S <= 1
     assert door.TAKE_BACK_S < 1
+
+
+async def test_a_slow_reader_that_reads_gets_the_whole(
+    server: WebServer, connect: Connect, backend: FakeBackend
+) -> None:
+    backend.metrics.pieces = [b"x" * 2**20] * 32
+    client = await connect(server)
+    await client.send(request("GET", "/metrics"))
+    await until(lambda: any(one.stalled_since for one in server.connections.all()))
+
+    reply = await client.reply()
+
+    assert len(reply.body) == 32 * 2**20
+    assert all(one.stalled_since is None for one in server.connections.all())
+
+
+async def test_f48_twenty_scrapers_at_once_share_what_the_sink_renders(
+    connect: Connect, backend: FakeBackend
+) -> None:
+    own = SelfMetrics("1.2.3")
+    sink = MetricsSink(own)
+    probes = [make_probe(f"p{number}") for number in range(300)]
+    sink.set_probes(probes)
+    for probe in probes:
+        sink.publish(make_result(probe.name), Outcome.UP)
+    backend.metrics = sink  # type: ignore[assignment]
+    server = WebServer(backend, ["127.0.0.1:0"])
+    await server.start()
+
+    async def scrape(number: int) -> bytes:
+        client = await connect(server)
+        await client.send(request("GET", "/metrics", accept_encoding="gzip"))
+        if number % 4 == 0:
+            client.writer.transport.abort()
+            return b""
+        reply = await client.reply()
+        assert (reply.status, reply.headers["content-encoding"]) == (200, "gzip")
+        return gzip.decompress(reply.body)
+
+    pages = set(await asyncio.gather(*map(scrape, range(20)))) - {b""}
+
+    await server.stop(1)
+    sink.close()
+    assert len(pages) <= 2, "one page is made for those who come within a second"
+    assert pages.pop().count(b"\nprobe_success{") == 300
+
+
+async def test_stopping_the_door_twice_is_harmless(backend: FakeBackend) -> None:
+    server = WebServer(backend, ["127.0.0.1:0"])
+    await server.start()
+    door_thread = server._door
+    assert door_thread is not None
+
+    door_thread.stop()
+    await door_thread.ended
+
+    door_thread.stop()
+    await server.stop()
+    door_thread.join(1)
+    assert not door_thread.is_alive()
