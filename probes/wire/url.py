@@ -233,11 +233,8 @@ def _path_query(text: str) -> str:
         text = f"/{text}"
     if _PLAIN_PATH.fullmatch(text):
         return text
-    try:
-        path, question, query = text.partition("?")
-        quoted = yarl.URL(f"http://host{path}").raw_path
-        return (
-            f"{quoted}?{yarl.URL(f'http://host/?{query}').raw_query_string}" if question else quoted
-        )
-    except ValueError:
-        raise ValueError(f"want a path in UTF-8, got {short(text)}") from None
+    path, question, query = text.partition("?")
+    quoted = yarl.URL(f"http://host{path}").raw_path
+    if not question:
+        return quoted
+    return f"{quoted}?{yarl.URL(f'http://host/?{query}').raw_query_string}"

@@ -150,6 +150,14 @@ def test_the_built_in_list_is_lifted_only_by_a_network_inside_its_block(
     assert not options.policy().admits("h", 81, "169.254.169.254")
 
 
+def test_the_built_in_list_is_lifted_for_ipv6_too() -> None:
+    rule = RuleOptions(cidr=ip_network("fe80::/64"))  # networks may come from code as well
+    policy = PolicyOptions(allow=(rule,)).policy()
+
+    assert policy.admits("h", 80, "fe80::1%eth0")
+    assert not policy.admits("h", 80, "fe80:0:0:1::1")
+
+
 def test_a_name_that_no_entry_could_match_is_refused_before_any_packet() -> None:
     policy = allow(HOST)
 

@@ -207,6 +207,7 @@ def test_a_url_is_read_into_what_is_dialled(text: str, url: Url) -> None:
         pytest.param("http://127.1/", "want an address in its plain form such as", id="short IP"),
         pytest.param("http://h:99999/", "want a port from 1 to 65535, got '99999'", id="port"),
         pytest.param("http://a b/", "want a host name or an address, got 'a b'", id="space"),
+        pytest.param("http://[u@h/", "want user:password in front of the host, got", id="user"),
         pytest.param(" http://h/", "want an http:// or https:// URL, got ' http://h/'", id="blank"),
     ],
 )
