@@ -169,7 +169,7 @@ class Postgres(Kind):
         return self.stats or any(band is not None for band in (*bands, *more))
 
     async def run(self, target: str, recorder: Recorder) -> None:
-        await load_driver("asyncpg", "postgres")
+        await load_driver("asyncpg", "postgres", recorder)
         try:
             dsn = self._dsn(target)
         except ValueError as error:

@@ -134,7 +134,7 @@ class Redis(Kind):
         return dsn
 
     async def run(self, target: str, recorder: Recorder) -> None:
-        await load_driver("redis.asyncio.connection", "redis")
+        await load_driver("redis.asyncio.connection", "redis", recorder)
         try:
             dsn = self._dsn(target)
         except ValueError as error:

@@ -195,10 +195,11 @@ async def test_a_peer_that_misbehaves_is_down_and_never_unknown(
 ) -> None:
     """F8, F10."""
     law = law_of(name)
+    await warm_up(name)
     async with tcp_fault(handler) as port:
         target = law.target.format(host="127.0.0.1", port=port)
 
-        result = await check(law.kind, target, 2)
+        result = await check(law.kind, target, TIMEOUT_S)
 
     assert result.outcome is Outcome.DOWN
     assert result.failure is not None
