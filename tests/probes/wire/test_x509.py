@@ -72,7 +72,7 @@ def attribute(oid: ObjectIdentifier, value: str) -> x509.NameAttribute[str]:
         pytest.param([(C, "DE"), (ORG, "Acme"), (CN, "a.example")], "CN=a.example,O=Acme,C=DE"),
         pytest.param(
             list(zip((C, ORG, OU, L, ST, STREET, POSTAL, CN, SERIAL), "coulsrpn7", strict=True)),
-            "SERIALNUMBER=7,CN=n,POSTALCODE=p,STREET=r,ST=s,L=l,OU=u,O=o,C=c",
+            "SERIALNUMBER=7,CN=n,OU=u,O=o,POSTALCODE=p,STREET=r,L=l,ST=s,C=c",
             id="fixed order",
         ),
         pytest.param([(OU, "a"), (ORG, "x"), (OU, "b")], "OU=a+OU=b,O=x", id="several of one type"),
