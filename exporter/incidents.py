@@ -48,6 +48,8 @@ def step(state: State, outcome: Outcome, policy: IncidentPolicy) -> State:
       them in a row are shown as the state unknown until the next judged run.
     * The first run that passes is believed at once: nothing was confirmed before.
     """
+    if outcome is Outcome.UP and _is_settled(state, policy):
+        return state  # nearly every run; counting on would change nothing
     if outcome is Outcome.UNKNOWN:
         unknown = state.unknown + 1
         return replace(
@@ -57,6 +59,17 @@ def step(state: State, outcome: Outcome, policy: IncidentPolicy) -> State:
     if outcome is Outcome.DOWN:
         return _after_failure(state, policy)
     return _after_pass(state, outcome, policy)
+
+
+def _is_settled(state: State, policy: IncidentPolicy) -> bool:
+    """Return whether one more run that is up confirms nothing new."""
+    return (
+        state.judged is Outcome.UP
+        and state.unknown == 0
+        and not state.is_unknown
+        and state.failing == state.troubled == 0
+        and min(state.healthy, state.passing) >= policy.close_after
+    )
 
 
 def _after_failure(state: State, policy: IncidentPolicy) -> State:

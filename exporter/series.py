@@ -141,6 +141,33 @@ def sample_lines(result: Result, shape: Shape, labels: Labels, dropped: Report) 
     return lines
 
 
+def changed_lines(
+    before: Result, result: Result, shape: Shape, labels: Labels
+) -> dict[str, str] | None:
+    """Return the lines in which a run differs from the one before it, by name of the family.
+
+    None where they are not of one form: other samples, other phases, or a change in a sample that
+    stands in a group; then all lines are to be made anew.
+    """
+    if len(before.samples) != len(result.samples):
+        return None
+    lines: dict[str, str] = {}
+    for old, new in zip(before.samples, result.samples, strict=True):
+        if old == new:
+            continue
+        family = shape.families.get(new.name)
+        if family is None or old.name != new.name or old.labels or new.labels or family.labels:
+            return None
+        try:
+            lines[family.name] = f"{family.name}{labels.plain}{_value(family, new.value)}\n"
+        except RENDER_ERRORS:
+            return None
+    if [phase[::2] for phase in before.phases] != [phase[::2] for phase in result.phases]:
+        return None
+    lines[shape.phase_family.name] = phase_lines(result.phases, shape, labels)
+    return lines
+
+
 def series_in(lines: Mapping[str, str]) -> int:
     """Return how many series these lines are."""
     return sum([text.count("\n") for text in lines.values()])

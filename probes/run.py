@@ -92,7 +92,7 @@ async def run_once(
 class _Attempt:
     """One try of a kind, in a task of its own: a clean-up that hangs holds no Result back."""
 
-    __slots__ = ("_done", "_probe", "_task", "expired", "recorder")
+    __slots__ = ("_done", "_probe", "_task", "_timer", "expired", "recorder")
 
     def __init__(self, probe: Probe, recorder: Recorder) -> None:
         loop = asyncio.get_running_loop()
@@ -106,8 +106,7 @@ class _Attempt:
     async def failure(self) -> Failure | None:
         """Wait for the end, at most until the deadline and a little; return why it failed."""
         loop = asyncio.get_running_loop()
-        expiry = loop.call_at(self.recorder.deadline, self._expire)
-        abandonment = loop.call_at(self.recorder.deadline + ABANDON_AFTER_S, self._abandon)
+        self._timer = loop.call_at(self.recorder.deadline, self._expire)
         try:
             await self._done
         except asyncio.CancelledError:
@@ -118,8 +117,7 @@ class _Attempt:
             self._task.add_done_callback(_forget)
             raise
         finally:
-            expiry.cancel()
-            abandonment.cancel()
+            self._timer.cancel()
         if not self._task.done() or (self.expired and self._task.cancelled()):
             return _timeout(self._probe, self.recorder)
         return _failure_of(self._task, self._probe, self.recorder, expired=self.expired)
@@ -129,6 +127,8 @@ class _Attempt:
             self._done.set_result(None)
 
     def _expire(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(ABANDON_AFTER_S, self._abandon)
         self.expired = True
         self._task.cancel()
 

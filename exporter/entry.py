@@ -1,0 +1,52 @@
+"""One registered probe as the sink keeps it: its labels, what is counted, what is shown.
+
+Run state only. Knows neither the page nor the rules by which a series lives and dies.
+"""
+
+from exporter.series import NO_LABELS, Labels
+from exporter.tally import Tally
+from probes.probe import Probe
+from probes.result import Outcome, Result
+
+# metrics.md 3: a result that old says nothing about now.
+STALE_INTERVALS = 3
+STALE_GRACE_S = 5.0
+
+
+class Entry:
+    """One registered probe.
+
+    Args:
+        probe: as the config has it now.
+        slot: where its lines stand.
+        registered_at: Unix time.
+    """
+
+    __slots__ = (
+        "confirmed", "constant", "expires_at", "is_admitted", "key", "labels", "probe",
+        "registered_at", "result", "samples", "shown", "slot", "tally",
+    )  # fmt: skip
+
+    def __init__(self, probe: Probe, slot: int, registered_at: float) -> None:
+        self.probe = probe
+        self.slot = slot
+        self.tally = Tally()
+        self.labels: Labels = NO_LABELS
+        self.key: tuple[object, ...] = ()
+        """What the constant lines were made of; empty: they are not there."""
+        self.constant = 0
+        """Series that do not come from samples."""
+        self.samples = 0
+        """Series that do."""
+        self.registered_at = registered_at
+        self.is_admitted = True
+        self.confirmed: Outcome | None = None
+        self.result: Result | None = None
+        self.shown: tuple[str, ...] = ()
+        """Families that hold the last result."""
+        self.expires_at = float("inf")
+
+    @property
+    def stale_after_s(self) -> float:
+        """How old its result may become."""
+        return max(STALE_INTERVALS * self.probe.every_s, self.probe.timeout_s) + STALE_GRACE_S
