@@ -193,7 +193,15 @@ def judge_curves(names: Iterable[str]) -> str:
         return ""
     if len(wanted) > 1:
         raise ValueError(f"want one curve, or all of {', '.join(CURVES)}, got {len(wanted)}")
-    return CURVES[wanted[0]]
+    curve = CURVES[wanted[0]]
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ecdh_curve(curve)
+    except ssl.SSLError:
+        # Debian 12: its Python 3.11.2 was built for an OpenSSL that knew X25519 in no such call
+        raise ValueError(
+            f"want a curve that this Python can pin, or all of {', '.join(CURVES)}, got {curve}"
+        ) from None
+    return curve
 
 
 def _known(names: Iterable[str], known: Callable[[str], bool], what: str) -> Iterable[str]:
