@@ -21,7 +21,7 @@ class Sound(Kind):
 
     name: ClassVar[str] = "sound"
 
-    async def run(self, target: str, recorder: Recorder) -> None:  # noqa: ARG002
+    async def run(self, target: str, recorder: Recorder) -> None:
         with recorder.phase("nothing"):
             await asyncio.sleep(0)
 

@@ -22,7 +22,7 @@ C = dict(enumerate(CANARIES, start=1))
 
 
 class Mirror(socketserver.StreamRequestHandler):
-    """Sends the whole request back: in the reason, a header, the body; /loop redirects to itself."""
+    """Sends the request back: in the reason, a header, the body; /loop redirects to itself."""
 
     def handle(self) -> None:
         head = b""
@@ -97,7 +97,7 @@ def fetch(url: str, token: str = "", method: str = "GET") -> str:
     request = Request(url, method=method, headers={"Authorization": f"Bearer {token}"})
     try:
         with urlopen(request, timeout=10) as answer:
-            return str(answer.headers) + answer.read().decode()
+            return f"{answer.headers}{answer.read().decode()}"
     except HTTPError as error:
         return str(error.headers) + error.read().decode()
 

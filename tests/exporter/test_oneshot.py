@@ -21,7 +21,9 @@ def test_words_become_settings_as_yaml_reads_them() -> None:
 @pytest.mark.parametrize(
     ("kind", "target", "words", "message"),
     [
-        pytest.param("htp", "x", [], "KIND: want a kind, got 'htp'; did you mean 'http'?", id="kind"),
+        pytest.param(
+            "htp", "x", [], "KIND: want a kind, got 'htp'; did you mean 'http'?", id="kind"
+        ),
         pytest.param(
             "http", "ftp://x/", [], "TARGET: want an http:// or https:// URL, got 'ftp://x/'",
             id="target",
@@ -30,7 +32,9 @@ def test_words_become_settings_as_yaml_reads_them() -> None:
             "http", "http://x/", ["expct.status=1"],
             "--set: expct: want a known key, got 'expct'; did you mean 'expect'?", id="key",
         ),
-        pytest.param("http", "http://x/", ["nonsense"], "--set: want KEY=VALUE, got 'nonsense'", id="="),
+        pytest.param(
+            "http", "http://x/", ["nonsense"], "--set: want KEY=VALUE, got 'nonsense'", id="="
+        ),
         pytest.param(
             "http", "http://x/", ["expect=3", "expect.status=3"],
             "--set: expect: want a group of keys before 'status', got a value", id="both",
