@@ -1,6 +1,7 @@
 """JSON out of foreign bytes, and paths into it."""
 
 import json
+import re
 from typing import Any
 
 import jsonpath
@@ -137,3 +138,42 @@ def test_any_bytes_are_json_or_a_value_error(data: bytes) -> None:
         parse_json(data)
     except ValueError as error:
         assert str(error).startswith("want ")  # noqa: PT017 - either outcome is right
+
+
+@pytest.mark.parametrize(
+    ("path", "values"),
+    [
+        pytest.param("$.a[?search(@, 'b+')]", ["abb", "b"], id="somewhere"),
+        pytest.param("$.a[?match(@, 'b|ab.')]", ["abb", "b"], id="all of the text"),
+        pytest.param("$.a[?match(@, 'b')]", ["b"], id="not a part of it"),
+        pytest.param("$.a[?search(@, $.p)]", ["abb"], id="a pattern out of the document"),
+        pytest.param("$.a[?search(@, $.bad)]", [], id="no pattern in the document"),
+        pytest.param("$.a[?search(@, $.a)]", [], id="no text in the document"),
+    ],
+)
+def test_a_path_searches_texts(path: str, values: list[Any]) -> None:
+    document = {"a": ["abb", "b", 7, "é"], "p": "^a", "bad": "("}
+
+    assert JsonPath(path).select(document) == values
+
+
+@pytest.mark.parametrize("function", ["search", "match"])
+def test_a_pattern_in_a_path_cannot_stop_the_prober(function: str) -> None:
+    """T10: with `re` this takes longer than the test may."""
+    path = JsonPath(f"$[?{function}(@, '(a+)+$')]")
+
+    assert path.select(["a" * 10_000 + "!"]) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        pytest.param("$[?search(@, '(?=a)')]", "want an RE2 pattern, got '(?=a)'", id="look-ahead"),
+        pytest.param("$[?match(@, '(')]", "want an RE2 pattern, got '('", id="syntax"),
+        pytest.param("$[?search(@)]", "requires 2 arguments", id="too few arguments"),
+        pytest.param("a.b", "got 'a.b' without the $", id="no root"),
+    ],
+)
+def test_a_mistake_in_a_path_is_told_when_it_is_read(path: str, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        JsonPath(path)
