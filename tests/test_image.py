@@ -125,6 +125,9 @@ def test_the_build_stage_makes_a_sonde_that_runs(tmp_path: Path) -> None:
         "UV_PYTHON_DOWNLOADS": "never",
         "UV_PROJECT_ENVIRONMENT": str(tmp_path / "opt"),
     }
+    # what scripts/bootstrap.sh does: the certificates of this machine, where it has some
+    if Path("/etc/ssl/certs/ca-certificates.crt").exists():
+        environment.setdefault("UV_SYSTEM_CERTS", "true")
     for name, arguments in steps()[1:]:
         if name == "FROM":
             break
