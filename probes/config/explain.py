@@ -1,10 +1,13 @@
 """One probe with every setting it ended up with, defaults included and secrets starred, as YAML."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 
 from probes.probe import Probe, Slo
+from probes.redact import STARS, Redactor, redact_shapes
 from probes.units import format_duration
 
 
@@ -28,11 +31,49 @@ def explain(probe: Probe) -> str:
         "depends_on": list(probe.depends_on),
         "runbook": probe.runbook,
         **({"slo": _slo(probe.slo)} if probe.slo is not None else {}),
-        **probe.kind.model_dump(mode="json", by_alias=True, exclude_none=True),
     }
-    head = f"# {probe.source}" + (f", module {probe.module}" if probe.module else "")
-    body = yaml.safe_dump(keys, sort_keys=False, allow_unicode=True, width=100)
-    return probe.redact(f"{head}\n{body}")
+    redact = probe.redact
+    head = redact(f"# {probe.source}" + (f", module {probe.module}" if probe.module else ""))
+    dumped = probe.kind.model_dump(mode="json", by_alias=True)
+    shown = {key: _text(value, key, redact) for key, value in keys.items()}
+    shown |= _settings(probe.kind, dumped, redact)
+    return f"{head}\n" + yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _settings(settings: BaseModel, dumped: Mapping[str, Any], redact: Redactor) -> dict[str, Any]:
+    """Return *dumped* without the keys that hold nothing by default; a wanted null stays."""
+    shown: dict[str, Any] = {}
+    for name, field in type(settings).model_fields.items():
+        value, key = getattr(settings, name), field.alias or name
+        if value is not None or field.default is not None:
+            shown[key] = _value(value, dumped[key], key, redact)
+    return shown
+
+
+def _value(value: object, dumped: Any, key: str, redact: Redactor) -> Any:
+    if isinstance(value, BaseModel):
+        return _settings(value, dumped, redact)
+    if isinstance(value, list | tuple):
+        pairs = zip(value, dumped, strict=True)
+        return [_value(item, form, key, redact) for item, form in pairs]
+    return _text(dumped, key, redact)
+
+
+def _text(value: Any, key: str, redact: Redactor) -> Any:
+    """Return *value* without secrets, and so that a text with ``${`` stays as it is when loaded.
+
+    Text by text and not the page: stars in the middle of YAML are an alias.
+    """
+    if isinstance(value, dict):
+        return {redact(name): _text(item, name, redact) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_text(item, key, redact) for item in value]
+    if not isinstance(value, str):
+        return value
+    # the key tells of a password that no kind declared
+    head = f"{key}: "
+    line = redact_shapes(head + redact(value))
+    return line.removeprefix(head).replace("${", "$${") if line.startswith(head) else STARS
 
 
 def _slo(slo: Slo) -> dict[str, Any]:

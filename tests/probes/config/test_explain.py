@@ -1,5 +1,7 @@
 """One probe with every setting it ended up with."""
 
+import yaml
+
 from probes.config.explain import explain
 from tests.probes.config.conftest import Loader
 
@@ -73,3 +75,47 @@ def test_what_is_explained_loads_again_as_the_same(loaded: Loader) -> None:
 
     assert explain(again).splitlines()[1:] == lines
     assert again.kind == probe.kind
+
+
+def test_a_null_that_takes_a_default_away_is_told_and_loads_again(loaded: Loader) -> None:
+    (probe,) = loaded(
+        "probes: [{name: a, kind: http, target: http://h,"
+        " expect: {status: null, json: {$.a: null}}}]"
+    ).probes
+    lines = explain(probe).splitlines()[1:]
+
+    (again,) = loaded("probes:\n- " + "\n  ".join(lines)).probes
+
+    expect = yaml.safe_load(explain(probe))["expect"]
+    assert expect == {"status": None, "headers": {}, "json": {"$.a": None}}
+    assert again.kind == probe.kind
+
+
+def test_a_literal_dollar_brace_loads_again_as_the_same(loaded: Loader) -> None:
+    (probe,) = loaded("probes: [{name: a, kind: demo, target: 'up/$${x}', query: '$${y}'}]").probes
+    lines = explain(probe).splitlines()[1:]
+
+    (again,) = loaded("probes:\n- " + "\n  ".join(lines)).probes
+
+    assert (again.target, again.kind) == ("up/${x}", probe.kind)
+
+
+def test_a_secret_that_is_a_word_of_the_file_leaves_the_keys_alone(loaded: Loader) -> None:
+    text = (
+        "{name: a, kind: demo, target: up, query: latency, password: latency, headers: {latency: x}"
+    )
+    (probe,) = loaded("probes: [" + text + ", expect: {latency: 2s}}]").probes
+
+    told = yaml.safe_load(explain(probe))
+
+    assert told["query"] == told["password"] == "***"
+    assert told["headers"] == {"***": "x"}
+    assert told["expect"]["latency"] == {"fail": "2s"}
+
+
+def test_a_password_that_no_kind_declares_is_starred(loaded: Loader) -> None:
+    (probe,) = loaded(
+        "probes: [{name: a, kind: demo, target: up, headers: {X-Api-Key: abcdefg, Note: fine}}]"
+    ).probes
+
+    assert yaml.safe_load(explain(probe))["headers"] == {"X-Api-Key": "***", "Note": "fine"}
