@@ -8,6 +8,7 @@ machine disturbs all alike; medians and ratios are printed, never absolute figur
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import resource
@@ -28,6 +29,8 @@ import aiohttp
 import uvloop
 
 from exporter.metrics import SelfMetrics
+from exporter.schedule import Scheduler
+from exporter.service import GC_THRESHOLDS
 from exporter.sink import MetricsSink
 from probes.kinds.http import Http
 from probes.probe import Probe
@@ -41,11 +44,13 @@ from probes.wire.url import parse_url
 # Saturated: with fewer, the cost of falling asleep between answers is measured too.
 PARALLEL = 32
 WARM_UP = 200
+# Enough that falling asleep between two starts is not what is measured.
+STARTS = 5000
 BLACKBOX = "prometheus-blackbox-exporter"
 # L15 of the load figures, and the goals of this bench.
 LIMIT_US = 230
-MAX_OF_BLACKBOX = 0.25
-MAX_OF_AIOHTTP = 0.6
+PEERS = {"aiohttp": 0.6, "blackbox_exporter": 0.25}
+"""Whom we are compared with, and the most of their cost that ours may be."""
 
 SERVER = r"""
 import asyncio, uvloop
@@ -175,6 +180,28 @@ def sonde(url: str) -> dict[str, tuple[Once, Measure]]:
     return {"sonde": (ours, own_cpu), "sonde, wire only": (wire, own_cpu)}
 
 
+async def schedule_alone(rounds: int) -> list[float]:
+    """Return the CPU microseconds that the scheduler of the service needs for one start.
+
+    `STARTS` empty runs a second; planner, watchdog and timers are in the figure.
+    """
+
+    async def nothing(_: str) -> None:
+        """Do nothing."""
+
+    scheduler = Scheduler(nothing, capacity=STARTS)
+    scheduler.set_probes({f"bench-{number}": 1.0 for number in range(STARTS)})
+    scheduler.start()
+    await asyncio.sleep(2)
+    figures: list[float] = []
+    for _ in range(rounds):
+        before, runs = own_cpu(), scheduler.stats.started
+        await asyncio.sleep(1)
+        figures.append((own_cpu() - before) / (scheduler.stats.started - runs) * 1e6)
+    await scheduler.drain()
+    return figures
+
+
 async def measure_all(options: argparse.Namespace, port: int, peer: tuple[int, int] | None) -> Any:
     """Return CPU microseconds per probe: name -> one figure a round."""
     url = f"http://127.0.0.1:{port}/"
@@ -189,6 +216,8 @@ async def measure_all(options: argparse.Namespace, port: int, peer: tuple[int, i
             async with session.get(url) as response:
                 await response.read()
 
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
         contenders = sonde(url) | {"aiohttp": (theirs, own_cpu)}
         if peer is not None:
             pid, its_port = peer
@@ -199,6 +228,7 @@ async def measure_all(options: argparse.Namespace, port: int, peer: tuple[int, i
         for _ in range(options.rounds):
             for name, (once, measure) in contenders.items():
                 figures.setdefault(name, []).append(await cost(once, options.probes, measure))
+    figures["schedule alone"] = await schedule_alone(options.rounds)
     return {"figures": figures}
 
 
@@ -215,21 +245,24 @@ def _scrape(session: aiohttp.ClientSession, page: str) -> Once:
 def report(found: Any) -> dict[str, Any]:
     """Print medians and ratios; return them."""
     medians = {name: statistics.median(values) for name, values in found["figures"].items()}
-    ours = medians["sonde"]
-    print("CPU per HTTP probe over a new connection (median of rounds; sonde: with metrics):")
+    ours = medians["sonde"] + medians["schedule alone"]
+    print("CPU per HTTP probe over a new connection, in us (median of rounds; sonde: with metrics)")
     for name, value in medians.items():
-        spread = found["figures"][name]
-        print(
-            f"  {name:18} {value:7.0f} us   ({min(spread):.0f}..{max(spread):.0f})"
-            f"   sonde costs {ours / value:.2f} of it"
-        )
-    print(f"  wire only costs {medians['sonde, wire only'] / medians['aiohttp']:.2f} of aiohttp")
-    limits = {"aiohttp": MAX_OF_AIOHTTP, "blackbox_exporter": MAX_OF_BLACKBOX}
-    ratios = {name: ours / medians[name] for name in limits if name in medians}
-    passed = ours <= LIMIT_US and all(ratios[name] <= limits[name] for name in ratios)
-    wanted = ", ".join(f"<= {limits[name]} of {name}" for name in ratios)
+        low, high = min(found["figures"][name]), max(found["figures"][name])
+        ratio = f"   the whole path costs {ours / value:.2f} of it" if name in PEERS else ""
+        print(f"  {name:20} {value:6.0f}   ({low:.0f}..{high:.0f}){ratio}")
+    print(f"  {'whole path':20} {ours:6.0f}   sonde + schedule")
+    ratios = {name: ours / medians[name] for name in PEERS if name in medians}
+    passed = ours <= LIMIT_US and all(ratios[name] <= PEERS[name] for name in ratios)
+    wanted = ", ".join(f"<= {PEERS[name]} of {name}" for name in ratios)
     print(f"want <= {LIMIT_US} us, {wanted}: {'kept' if passed else 'MISSED'}")
-    return {**found, "medians_us": medians, "ratios": ratios, "passed": passed}
+    return {
+        **found,
+        "medians_us": medians,
+        "whole_path_us": ours,
+        "ratios": ratios,
+        "passed": passed,
+    }
 
 
 def main() -> int:
