@@ -64,7 +64,7 @@ class Recorder:
 
     def sample(self, name: str, value: float, **labels: str) -> None:
         """Record a number under a name that ``Kind.metrics`` declares."""
-        self._samples.append(Sample(name, value, tuple(labels.items())))
+        self._samples.append(Sample(name, value, tuple(labels.items()) if labels else ()))
 
     def forget(self, *names: str) -> None:
         """Drop the samples of these names: a later hop of the same run has the final say."""
