@@ -80,6 +80,13 @@ class Recorder:
         """Record what makes the run degraded, not down."""
         self._warnings.append(Failure(reason, message, phase or self.phase_name))
 
+    def excuse(self, reason: Reason, why: str) -> None:
+        """Drop the warnings of *reason*: they are no fault of the target; a fact tells of it."""
+        kept = [warning for warning in self._warnings if warning.reason is not reason]
+        if len(kept) < len(self._warnings):
+            self._warnings = kept
+            self.fact("not judged", f"{reason.value}: {why}")
+
     def step(self, result: Result) -> None:
         """Record the Result of one step of a journey."""
         self._steps.append(result)

@@ -68,25 +68,38 @@ async def run_once(
     is_cut = until is not None and until < deadline
     if until is not None and is_cut:
         deadline = until
-    attempts = 0
-    while True:
-        attempts += 1
-        recorder = Recorder(deadline)
-        attempt = _Attempt(probe, recorder)
-        failure = await attempt.failure()
-        if failure is None or failure.reason.is_own_fault or attempts > probe.retries:
-            break
-        if loop.time() + probe.retry_every_s >= deadline:
-            break
-        await asyncio.sleep(probe.retry_every_s)
+    attempt, failure, attempts = await _try(probe, deadline)
     seconds = clock() - started
     if is_cut and failure is not None and attempt.expired:
         where = f" in phase {failure.phase}" if failure.phase else ""
         message = f"want a Result before the deadline of all, got none{where}"
         failure, attempts = Failure(Reason.EVIDENCE, message, failure.phase), 0
-    elif failure is not None and health is not None:
-        failure = await _whose_fault(failure, probe, health, started)
-    return _result(probe, recorder, failure, started_at, seconds, attempts)
+    elif health is not None:
+        if failure is not None:
+            failure = await _whose_fault(failure, probe, health, started)
+        elif attempt.recorder.warnings and health.latency_excused(started):
+            attempt.recorder.excuse(Reason.LATENCY, "the prober itself lagged")
+    return _result(probe, attempt.recorder, failure, started_at, seconds, attempts)
+
+
+async def _try(probe: Probe, deadline: float) -> tuple["_Attempt", Failure | None, int]:
+    """Return the attempt that counts, why it failed, and how many there were."""
+    loop = asyncio.get_running_loop()
+    before: tuple[_Attempt, Failure] | None = None
+    attempts = 0
+    while True:
+        attempts += 1
+        attempt = _Attempt(probe, Recorder(deadline))
+        failure = await attempt.failure()
+        if before is not None and attempt.expired:
+            # it had what the others left of the timeout: that it got no answer proves less
+            return *before, attempts
+        if failure is None or failure.reason.is_own_fault or attempts > probe.retries:
+            return attempt, failure, attempts
+        if loop.time() + probe.retry_every_s >= deadline:
+            return attempt, failure, attempts
+        before = attempt, failure
+        await asyncio.sleep(probe.retry_every_s)
 
 
 class _Attempt:
@@ -129,8 +142,8 @@ class _Attempt:
     def _expire(self) -> None:
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(ABANDON_AFTER_S, self._abandon)
-        self.expired = True
-        self._task.cancel()
+        # a run that has ended in this very turn of the loop keeps its verdict
+        self.expired = self._task.cancel()
 
     def _abandon(self) -> None:
         if not self._done.done():
@@ -162,12 +175,14 @@ def _failure_of(
     if task.cancelled():
         return Failure(Reason.INTERNAL, "want a run to its end, got cancelled", recorder.phase_name)
     error = task.exception()
+    is_ours = isinstance(error, CheckFailed) and error.reason.is_own_fault
+    if expired and not is_ours and isinstance(error, CheckFailed | TimeoutError | None):
+        # what a kind says about a target after its cancellation is an echo of that
+        return _timeout(probe, recorder)
     if error is None:
         return None
     if isinstance(error, CheckFailed):
         return Failure(error.reason, error.message, error.phase or recorder.phase_name)
-    if expired and isinstance(error, TimeoutError):
-        return _timeout(probe, recorder)
     redact = probe.redact | recorder.secrets
     text = redact(f"{type(error).__name__}: {error}")[:MAX_MESSAGE_CHARACTERS]
     log.error(

@@ -235,6 +235,50 @@ async def test_a_timeout_of_a_driver_at_the_deadline_is_ours() -> None:
     assert result.failure.reason is Reason.TIMEOUT
 
 
+async def late_return(target: str, recorder: Recorder) -> None:
+    with suppress(asyncio.CancelledError):
+        await hangs(target, recorder)
+
+
+async def late_verdict(target: str, recorder: Recorder) -> None:
+    try:
+        await hangs(target, recorder)
+    except asyncio.CancelledError:
+        raise CheckFailed(Reason.CLOSED, "want an answer, got the end") from None
+
+
+@pytest.mark.parametrize("body", [late_return, late_verdict])
+async def test_what_a_kind_says_after_its_deadline_is_a_timeout(body: Body) -> None:
+    """P2: a cancellation that was swallowed is no pass, and its echo no finding."""
+    result = await run_once(probe(body, timeout_s=SOON))
+
+    assert result.failure is not None
+    assert (result.failure.reason, result.failure.phase) == (Reason.TIMEOUT, "query")
+
+
+async def test_a_shortage_that_shows_at_the_deadline_stays_our_fault() -> None:
+    async def short_of_files(target: str, recorder: Recorder) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise CheckFailed(Reason.RESOURCE, "want a descriptor, got none") from None
+
+    result = await run_once(probe(short_of_files, timeout_s=SOON))
+
+    assert result.outcome is Outcome.UNKNOWN
+
+
+async def test_a_run_that_ended_in_the_moment_of_its_deadline_keeps_its_verdict() -> None:
+    async def busy(target: str, recorder: Recorder) -> None:
+        # the loop finds the expiry and the end of the run in the same turn
+        while asyncio.get_running_loop().time() < recorder.deadline:
+            pass
+
+    result = await run_once(probe(busy, timeout_s=SOON))
+
+    assert result.outcome is Outcome.UP
+
+
 async def test_a_clean_up_that_hangs_does_not_hold_the_result_back() -> None:
     """P2: a run that ignores its cancellation is left behind, counted, and forgotten at its end."""
     release = asyncio.Event()
@@ -362,6 +406,30 @@ async def test_there_is_no_try_that_would_begin_behind_the_deadline() -> None:
     assert (result.outcome, result.attempts) == (Outcome.DOWN, 1)
 
 
+@pytest.mark.parametrize("until_s", [None, SOON / 2])
+async def test_a_try_without_time_left_does_not_replace_a_verdict(until_s: float | None) -> None:
+    """A second try that hangs had less than its timeout: what the first one saw is truer."""
+    tries = []
+
+    async def fails_then_hangs(target: str, recorder: Recorder) -> None:
+        tries.append(recorder)
+        if len(tries) > 1:
+            await hangs(target, recorder)
+        recorder.fact("server", "nginx")
+        raise CheckFailed(Reason.STATUS, "want 2xx, got 503")
+
+    now = asyncio.get_running_loop().time()
+    result = await run_once(
+        probe(fails_then_hangs, retries=3, retry_every_s=0.001, timeout_s=SOON),
+        until=None if until_s is None else now + until_s,
+    )
+
+    assert result.failure is not None
+    assert (result.outcome, result.attempts) == (Outcome.DOWN, 2)
+    assert (result.failure.reason, result.failure.phase) == (Reason.STATUS, None)
+    assert result.facts == {"server": "nginx"}
+
+
 @pytest.mark.parametrize(
     ("reason", "health", "expected"),
     [
@@ -387,6 +455,26 @@ async def test_a_failure_is_blamed_on_who_caused_it(
     assert (result.outcome is Outcome.UNKNOWN) == expected.is_own_fault
     if expected is not reason:
         assert f"(it saw {reason.value}: want a, got b)" in result.failure.message
+
+
+async def test_a_latency_that_the_prober_made_degrades_nothing() -> None:
+    """P25."""
+
+    async def slow(target: str, recorder: Recorder) -> None:
+        recorder.warn(Reason.LATENCY, "want latency <= 1ms, got 60ms")
+
+    async def slow_and_old(target: str, recorder: Recorder) -> None:
+        await slow(target, recorder)
+        recorder.warn(Reason.CERTIFICATE_EXPIRING, "want 21d, got 3d")
+
+    calm = await run_once(probe(slow), health=Calm())
+    lagged = await run_once(probe(slow), health=Calm(excused=True))
+    both = await run_once(probe(slow_and_old), health=Calm(excused=True))
+
+    assert calm.outcome is Outcome.DEGRADED
+    assert (lagged.outcome, lagged.warnings) == (Outcome.UP, ())
+    assert lagged.facts == {"not judged": "latency: the prober itself lagged"}
+    assert [warning.reason for warning in both.warnings] == [Reason.CERTIFICATE_EXPIRING]
 
 
 async def test_a_run_that_passed_is_up_whatever_the_prober_went_through() -> None:
