@@ -68,6 +68,13 @@ class Kind(Settings):
         """Return every text of settings and target that must not be shown."""
         return _secret_values(self) | secrets_in_target(target)
 
+    def prepare(self, target: str) -> None:
+        """Do what is costly and the same in every run: build a TLS context, import a library.
+
+        Called off the loop, before the first run and after each reload. It must not reach out, and
+        raises nothing: what is wrong is told by the run.
+        """
+
     async def run(self, target: str, recorder: Recorder) -> None:
         """Check *target* once and write what is found into *recorder*.
 

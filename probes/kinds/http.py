@@ -235,6 +235,11 @@ class Http(Kind):
             found.add(self.basic_auth.encoded)
         return found
 
+    def prepare(self, target: str) -> None:
+        plan = self._plan(target)
+        if plan.request.url.is_tls:
+            plan.options.prepare()
+
     async def run(self, target: str, recorder: Recorder) -> None:
         plan = self._plan(target)
         response = Response(plan.request.url, plan.options.limits)

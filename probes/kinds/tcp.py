@@ -6,6 +6,7 @@ Knows how to talk; connecting, TLS and certificates are `probes.wire.net`'s busi
 import asyncio
 import ipaddress
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Annotated, ClassVar, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
@@ -38,6 +39,7 @@ MAX_LINES = 10_000
 # Judging so many takes a millisecond; then it is others' turn.
 LINES_AT_ONCE = 256
 MAX_STEPS = 32
+DEFAULT_TLS = TlsOptions()
 
 
 def _to_bytes(value: object) -> object:
@@ -167,6 +169,10 @@ class Tcp(Kind):
         return any(step.starttls for step in self.dialog)
 
     @property
+    def _tls(self) -> TlsOptions:
+        return self.tls or DEFAULT_TLS
+
+    @cached_property
     def _steps(self) -> tuple[Step, ...]:
         if self.dialog:
             return self.dialog
@@ -180,8 +186,12 @@ class Tcp(Kind):
     def check_target(self, target: str) -> None:
         split_host_port(target)
 
+    def prepare(self, target: str) -> None:  # noqa: ARG002 - the same for every target
+        if self.tls is not None or self._upgrades:
+            self._tls.prepare()
+
     async def run(self, target: str, recorder: Recorder) -> None:
-        talk = _Talk(recorder, self.tls or TlsOptions())
+        talk = _Talk(recorder, self._tls)
         steps = self._steps
         now = self.tls is not None and not self._upgrades
         try:

@@ -66,6 +66,14 @@ class Options:
             tls = tls.without_identity().model_copy(update={"server_name": ""})
         object.__setattr__(self, "foreign_tls", tls)
 
+    def prepare(self) -> None:
+        """Do now, off the loop, what the first exchange over TLS would wait for."""
+        self.tls.prepare(self.alpn)
+        if self.follow_redirects and self.foreign_tls is not self.tls:
+            self.foreign_tls.prepare(self.alpn)
+        if HTTP2 in self.alpn:
+            import probes.wire.h2  # noqa: F401, PLC0415 - 70 ms
+
 
 DEFAULT_OPTIONS = Options()
 

@@ -11,7 +11,8 @@ import ssl
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from weakref import WeakValueDictionary
@@ -34,6 +35,7 @@ from probes.wire.peer import (
     shared_metrics,
 )
 from probes.wire.url import canonical_host, tls_name
+from probes.wire.x509 import load_library
 
 __all__ = [
     "NET_METRICS", "NOTE", "TLS_METRICS", "RecordingContext", "TlsNote", "TlsOptions",
@@ -87,7 +89,6 @@ class TlsOptions(Settings):
     ciphers: str = ""
     """Cipher suites below TLS 1.3, in OpenSSL's notation."""
 
-    _contexts: dict[tuple[str, ...], RecordingContext] = PrivateAttr(default_factory=dict)
     _files: tuple[object, ...] = PrivateAttr(default=())
 
     @field_validator("server_name", mode="after")
@@ -131,12 +132,25 @@ class TlsOptions(Settings):
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         copy = super().model_copy(update=update, deep=deep)
         # a context of other options would hand the client certificate to whom it is not meant for
-        copy._contexts = {}  # noqa: SLF001 - our own class
+        copy.__dict__.pop("_contexts", None)
         return copy
 
     def without_identity(self) -> Self:
         """Return the same options without client certificate: for another origin."""
         return self.model_copy(update={"cert": "", "cert_file": "", "key": None, "key_file": ""})
+
+    def prepare(self, alpn: tuple[str, ...] = ()) -> None:
+        """Do now, off the loop, what else the first handshake would wait for."""
+        load_library()
+        # the run builds it again and tells what is wrong with it
+        with suppress(CheckFailed):
+            self.context(alpn).suites  # noqa: B018 - computed once
+
+    @cached_property
+    def _contexts(self) -> dict[tuple[str, ...], RecordingContext]:
+        # no private attribute: options that were used must equal the same ones that were not, or a
+        # reload takes every TLS probe for a changed one
+        return {}
 
     def context(self, alpn: tuple[str, ...] = ()) -> RecordingContext:
         """Return the context of these options; equal options share one.

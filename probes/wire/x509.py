@@ -146,6 +146,13 @@ def latest_chain_expiry(
     return min((moment for moment in (below, known[root]) if moment is not None), default=None)
 
 
+def load_library() -> None:
+    """Import now what is imported at the first certificate: 60 ms, for a thread to spend."""
+    from cryptography.hazmat.primitives import serialization  # noqa: F401, PLC0415 - as it says
+
+    _breakages()
+
+
 def _public_key(der: bytes) -> bytes:
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - 60 ms, only a TLS run needs it
 

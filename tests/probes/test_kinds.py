@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -73,6 +74,16 @@ def classes_in(annotation: Any) -> Iterator[type]:
 
 def test_there_are_kinds() -> None:
     assert {"http", "tcp", "postgres", "redis", "host"} <= set(NAMES)
+
+
+@every_kind
+def test_preparing_raises_nothing_and_reaches_nobody(name: str) -> None:
+    law = law_of(name)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        law.kind.prepare(law.target.format(host="127.0.0.1", port=listener.getsockname()[1]))
+        with pytest.raises(BlockingIOError):
+            listener.accept()
 
 
 @every_kind

@@ -283,6 +283,40 @@ def test_a_copy_does_not_use_the_plans_of_its_original() -> None:
     assert copy._plan("http://127.0.0.1/").request.method == "HEAD"
 
 
+def never_built(_: TlsOptions, alpn: tuple[str, ...]) -> None:
+    raise AssertionError(f"want a context that was prepared, got none for {alpn}")
+
+
+async def test_a_prepared_run_builds_nothing(
+    tls: TlsOptions,
+    server_context: ssl.SSLContext,
+    check: Check,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kind = http(tls=tls)
+    async with fault_server(server_context) as running:
+        kind.prepare(running.url())
+        monkeypatch.setattr(TlsOptions, "_build", never_built)
+        result = await check(kind, running.url())
+    assert result.outcome is Outcome.UP, result.failure
+
+
+def test_another_origin_is_prepared_too(tls: TlsOptions, certificates: Path) -> None:
+    """A client certificate makes two contexts: one without it, for redirects elsewhere."""
+    own = {"cert_file": str(certificates / "client.pem"), "key_file": f"{certificates}/client.key"}
+    kind = http(tls=tls.model_copy(update=own))
+    kind.prepare("https://127.0.0.1/")
+
+    options = kind._plan("https://127.0.0.1/").options
+    assert list(options.tls._contexts) == list(options.foreign_tls._contexts) == [options.alpn]
+
+
+def test_plain_text_needs_no_context() -> None:
+    kind = http(tls=TlsOptions(min_version="1.3"))
+    kind.prepare("http://127.0.0.1/")
+    assert not kind.tls._contexts
+
+
 def test_a_used_kind_equals_an_unused_one() -> None:
     used = http(method="HEAD")
     used._plan("http://127.0.0.1/")

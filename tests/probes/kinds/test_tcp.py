@@ -274,6 +274,13 @@ async def test_tls_from_the_first_byte(
     assert "tls_cipher_info" not in values(result)
 
 
+@pytest.mark.parametrize("keys", [{}, {"dialog": [{"starttls": True}]}], ids=["tls", "starttls"])
+def test_the_context_is_prepared(keys: dict[str, Any]) -> None:
+    kind = tcp(tls=TlsOptions(min_version="1.3"), **keys)
+    kind.prepare("127.0.0.1:443")
+    assert kind._tls._contexts
+
+
 async def test_an_end_without_goodbye_is_an_end(
     check: Check, ca_file: Path, server_context: ssl.SSLContext
 ) -> None:

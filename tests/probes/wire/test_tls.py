@@ -69,6 +69,30 @@ def test_equal_options_share_one_context_and_others_do_not() -> None:
     assert one.context() is not other.context()
 
 
+def test_used_options_equal_unused_ones() -> None:
+    used, unused = TlsOptions(min_version="1.3"), TlsOptions(min_version="1.3")
+    used.context()
+    assert used == unused
+
+
+def test_a_copy_does_not_use_the_contexts_of_its_original() -> None:
+    used = TlsOptions(min_version="1.3")
+    used.context()
+    copy = used.model_copy(update={"verify": False})
+    assert copy.context().verify_mode == ssl.CERT_NONE
+
+
+def test_preparing_builds_the_context_and_leaves_a_mistake_to_the_run() -> None:
+    options = TlsOptions(min_version="1.3")
+    options.prepare(("h2",))
+    assert list(options._contexts) == [("h2",)]
+
+    wrong = TlsOptions(ca_file="/nowhere/ca.pem")
+    wrong.prepare()
+    with pytest.raises(CheckFailed, match="No such file"):
+        wrong.context()
+
+
 def test_the_context_verifies_the_same_on_every_python() -> None:
     context = TlsOptions().context()
 
