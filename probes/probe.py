@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from probes.kind import Kind
-from probes.redact import Redactor, parts_of_target
+from probes.redact import Redactor, parts_of_target, secrets_in_target
 
 Severity = Literal["critical", "warning", "info"]
 NO_LABELS: Mapping[str, str] = MappingProxyType({})
@@ -60,10 +60,24 @@ class Probe:
     redact: Redactor = field(default_factory=Redactor, compare=False)
 
     def __post_init__(self) -> None:
-        secrets = self.kind.secrets(self.target)
+        given, secrets = self.redact, self.kind.secrets(self.target)
         if self.secret_target:
             secrets |= parts_of_target(self.target)
         if secrets:
-            object.__setattr__(self, "redact", self.redact | secrets)
+            object.__setattr__(self, "redact", given | secrets)
         if not self.display:
-            object.__setattr__(self, "display", self.redact(self.kind.display_target(self.target)))
+            scheme, host, path = _parts(self.kind.display_target(self.target))
+            # The host is no secret because the password in front of it is the same word: else
+            # redis://:redis@redis:6379 would be ***://***:6379, in a label and on every page.
+            others = {it for it in secrets - secrets_in_target(self.target) if it in host}
+            shown = f"{scheme}{(given | others)(host)}{self.redact(path) if path else path}"
+            object.__setattr__(self, "display", shown)
+
+
+def _parts(target: str) -> tuple[str, str, str]:
+    """Return the scheme with ``://``, the host, and the rest; without a scheme all is the rest."""
+    scheme, separator, rest = target.partition("://")
+    if not separator:
+        return "", "", target
+    host, slash, path = rest.partition("/")
+    return scheme + separator, host, slash + path

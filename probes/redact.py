@@ -31,14 +31,25 @@ MAX_TARGET_BYTES = 200
 MAX_CACHED_CHARACTERS = 256
 MIN_TOKEN_CHARACTERS = 20
 
-_USERINFO = re.compile(r"(?<![\w+.-])([a-zA-Z][a-zA-Z0-9+.-]{0,20}://)[^\s/?#@'\"<>]{1,512}@")
-_QUERY = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]{0,20}://[^\s?#'\"<>]{1,512})\?[^\s#'\"<>]{1,4096}")
+# Every pattern below is linear in the text, whatever a target writes: each begins at a word that
+# cannot stand inside its own match again, and gives nothing back (possessive quantifiers).
+_USERINFO = re.compile(r"://[^\s/?#'\"<>]*@")
+_QUERY = re.compile(r"(://[^\s?#'\"<>]*+)\?[^\s#'\"<>]++|://[^\s?#'\"<>]*+")
+_SCHEMES = "bearer|basic|digest|negotiate|token"
+# A plain word: "token endpoint", "basic authentication", "Bearer realm=...".
+_WORD = r"(?:[A-Z]?[a-z]+|[A-Z]+)"
+_PROSE = rf"{_WORD}(?:[-/.]{_WORD}){{0,3}}\.?(?![\w.~+/=-])|(?:realm|error|scope|charset)="
 _SCHEME_AUTH = re.compile(
-    r"\b(bearer|basic|digest|negotiate|token)(\s+)[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE
+    rf"((?i:\bauthorization[\"']?\s*+[=:]\s*+[\"']?(?:{_SCHEMES})\s++))[^\s,;'\"]++"
+    rf"|\b((?i:{_SCHEMES})\s++)(?:(?=[\w.~+/=-]{{{MIN_TOKEN_CHARACTERS}}})|(?!{_PROSE}))"
+    r"[A-Za-z0-9._~+/=-]{6,}+"
 )
+# Before it, anything but a letter or digit: DB_PASSWORD, x-api-key. "want" begins our own messages.
 _ASSIGNED = re.compile(
-    r"\b((?:[a-z0-9]+[_-])*(?:password|passwd|pwd|secret|token|api[_-]?key|apikey|access[_-]?key|private[_-]?key|credential"
-    r"|signature|authorization|cookie)s?)(\"?'?\s*[=:]\s*\"?'?)(?!\s*\*\*\*)(?!bearer|basic)([^\s,;&'\"}{]{1,512})",
+    r"(?<![a-z0-9])((?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key"
+    r"|private[_-]?key|credential|signature|authorization|cookie)s?[\"']{0,2}\s*+[=:]\s*+)"
+    rf"(?![\"']?(?:\*\*\*|(?:{_SCHEMES}|want)\s))"
+    r"(?:(\")(?=[^\s,;&])[^\"]++|(')(?=[^\s,;&])[^']++|[^\s,;&'\"}{]++)",
     re.IGNORECASE,
 )
 _TOKEN_SEGMENT = re.compile(r"(?=.*[0-9])[A-Za-z0-9_-]{%d,}" % MIN_TOKEN_CHARACTERS)  # noqa: UP031 - braces
@@ -48,6 +59,10 @@ SECRET_HEADER = re.compile(
     r"authorization|cookie|token|secret|password|api-?key|auth|credential|signature|session",
     re.IGNORECASE,
 )
+
+
+# Of a value in a query; shorter than the names of headers.
+_TELLING_NAME = re.compile(rf"{SECRET_HEADER.pattern}|key|sig|pass|pw|jwt|hash", re.IGNORECASE)
 
 
 class Secret(SecretStr):
@@ -170,12 +185,10 @@ def _shapes(text: str) -> str:
 def redact_shapes(text: str) -> str:
     """Star what looks like a secret although nobody declared it."""
     if "://" in text:
-        text = _USERINFO.sub(rf"\1{STARS}@", text)
-        text = _QUERY.sub(rf"\1?{STARS}", text)
-    if ":" in text or "=" in text or " " in text:
-        text = _SCHEME_AUTH.sub(rf"\1\2{STARS}", text)
-        text = _ASSIGNED.sub(rf"\1\2{STARS}", text)
-    return text
+        text = _USERINFO.sub(f"://{STARS}@", text)
+        text = _QUERY.sub(lambda found: f"{found[1]}?{STARS}" if found[1] else found[0], text)
+    text = _SCHEME_AUTH.sub(rf"\1\2{STARS}", text)
+    return _ASSIGNED.sub(rf"\1\2\3{STARS}", text)
 
 
 def _spellings(secret: str) -> set[str]:
@@ -199,10 +212,12 @@ def _spellings(secret: str) -> set[str]:
 def secrets_in_target(target: str) -> set[str]:
     """Return the parts of a target that must not be shown.
 
-    These are the password, the values of the query and path segments that look like a token.
+    These are the password, path segments that look like a token, and values of the query that have
+    a telling name or are long enough to be a secret: starring "json" or "200" would hide every
+    message.
     """
     found: set[str] = set()
-    _, separator, rest = target.partition("://")
+    scheme, separator, rest = target.partition("://")
     if not separator:
         rest = target
     authority, _, tail = rest.partition("/")
@@ -210,13 +225,18 @@ def secrets_in_target(target: str) -> set[str]:
     userinfo, at, _ = authority.rpartition("@")
     if at:
         user, colon, password = userinfo.partition(":")
-        found.add(password if colon else user)
         if colon:
-            found.add(base64.b64encode(unquote(userinfo).encode()).decode())
+            found |= {password, base64.b64encode(unquote(userinfo).encode()).decode()}
+        elif scheme.startswith("http") or not separator or _TOKEN_SEGMENT.fullmatch(user):
+            # a database has users without a password, a web server has tokens
+            found.add(user)
     _, _, query = rest.partition("?")
     for pair in query.partition("#")[0].split("&"):
-        _, equals, value = pair.partition("=")
-        found.add(value if equals else pair)
+        name, equals, value = pair.partition("=")
+        if not equals:
+            name, value = "", pair
+        if _TELLING_NAME.search(name) or _HIDDEN_PIECE.fullmatch(unquote(value)):
+            found.add(value)
     found.update(s for s in tail.partition("?")[0].split("/") if _TOKEN_SEGMENT.fullmatch(s))
     found |= {unquote(text) for text in found}
     return {text for text in found if len(text) >= MIN_SECRET_CHARACTERS}
