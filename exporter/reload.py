@@ -7,12 +7,12 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from probes.config.load import Config, load
 from probes.errors import ConfigError
+from probes.run import prepare
 
 Stamp = tuple[tuple[str, int, int, int], ...]
 
@@ -39,6 +39,10 @@ class Reloads:
         self._task: asyncio.Task[None] | None = None
         self._again = False
 
+    async def prepare(self, config: Config) -> None:
+        """Do off the loop what the kinds of *config* need once."""
+        await asyncio.get_running_loop().run_in_executor(self._pool, prepare, config.probes)
+
     async def read(self) -> Config:
         """Return the config that the file says now.
 
@@ -50,9 +54,7 @@ class Reloads:
             self.count += 1
             stamp = await loop.run_in_executor(self._pool, _stamp, self._files)
             try:
-                config = await loop.run_in_executor(
-                    self._pool, partial(load, self._path, shards=self._shards)
-                )
+                config = await loop.run_in_executor(self._pool, self._load)
             except ConfigError:
                 self.failures += 1
                 self.last_was_good = False
@@ -63,6 +65,11 @@ class Reloads:
             self._files = config.files
             self._stamp = await loop.run_in_executor(self._pool, _stamp, self._files)
             return config
+
+    def _load(self) -> Config:
+        config = load(self._path, shards=self._shards)
+        prepare(config.probes)
+        return config
 
     async def has_changed(self) -> bool:
         """Return whether a file, or a folder of one, is another than at the last reading."""

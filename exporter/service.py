@@ -107,6 +107,7 @@ class Service:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_on_loop_error)
         self._bind()
+        await self._reloads.prepare(self._config)
         self._swap(self._config)
         self.health.start()
         await self._web.start()

@@ -24,6 +24,7 @@ from probes.probe import Probe
 from probes.prober_health import ProberHealth
 from probes.report import as_json, as_junit, as_markdown, text_end, verdict
 from probes.result import Result
+from probes.run import prepare
 from probes.units import parse_duration
 from probes.wire.net import close_resolvers, reachable
 
@@ -109,6 +110,7 @@ class Passage:
         )
         self._signal: int | None = None
         self._told = threading.Lock()
+        prepare(probes)  # here, not in the loop: imports and TLS contexts block it
 
     async def run(self) -> int:
         """Pass the gate, write the reports, return the exit code."""

@@ -6,7 +6,9 @@ clock, retry, label, registry or logging in a kind: `probes.run` owns them. Know
 Prometheus nor any particular kind.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import ClassVar, Literal
 
 from pydantic import BaseModel
@@ -68,12 +70,15 @@ class Kind(Settings):
         """Return every text of settings and target that must not be shown."""
         return _secret_values(self) | secrets_in_target(target)
 
-    def prepare(self, target: str) -> None:
+    def prepare(self, target: str) -> None:  # noqa: ARG002 - for those who override
         """Do what is costly and the same in every run: build a TLS context, import a library.
 
         Called off the loop, before the first run and after each reload. It must not reach out, and
         raises nothing: what is wrong is told by the run.
         """
+        if self.driver is not None:
+            with suppress(ImportError):
+                import_module(self.driver)
 
     async def run(self, target: str, recorder: Recorder) -> None:
         """Check *target* once and write what is found into *recorder*.

@@ -7,7 +7,7 @@ Knows no kind, no schedule and no reader of Results.
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic
@@ -100,6 +100,16 @@ async def _try(probe: Probe, deadline: float) -> tuple["_Attempt", Failure | Non
             return attempt, failure, attempts
         before = attempt, failure
         await asyncio.sleep(probe.retry_every_s)
+
+
+def prepare(probes: Iterable[Probe]) -> None:
+    """Let each kind do off the loop what is costly before its first run. Blocks."""
+    for probe in probes:
+        try:
+            probe.kind.prepare(probe.target)
+        except Exception:
+            # the run will tell the same, with a Result
+            log.exception("the kind %s could not prepare", probe.kind.name)
 
 
 class _Attempt:

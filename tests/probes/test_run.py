@@ -1,9 +1,11 @@
 """One run and a batch: deadline, retries, whose fault it is, and nothing left behind."""
 
 import asyncio
+import io
 import logging
+import sys
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic
@@ -18,7 +20,7 @@ from probes.prober_health import ProberHealth
 from probes.recorder import Recorder
 from probes.redact import Secret
 from probes.result import Outcome, Reason, Result
-from probes.run import ABANDON_AFTER_S, run_all, run_once, stuck_runs, unfinished
+from probes.run import ABANDON_AFTER_S, prepare, run_all, run_once, stuck_runs, unfinished
 from probes.wire.policy import POLICY, Policy
 
 Body = Callable[[str, Recorder], Coroutine[Any, Any, None]]
@@ -609,3 +611,43 @@ async def test_a_batch_that_is_cancelled_leaves_no_run_behind() -> None:
         await task
 
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+def test_a_kind_that_breaks_while_preparing_stops_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    prepared: list[str] = []
+
+    class Preparing(Kind):
+        """Prepares."""
+
+        name = "preparing"
+
+        def prepare(self, target: str) -> None:
+            prepared.append(target)
+            if target == "bad":
+                raise RuntimeError("x")
+
+    prepare([Probe(target, Preparing(), target) for target in ("bad", "good")])
+
+    assert prepared == ["bad", "good"]
+    assert "the kind preparing could not prepare" in caplog.text
+
+
+def test_preparing_imports_the_driver_of_a_kind() -> None:
+    class Driven(Kind):
+        """Has a driver of the standard library."""
+
+        name = "driven"
+        driver = "this"
+
+    class Lacking(Kind):
+        """Has a driver that is not installed: its run will say so."""
+
+        name = "lacking"
+        driver = "no_such_module_anywhere"
+
+    with redirect_stdout(io.StringIO()):
+        prepare([Probe("a", Driven(), "t"), Probe("b", Lacking(), "t")])
+
+    assert "this" in sys.modules
