@@ -23,10 +23,11 @@ log = logging.getLogger("sonde.schedule")
 MissedReason = Literal["overlap", "late", "capacity", "drain"]
 # reliability.md 4: planned this far ahead, so that a tick may be one second late at no cost.
 AHEAD_S = 2.0
-# P24: the first runs of rare probes spread over a minute instead of over their whole interval.
+# P24: the first run of a new probe comes within a minute, however rare the probe is.
 FIRST_SPREAD_S = 60.0
-# E11: never more than twice the steady start rate; a handful of probes needs no gate at all.
-GATE_RATE = 2.0
+# So many more starts a second are no herd on any host, and show a newcomer at once that it works.
+FIRST_RATE = 10.0
+# E11: beside the steady starts as many again, no more: first runs, and what a freeze held back.
 GATE_BURST_S = 1.0
 GATE_MIN_BURST = 20
 # One timer for several waiting runs: at 2,000 starts a second a timer each costs more than a start.
@@ -81,7 +82,7 @@ class StartGate:
         self._refill(now)
         burst = max(GATE_MIN_BURST, steady_rate * GATE_BURST_S)
         self._tokens = max(0.0, self._tokens + burst - self.burst)
-        self.rate, self.burst = GATE_RATE * steady_rate, burst
+        self.rate, self.burst = steady_rate + extra_rate(steady_rate), burst
 
     def take(self, now: float) -> bool:
         """Take the right to start one run; false when there is none at present."""
@@ -98,6 +99,11 @@ class StartGate:
     def _refill(self, now: float) -> None:
         self._tokens = min(self.burst, self._tokens + (now - self._at) * self.rate)
         self._at = now
+
+
+def extra_rate(steady_rate: float) -> float:
+    """Return how many starts a second there may be beside the steady ones."""
+    return max(FIRST_RATE, steady_rate)
 
 
 def phase_of(name: str, every_s: float) -> float:
@@ -167,11 +173,13 @@ class Planner:
             return
         for name in [name for name in self._live if name not in plan]:
             self._forget(name)
-        for name, every in plan.items():
-            self._keep_or_add(name, every)
         # first runs come within a minute however rare the probe is: they must pass the gate too
         steady_rate = sum(1 / min(every, FIRST_SPREAD_S) for every in plan.values())
         self._gate.resize(steady_rate, self._loop.time())
+        count_of_new = len(plan) - len(self._live)
+        spread_s = min(FIRST_SPREAD_S, count_of_new / extra_rate(steady_rate))
+        for name, every in plan.items():
+            self._keep_or_add(name, every, spread_s)
         if len(self._heap) > 2 * len(self._live) + HEAP_SLACK:
             self._heap = [
                 place for place in self._heap if self._live.get(place[2].name) is place[2]
@@ -218,21 +226,23 @@ class Planner:
             self._leaving.add(task)
             task.cancel()
 
-    def _keep_or_add(self, name: str, every: float) -> None:
+    def _keep_or_add(self, name: str, every: float, spread_s: float) -> None:
         entry = self._live.get(name)
-        if entry is not None and entry.every == every:
-            return
-        if entry is not None:
+        if entry is None:
+            self._add(name, every, spread_s)
+        elif entry.every != every:
             self._retire(entry)
-        self._add(name, every)
+            # it has run before: nobody waits for its first Result
+            self._add(name, every, FIRST_SPREAD_S)
 
-    def _add(self, name: str, every: float) -> None:
+    def _add(self, name: str, every: float, spread_s: float) -> None:
+        """Plan a probe on its grid; should that be later than *spread_s*, with a run before."""
         now = self._loop.time()
         phase = phase_of(name, every)
         due = now + (phase - self._wall()) % every
         until = due + every
-        if every > FIRST_SPREAD_S and due - now > FIRST_SPREAD_S:
-            first = now + phase / every * FIRST_SPREAD_S
+        if due - now > spread_s:
+            first = now + phase / every * spread_s
             until = due if due - first >= every / 2 else due + every
             due = first
         entry = self._live[name] = _Entry(name, every)
