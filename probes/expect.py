@@ -137,6 +137,18 @@ class _Band(Settings):
             )
         return self
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        made = handler(schema)
+        form = handler.resolve_ref_schema(made)
+        bare = next(it for it in form["properties"]["fail"]["anyOf"] if it.get("type") != "null")
+        mapping = dict(form)
+        form.clear()
+        form.update({"anyOf": [dict(bare), mapping]})
+        return made
+
     def _softer(self, warn: float, fail: float) -> bool:
         return warn < fail
 

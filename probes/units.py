@@ -43,8 +43,10 @@ def parse_duration(text: object) -> float:
             if part.start() != at or unit >= last:
                 break
             seconds, at, last = seconds + float(part[1]) * unit, part.end(), unit
+        # to the nanosecond: 0.1 + 0.2 is not 0.3
+        seconds = round(seconds, 9)
         if text and at == len(text) and 0 < seconds <= MAX_DURATION_S:
-            return round(seconds, 9)
+            return seconds
     raise ValueError(f"want a duration with its unit such as 500ms, 10s or 5m, got {short(text)}")
 
 
@@ -95,14 +97,19 @@ def parse_ratio(text: object) -> float:
 def format_duration(seconds: float) -> str:
     """Write seconds as people do, exactly: 0.5 -> 500ms, 90 -> 1m30s."""
     whole = round(seconds)
-    if whole < 1 or abs(seconds - whole) >= 0.0005:  # noqa: PLR2004 - half a millisecond
-        return f"{seconds * 1000:g}ms" if seconds < 1 else f"{seconds:g}s"
+    if whole < 1 or seconds != whole:
+        return f"{_decimal(seconds * 1000)}ms" if seconds < 1 else f"{_decimal(seconds)}s"
     parts, rest = [], whole
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
         count, rest = divmod(rest, size)
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts)
+
+
+def _decimal(number: float) -> str:
+    """Write a number without exponent, as exactly as `parse_duration` reads it."""
+    return f"{number:.9f}".rstrip("0").rstrip(".")
 
 
 def format_size(size: int) -> str:
@@ -148,7 +155,7 @@ Ratio = Annotated[
         {
             "anyOf": [
                 {"type": "number", "minimum": 0, "maximum": 1},
-                {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?%$"},
+                {"type": "string", "pattern": r"^([0-9]+(\.[0-9]+)?%|[01](\.[0-9]+)?)$"},
             ]
         }
     ),

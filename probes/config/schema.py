@@ -16,6 +16,7 @@ from probes.kinds import discover
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 VARIABLE = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"}
 _VARIABLE_REF = {"$ref": "#/$defs/variable"}
+_NULL = {"type": "null"}
 _SCALARS = ("integer", "number", "boolean")
 # They say something about a value and nothing about its form.
 _ANNOTATIONS = ("description", "default", "title", "examples")
@@ -44,6 +45,8 @@ def json_schema(*, allowed: Collection[str] = ()) -> Schema:
     kinds = {name: _model(kind, name, definitions) for name, kind in found.items()}
     common = _model(CommonKeys, "common", definitions)["properties"]
     probe = _model(ProbeKeys, "common", definitions)["properties"]
+    common["labels"]["additionalProperties"] = {"type": ["string", "null"]}
+    probe["labels"] = common["labels"]
     sections = _model(Sections, "sections", definitions)["properties"]
     defaults = {key: value for key, value in common.items() if key in DEFAULT_KEYS}
     definitions["probe"] = _entry(probe, kinds, required=["name"])
@@ -65,7 +68,7 @@ def json_schema(*, allowed: Collection[str] = ()) -> Schema:
             },
             "defaults": {
                 "type": "object",
-                "properties": defaults,
+                "properties": _or_null(defaults),
                 "additionalProperties": False,
                 "description": "Common keys that every probe of this file takes over.",
             },
@@ -99,7 +102,7 @@ def _entry(common: Schema, kinds: Mapping[str, Schema], *, required: list[str]) 
     rules: list[Schema] = [
         {
             "if": {"properties": {"kind": {"const": name}}, "required": ["kind"]},
-            "then": {"properties": kind["properties"]}
+            "then": {"properties": _or_null(kind["properties"])}
             | ({"required": kind["required"]} if is_probe and "required" in kind else {}),
         }
         for name, kind in kinds.items()
@@ -113,7 +116,7 @@ def _entry(common: Schema, kinds: Mapping[str, Schema], *, required: list[str]) 
     )
     schema: Schema = {
         "type": "object",
-        "properties": {**common, "kind": named},
+        "properties": {**_or_null(common), "kind": named},
         "required": required,
         "allOf": rules,
         "unevaluatedProperties": False,
@@ -122,6 +125,17 @@ def _entry(common: Schema, kinds: Mapping[str, Schema], *, required: list[str]) 
         schema["oneOf"] = [{"required": ["kind"]}, {"required": ["module"]}]
         schema["allOf"].append({"oneOf": [{"required": ["target"]}, {"required": ["targets"]}]})
     return schema
+
+
+def _or_null(properties: Mapping[str, Schema]) -> Schema:
+    """Let a null stand for each value: it takes an inherited one away."""
+    nullable: Schema = {}
+    for key, schema in properties.items():
+        form = {name: it for name, it in schema.items() if name not in _ANNOTATIONS}
+        notes = {name: it for name, it in schema.items() if name in _ANNOTATIONS}
+        forms = form["anyOf"] if form.keys() == {"anyOf"} else [form]
+        nullable[key] = {**notes, "anyOf": [_NULL, *(it for it in forms if it != _NULL)]}
+    return nullable
 
 
 def _model(model: type[BaseModel], prefix: str, definitions: Schema) -> Schema:

@@ -225,3 +225,29 @@ def test_the_schema_of_a_duration_is_a_pattern_that_editors_know() -> None:
 
     assert schema["type"] == "string"
     assert "500ms" in schema["examples"]
+
+
+@pytest.mark.parametrize(
+    ("text", "again"),
+    [
+        pytest.param("1000.3ms", "1.0003s", id="three parts in ten thousand"),
+        pytest.param("1234567.5s", "1234567.5s", id="no exponent of a long one"),
+        pytest.param("0.00001ms", "0.00001ms", id="no exponent of a short one"),
+        pytest.param("90s", "1m30s", id="whole seconds"),
+    ],
+)
+def test_a_duration_is_written_as_it_can_be_read(text: str, again: str) -> None:
+    assert format_duration(parse_duration(text)) == again
+    assert parse_duration(again) == parse_duration(text)
+
+
+def test_less_than_a_nanosecond_is_no_duration() -> None:
+    with pytest.raises(ValueError, match="want a duration"):
+        parse_duration("0.0000001ms")
+
+
+@given(st.floats(1e-9, MAX_DURATION_S))
+def test_any_duration_is_written_as_it_can_be_read(seconds: float) -> None:
+    nanoseconds = round(seconds, 9)
+
+    assert parse_duration(format_duration(nanoseconds)) == pytest.approx(nanoseconds, rel=1e-12)

@@ -98,3 +98,39 @@ def test_it_knows_every_key_of_the_shipped_file_and_of_its_examples() -> None:
         for probe in document["probes"]:
             kind = probe.get("kind") or modules[probe["module"]]["kind"]
             assert probe.keys() <= keys_known(schema, "probe", kind)
+
+
+def forms_of(schema: dict[str, Any], key: str, kind: str) -> list[dict[str, Any]]:
+    """What may stand for a key of a kind, references followed."""
+    (form,) = (
+        rule["then"]["properties"][key]
+        for rule in schema["$defs"]["probe"]["allOf"]
+        if rule.get("if", {}).get("properties", {}).get("kind", {}).get("const") == kind
+    )
+    return [resolved(schema, item) for item in form["anyOf"]]
+
+
+def resolved(schema: dict[str, Any], item: dict[str, Any]) -> dict[str, Any]:
+    name = item.get("$ref", "").removeprefix("#/$defs/")
+    return schema["$defs"][name] if name else item
+
+
+def test_a_null_may_take_every_inherited_key_away() -> None:
+    schema = json_schema(allowed=KINDS)
+
+    assert {"type": "null"} in forms_of(schema, "count", "demo")
+    common = schema["$defs"]["probe"]["properties"]
+    assert {"type": "null"} in common["every"]["anyOf"]
+    assert {"type": ["string", "null"]} in [
+        form.get("additionalProperties") for form in common["labels"]["anyOf"]
+    ]
+
+
+def test_a_bare_value_may_stand_for_a_band() -> None:
+    schema = json_schema(allowed=KINDS)
+
+    (expect,) = (it for it in forms_of(schema, "expect", "demo") if "properties" in it)
+    (band,) = (it for it in expect["properties"]["latency"]["anyOf"] if it != {"type": "null"})
+    bare, mapping = resolved(schema, band)["anyOf"]
+    assert "pattern" in bare["anyOf"][0]
+    assert mapping["properties"].keys() == {"warn", "fail"}
