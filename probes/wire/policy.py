@@ -30,24 +30,31 @@ from probes.wire.url import parse_port
 Ip = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-# blackbox.md 8.3: link-local networks, and where AWS, GCP, Alibaba, Oracle and Azure answer with
-# credentials.
+# blackbox.md 8.3: link-local networks, and where AWS (all of its IPv6 block: EKS has an address of
+# its own), GCP, Scaleway, Alibaba, Oracle and Azure answer with credentials.
 BUILT_IN_DENY: tuple[Network, ...] = tuple(
     map(
         ip_network,
         (
-            "169.254.0.0/16", "fe80::/10", "fd00:ec2::254", "fd20:ce::254",
+            "169.254.0.0/16", "fe80::/10", "fd00:ec2::/32", "fd20:ce::254", "fd00:42::42",
             "100.100.100.200", "192.0.0.192", "168.63.129.16",
         ),
     )
 )  # fmt: skip
-# RFC 6052 well-known prefix; RFC 8215 local prefix; RFC 3056; RFC 4380; RFC 4291 2.5.5.1 and
-# 2.5.5.2
+# RFC 6052 well-known prefix; RFC 8215 local prefix; RFC 4291, 2.5.5.1; RFC 2765, 2.1
 _NAT64 = IPv6Network("64:ff9b::/96")
 _NAT64_LOCAL = IPv6Network("64:ff9b:1::/48")
 _COMPATIBLE = IPv6Network("::/96")
+_TRANSLATED = IPv6Network("::ffff:0:0:0/96")
+# RFC 5214, 6.1: the upper half of an interface identifier that holds an IPv4 address
+_ISATAP = (0x00005EFE, 0x02005EFE)
 _THIS_HOST = IPv4Network("0.0.0.0/8")
-_SHARED = IPv4Network("100.64.0.0/10")  # RFC 6598; not "private" in Python's book
+# RFC 4291, 2.4: what IPv6 has of global unicast; NAT64 stands for the IPv4 address in it.
+_PUBLIC_6 = (IPv6Network("2000::/3"), _NAT64)
+# RFC 6598, 6890, 7526 and 9637: not "private" in the book of every Python.
+_NOT_PUBLIC: tuple[Network, ...] = tuple(
+    map(ip_network, ("100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24", "3fff::/20"))
+)
 _LOOPBACK_4, _LOOPBACK_6 = IPv4Address("127.0.0.1"), IPv6Address("::1")
 _LOW_32 = 0xFFFFFFFF
 
@@ -77,7 +84,11 @@ def _embedded(address: IPv6Address) -> Iterator[IPv4Address]:
     if address in _NAT64_LOCAL:
         # RFC 6052, 2.2: with a /48 prefix the address stands around bits 64 to 71
         yield IPv4Address((number >> 64 & 0xFFFF) << 16 | number >> 40 & 0xFFFF)
-    if address in _COMPATIBLE and number > 1:
+    if (
+        (address in _COMPATIBLE and number > 1)
+        or address in _TRANSLATED
+        or number >> 32 & _LOW_32 in _ISATAP
+    ):
         yield IPv4Address(number & _LOW_32)
 
 
@@ -92,7 +103,15 @@ def _with_loopback(addresses: tuple[Ip, ...]) -> tuple[Ip, ...]:
 
 def is_public(ip: str) -> bool:
     """Return whether every address that *ip* may mean belongs to the public internet."""
-    return all(a.is_global and not a.is_multicast and not _in(a, _SHARED) for a in forms(ip))
+    return all(map(_is_public, forms(ip)))
+
+
+def _is_public(address: Ip) -> bool:
+    if isinstance(address, IPv6Address) and not any(_in(address, net) for net in _PUBLIC_6):
+        return False
+    if any(_in(address, net) for net in _NOT_PUBLIC):
+        return False
+    return address.is_global and not address.is_multicast
 
 
 def _in(address: Ip, network: Network) -> bool:

@@ -28,6 +28,8 @@ METADATA = [
     pytest.param("fe80::1", id="link-local v6"),
     pytest.param("fe80::1%eth0", id="zone"),
     pytest.param("fd00:ec2::254", id="AWS v6"),
+    pytest.param("fd00:ec2::23", id="AWS EKS v6"),
+    pytest.param("fd00:42::42", id="Scaleway v6"),
     pytest.param("fd20:ce::254", id="GCP v6"),
     pytest.param("100.100.100.200", id="Alibaba"),
     pytest.param("192.0.0.192", id="Oracle"),
@@ -39,6 +41,9 @@ METADATA = [
     pytest.param("64:ff9b:1:a9fe:a9:fe00::", id="local NAT64, RFC 6052 form"),
     pytest.param("2002:a9fe:a9fe::1", id="6to4"),
     pytest.param("2001:0:0:0:0:0:5601:5601", id="Teredo"),
+    pytest.param("::ffff:0:169.254.169.254", id="SIIT"),
+    pytest.param("2001:db8::5efe:169.254.169.254", id="ISATAP"),
+    pytest.param("2001:db8::200:5efe:169.254.169.254", id="ISATAP, global"),
 ]
 
 
@@ -216,6 +221,26 @@ def test_the_policy_of_a_task_ends_with_its_block() -> None:
     assert POLICY.get() == Policy()
 
 
+@pytest.mark.parametrize(
+    ("ip", "public"),
+    [
+        pytest.param("8.8.8.8", True, id="v4"),
+        pytest.param("2606:4700::1", True, id="v6"),
+        pytest.param("64:ff9b::808:808", True, id="NAT64"),
+        pytest.param("fec0::1", False, id="site-local"),
+        pytest.param("5f00::1", False, id="segment routing"),
+        pytest.param("3fff::1", False, id="documentation"),
+        pytest.param("192.0.0.8", False, id="protocol assignments"),
+        pytest.param("192.88.99.1", False, id="6to4 relay"),
+        pytest.param("::ffff:0:10.0.0.1", False, id="SIIT private"),
+        pytest.param("2606:4700::5efe:10.0.0.1", False, id="ISATAP private"),
+    ],
+)
+def test_public_is_what_the_internet_routes(ip: str, *, public: bool) -> None:
+    """The word of `ipaddress` differs between versions of Python."""
+    assert is_public(ip) is public
+
+
 @given(st.ip_addresses())
 def test_every_address_has_forms_and_a_verdict(address: object) -> None:
     found = forms(str(address))
@@ -234,6 +259,8 @@ def test_every_embedding_of_an_address_shares_its_verdict(address: object) -> No
         ip_address((0xFFFF << 32) | number),
         ip_address((0x0064FF9B << 96) | number),
         ip_address((0x2002 << 112) | (number << 80)),
+        ip_address((0xFFFF << 48) | number),
+        ip_address((0x26064700 << 96) | (0x5EFE << 32) | number),
     ]
 
     if not OPEN.admits("h", 80, str(address)):
