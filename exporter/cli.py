@@ -17,6 +17,7 @@ from time import monotonic
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 import typer
+from typer.core import TyperGroup
 
 from exporter.command import (
     INCONCLUSIVE,
@@ -52,8 +53,26 @@ DEFAULT_LISTEN = "127.0.0.1:9115"
 log = logging.getLogger("sonde.cli")
 T = TypeVar("T")
 
+
+class Commands(TyperGroup):
+    """Ends as promised where typer would not: a closed pipe is no 1, an interrupt not silent."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("sonde: interrupted", err=True)
+            sys.exit(INTERRUPTED)
+        except BrokenPipeError:
+            # what is left in the buffer must not fail once more when Python ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            typer.echo("sonde: want a reader of the output, got a closed pipe", err=True)
+            sys.exit(INCONCLUSIVE)
+
+
 app = typer.Typer(
     name="sonde",
+    cls=Commands,
     help="Check for ever, gate a deployment, load: one file says what must work.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # rich tracebacks print local variables, secrets too
@@ -206,7 +225,12 @@ def probe(
     ] = None,
     timeout: Annotated[
         str | None,
-        typer.Option("--timeout", metavar="DURATION", help="Time for the run.", show_default="5s"),
+        typer.Option(
+            "--timeout",
+            metavar="DURATION",
+            help="Time for the run. Default: 5s; with --name, the probe's own.",
+            show_default=False,
+        ),
     ] = None,
     output: Annotated[
         Literal["text", "json", "prometheus"], typer.Option("--output", help="Form of the answer.")
@@ -228,13 +252,14 @@ def probe(
         if kind is not None or settings:
             fail("want either --name or KIND TARGET, got both")
         loaded = load_config(config)
-        chosen, controls = named(loaded, name), loaded.prober.connectivity
+        chosen = look.within(named(loaded, name), timeout, fail)
+        controls = loaded.prober.connectivity
     elif kind is None or target is None:
         fail("want KIND TARGET, or --name NAME; `sonde kinds` lists the kinds")
     else:
         chosen, controls = look.from_words(kind, target, settings or [], timeout, fail), ()
     handle = open_log(log_level, log_format, chosen.redact)
-    result = run_loop(lambda: look.once(chosen, controls, timeout if name else None))
+    result = run_loop(lambda: look.once(chosen, controls))
     handle.close()
     typer.echo(look.shown(result, chosen, output, colour=wants_colour(sys.stdout)), nl=False)
     code, why = look.code(result)
@@ -326,13 +351,6 @@ def main() -> None:
     """Run the console script; an unexpected error ends with 3, never with 1 = a target failed."""
     try:
         app()
-    except KeyboardInterrupt:
-        typer.echo("sonde: interrupted", err=True)
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        # the reader of stdout has gone; nobody is left to be told
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(INCONCLUSIVE)
     except Exception as error:
         log.exception("sonde broke")
         typer.echo(f"sonde: want no error of our own, got {type(error).__name__}", err=True)

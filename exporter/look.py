@@ -26,20 +26,27 @@ def from_words(
     fail: Callable[[str], NoReturn],
 ) -> Probe:
     """Return the probe that the words of the command line describe, or *fail* with each mistake."""
-    try:
-        timeout_s = parse_duration(timeout or DEFAULT_TIMEOUT)
-    except ValueError as error:
-        fail(f"--timeout: {error}")
+    timeout_s = _seconds(timeout or DEFAULT_TIMEOUT, fail)
     try:
         return probe_from_words(kind, target, settings, timeout_s)
     except ConfigError as error:
         fail("; ".join(map(str, error.problems)))
 
 
-async def once(probe: Probe, controls: Sequence[str], duration: str | None = None) -> Result:
+def within(probe: Probe, timeout: str | None, fail: Callable[[str], NoReturn]) -> Probe:
+    """Return *probe* with another timeout, if one was given, or *fail*."""
+    return probe if timeout is None else replace(probe, timeout_s=_seconds(timeout, fail))
+
+
+def _seconds(timeout: str, fail: Callable[[str], NoReturn]) -> float:
+    try:
+        return parse_duration(timeout)
+    except ValueError as error:
+        fail(f"--timeout: {error}")
+
+
+async def once(probe: Probe, controls: Sequence[str]) -> Result:
     """Run *probe* once, watching the prober itself meanwhile."""
-    if duration is not None:
-        probe = replace(probe, timeout_s=parse_duration(duration))
     health = ProberHealth(controls, reachable)
     health.start()
     try:
