@@ -376,3 +376,13 @@ async def test_the_recorder_alone_is_enough(server: FaultServer) -> None:
     recorder = Recorder()
     await http().run(server.url("/ok"), recorder)
     assert recorder.facts["answer"] == "HTTP/1.1 200 OK"
+
+
+def test_used_kinds_of_the_same_settings_are_equal() -> None:
+    """A reload compares the probe of a run in flight with the one that is now in the file."""
+    one, other = http(), http()
+    for kind in (one, other):
+        kind.prepare("http://127.0.0.1/")
+
+    assert one == other
+    assert one != http(max_body=7)
