@@ -385,4 +385,4 @@ def test_used_kinds_of_the_same_settings_are_equal() -> None:
         kind.prepare("http://127.0.0.1/")
 
     assert one == other
-    assert one != http(max_body=7)
+    assert one != http(max_body="7B")
