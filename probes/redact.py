@@ -118,6 +118,8 @@ def read_secret(value: object, base: Path, environ: Mapping[str, str] = os.envir
             return environ[name]
         if source == "file" and isinstance(name, str):
             return _read_secret_file(base / name)
+    if isinstance(value, int | float):
+        raise ValueError("want a text, {env: NAME} or {file: path}, got a number: put it in quotes")  # noqa: TRY004 - pydantic reads ValueError
     raise ValueError("want a text, {env: NAME} or {file: path}, got something else")
 
 

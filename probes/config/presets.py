@@ -11,9 +11,8 @@ from probes.config.judge import Judge
 from probes.config.mistakes import Layered, Mistakes
 from probes.config.sections import DEFAULT_KEYS, OWN_KEYS
 from probes.config.sources import Source
-from probes.config.wording import got
+from probes.config.wording import got, key_hint
 from probes.kind import Kind
-from probes.pattern import suggest
 from probes.units import short
 
 
@@ -92,7 +91,12 @@ class Presets:
             self._mistakes.add(place, f"want a mapping, got {got(raw)}")
             return
         for key in raw:
-            if key not in DEFAULT_KEYS:
-                text = f"want a known key, got {short(key)}{suggest(key, DEFAULT_KEYS)}"
-                self._mistakes.add(place / key, text, at_key=True)
+            if key in DEFAULT_KEYS:
+                continue
+            if key in OWN_KEYS:
+                text = f"want {key!r} in a probe, got it in defaults"
+            else:
+                hint = key_hint(key, DEFAULT_KEYS) or "; the keys of a kind stand in a module"
+                text = f"want a known key, got {short(key)}{hint}"
+            self._mistakes.add(place / key, text, at_key=True)
         self._judge.common(Layered(raw, (place,)))

@@ -183,7 +183,10 @@ class _Reader:
             if not isinstance(pattern, str) or not pattern or "\0" in pattern:
                 self._mistakes.add(at, f"want the name of a file, got {got(pattern)}")
                 continue
-            for path in _matches(source.path.parent, pattern):
+            paths = _matches(source.path.parent, pattern)
+            if not paths:
+                self._mistakes.warn(at, f"want at least one file, got none like {short(pattern)}")
+            for path in paths:
                 self._include(path, at, source, parents)
 
     def _include(self, path: Path, at: Place, source: Source, parents: tuple[Path, ...]) -> None:

@@ -57,6 +57,9 @@ class Targets:
             shown = "neither" if one is None else "both"
             self._mistakes.add(place, f"want the key 'target' or 'targets', got {shown}")
             return []
+        if isinstance(one, list):
+            self._mistakes.add(place / "target", "want one target, got a list: that is 'targets'")
+            return []
         if one is not None:
             return list(self._one(one, place / "target", check))
         place = place / "targets"

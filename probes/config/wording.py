@@ -4,11 +4,12 @@ Knows neither files nor lines: a finding says where in the data it stands, `prob
 says where in the file that is.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from probes.pattern import suggest
@@ -65,6 +66,15 @@ WANTS: Mapping[str, str] = {
     "date_from_datetime_parsing": "a date such as 2026-01-31",
     "datetime_from_date_parsing": "a time such as 2026-01-31T12:00:00Z",
 }
+# What other probers call our keys, where no likeness of letters helps.
+OTHER_WORDS: Mapping[str, str] = {
+    "interval": "every", "scrape_interval": "every", "period": "every", "frequency": "every",
+    "url": "target", "address": "target", "host": "target", "endpoint": "target", "dsn": "target",
+    "urls": "targets", "hosts": "targets", "endpoints": "targets",
+    "type": "kind", "prober": "kind", "protocol": "kind", "check": "kind",
+    "depends": "depends_on", "requires": "depends_on",
+    "assert": "expect", "assertions": "expect", "validate": "expect",
+}  # fmt: skip
 # pydantic's own sentences begin with this; the rest says what is wanted.
 _PYDANTIC_WANTS = ("Input should be ", "Value should be ", "Input should have ", "Input should ")
 
@@ -151,8 +161,9 @@ def _tell(
         if detail["type"] == "missing":
             yield Finding(path, f"want the key {str(detail['loc'][-1])!r}, got none")
         elif detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-            names = known_keys(model, path)
-            hint = suggest(str(path[-1]), [*names, *known] if len(path) == 1 else names)
+            hint = _place_hint(str(path[-1]), _models_at(model, path)) or key_hint(
+                str(path[-1]), [*known_keys(model, path), *(known if len(path) == 1 else ())]
+            )
             yield Finding(path, f"want a known key, got {short(path[-1])}{hint}", at_key=True)
         else:
             want, own = _want(detail)
@@ -199,18 +210,41 @@ def _value_at(data: Any, path: Path) -> object:
 
 def known_keys(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
     """Return the keys that *model* allows beside the last step of *path*."""
+    return [name for inner in _models_at(model, path) for name, _ in _fields(inner)]
+
+
+def key_hint(word: str, known: Collection[str]) -> str:
+    """Return which of the *known* keys was meant, if any."""
+    other = OTHER_WORDS.get(word)
+    return f"; did you mean {other!r}?" if other in known else suggest(word, known)
+
+
+def _place_hint(word: str, models: Iterable[type[BaseModel]]) -> str:
+    """Return where *word* is known, if that is one level below."""
+    for name, field in (pair for model in models for pair in _fields(model)):
+        if any(word in model.model_fields for model in _models_in(field.annotation)):
+            return f"; did you mean '{name}.{word}'?"
+    return ""
+
+
+def _fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
+    return ((field.alias or name, field) for name, field in model.model_fields.items())
+
+
+def _models_at(model: type[BaseModel], path: Sequence[str | int]) -> list[type[BaseModel]]:
+    """Return the models that may hold the last step of *path*."""
     models = [model]
     for step in path[:-1]:
         below = [
             inner
             for outer in models
-            for name, field in outer.model_fields.items()
-            if (field.alias or name) == step
+            for name, field in _fields(outer)
+            if name == step
             for inner in _models_in(field.annotation)
         ]
         # a number is an item of a list, an unknown word a key of a mapping of models
         models = below or models
-    return [field.alias or name for m in models for name, field in m.model_fields.items()]
+    return models
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -23,6 +23,21 @@ ROWS = [
         id="T8 misspelt common key",
     ),
     pytest.param(
+        "probes: [{name: a, kind: demo, target: up, interval: 5s}]",
+        ["3:44: probes.0.interval: want a known key, got 'interval'; did you mean 'every'?"],
+        id="key of another prober",
+    ),
+    pytest.param(
+        "probes: [{name: a, kind: demo, target: up, status: 200}]",
+        ["3:44: probes.0.status: want a known key, got 'status'; did you mean 'expect.status'?"],
+        id="key one level too high",
+    ),
+    pytest.param(
+        "probes: [{name: a, kind: demo, target: [up]}]",
+        ["3:32: probes.0.target: want one target, got a list: that is 'targets'"],
+        id="list as target",
+    ),
+    pytest.param(
         "probes: [{name: a, kind: demo, target: up, timout: }]",
         ["3:44: probes.0.timout: want a known key, got 'timout'; did you mean 'timeout'?"],
         id="T8 misspelt key without a value",
@@ -135,7 +150,12 @@ ROWS = [
     ),
     pytest.param(
         "probes: [{name: a, kind: demo, target: 5}]",
-        ["3:40: probes.0.target: want a text, {env: NAME} or {file: path}, got something else"],
+        [
+            (
+                "3:40: probes.0.target: want a text, {env: NAME} or {file: path}, got a number"
+                ": put it in quotes"
+            )
+        ],
         id="target is a number",
     ),
     pytest.param(

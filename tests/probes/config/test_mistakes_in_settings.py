@@ -230,8 +230,19 @@ ROWS = [
     ),
     pytest.param(
         "defaults: {mode: fast}\nprobes: [{name: a, kind: demo, target: up}]",
-        ["3:12: defaults.mode: want a known key, got 'mode'"],
+        [
+            ("3:12: defaults.mode: want a known key, got 'mode'; the keys of a kind stand in a"
+            " module")
+        ],
         id="key of a kind among the defaults",
+    ),
+    pytest.param(
+        "defaults: {target: up, interval: 5s}",
+        [
+            "3:12: defaults.target: want 'target' in a probe, got it in defaults",
+            "3:24: defaults.interval: want a known key, got 'interval'; did you mean 'every'?",
+        ],
+        id="key of a probe and of another prober among the defaults",
     ),
     pytest.param("defaults: 5", ["3:11: defaults: want a mapping, got 5"], id="defaults"),
     pytest.param(
@@ -291,7 +302,8 @@ ROWS = [
     ),
     pytest.param(
         "web: {admin_token: 12345}",
-        ["3:20: web.admin_token: want a text, {env: NAME} or {file: path}, got something else"],
+        [("3:20: web.admin_token: want a text, {env: NAME} or {file: path}, got a number"
+            ": put it in quotes")],
         id="secret is a number",
     ),
     pytest.param(

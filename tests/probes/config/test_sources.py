@@ -39,8 +39,13 @@ def test_an_absolute_glob_is_allowed(loaded: Loader, tmp_path: Path) -> None:
     assert [probe.name for probe in loaded(f"include: ['{tmp_path}/d/*.yaml']").probes] == ["a"]
 
 
-def test_a_glob_without_files_is_no_mistake(loaded: Loader) -> None:
-    assert loaded("include: ['conf.d/*.yaml']").probes == ()
+def test_a_glob_without_files_is_no_mistake_but_told(loaded: Loader) -> None:
+    config = loaded("include: ['conf.d/*.yml']")
+
+    assert config.probes == ()
+    assert [str(warning) for warning in config.warnings] == [
+        "probes.yaml:3: include.0: want at least one file, got none like 'conf.d/*.yml'"
+    ]
 
 
 def test_an_empty_included_file_is_no_mistake(loaded: Loader) -> None:
