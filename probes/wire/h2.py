@@ -134,9 +134,7 @@ class Http2:
         """Take the end of the connection; *how* says which one to people."""
         if self.is_complete or self.failure is not None:
             return
-        what = "a whole body" if self._response.status else "an HTTP/2 answer"
-        got = self._closed or how
-        self.failure = CheckFailed(Reason.CLOSED, f"want {what}, got {got}")
+        self._break_off(self._closed or how)
 
     def _send(self, request: Request) -> None:
         headers = [
@@ -184,7 +182,7 @@ class Http2:
         if self._is_over() or (last >= STREAM and not code):
             return
         self.wants_http1 = code == HTTP_1_1_REQUIRED
-        self.failure = CheckFailed(Reason.CLOSED, f"want an HTTP/2 answer, got {self._closed}")
+        self._break_off(self._closed)
 
     def _take(self, event: h2.events.Event) -> None:
         match event:
@@ -241,9 +239,7 @@ class Http2:
     def _reset(self, code: int) -> None:
         if code == HTTP_1_1_REQUIRED:
             self.wants_http1 = True
-        self.failure = CheckFailed(
-            Reason.CLOSED, f"want an HTTP/2 answer, got a reset of the stream ({_name(code)})"
-        )
+        self._break_off(f"a reset of the stream ({_name(code)})")
 
     def _send_body(self) -> None:
         """Send as much of the request's body as the windows allow."""
@@ -256,6 +252,10 @@ class Http2:
                 return
             piece, self._unsent = bytes(self._unsent[:room]), self._unsent[room:]
             self._connection.send_data(STREAM, piece, end_stream=not self._unsent)
+
+    def _break_off(self, got: str) -> None:
+        what = "a whole body" if self._response.status else "an HTTP/2 answer"
+        self.failure = CheckFailed(Reason.CLOSED, f"want {what}, got {got}")
 
     def _refuse(self, message: str) -> None:
         if self.failure is None:

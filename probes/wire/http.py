@@ -181,17 +181,17 @@ class Wire(asyncio.Protocol):
 
     def _feed(self, data: bytes) -> None:
         codec = self._codec
-        was_waiting = codec.waiting
-        begins = was_waiting and codec.begins(data)
-        if begins:
+        waiting = codec.waiting
+        if waiting and codec.begins(data):
             self._recorder.enter("transfer")
+            waiting = False
         if data:
             codec.feed(data)
         else:
             codec.pump()
-        if was_waiting and codec.waiting is begins:
-            # the guess was wrong: an informational answer, or frames before the head
-            self._recorder.enter("processing" if begins else "transfer")
+        if codec.waiting is not waiting:
+            # not what was guessed: an informational answer, or frames before the head
+            self._recorder.enter("processing" if codec.waiting else "transfer")
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Take the end of the stream, clean or not."""

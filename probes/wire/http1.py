@@ -204,11 +204,10 @@ class Http1:
 
     def _count_head(self, data: bytes, at: int) -> int:
         """Count head lines from *at* on; return where the head ends, at most the length."""
-        if not at and not self._line:
+        if not at and not self._head_bytes:
             # nearly every head comes in one piece, and is shorter than the longest line
             end = data.find(HEAD_END, 0, MAX_LINE_BYTES)
             if end > 0 and data.count(b"\n", 0, end) <= MAX_HEADERS:
-                self._line = self._lines = 0
                 return end + len(HEAD_END)
         size = len(data)
         while at < size:

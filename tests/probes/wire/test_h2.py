@@ -155,6 +155,16 @@ def test_a_reset_names_its_code() -> None:
     assert not codec.wants_http1
 
 
+def test_a_reset_behind_the_head_breaks_the_body_off() -> None:
+    def play(peer: Peer) -> None:
+        peer.connection.send_headers(1, [(":status", "200")])
+        peer.connection.reset_stream(1, h2.errors.ErrorCodes(2))
+
+    codec, _, _ = converse(Request(URL), play)
+    assert codec.failure is not None
+    assert codec.failure.message == "want a whole body, got a reset of the stream (INTERNAL_ERROR)"
+
+
 def test_a_server_may_ask_for_http1() -> None:
     codec, _, _ = converse(
         Request(URL),

@@ -12,11 +12,21 @@ import pytest
 from probes.errors import CheckFailed
 from probes.recorder import Recorder
 from probes.result import Reason
-from probes.wire.http import HTTP1_ALPN, Options, exchange
+from probes.wire.http import HTTP1_ALPN, Options, Wire, exchange
+from probes.wire.http1 import Http1
 from probes.wire.message import Limits, Request, Response
 from probes.wire.tls import TlsOptions
 from probes.wire.url import parse_url
-from tests.faults.http import BODY, BOMB_BYTES, Call, FaultServer, bomb, fault_server
+from tests.faults.http import (
+    BODY,
+    BOMB_BYTES,
+    CONTINUE,
+    WHOLE,
+    Call,
+    FaultServer,
+    bomb,
+    fault_server,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 PLAIN = ["resolve", "connect", "processing", "transfer"]
@@ -330,6 +340,47 @@ async def test_bytes_before_the_request_are_judged_as_its_answer() -> None:
         await exchange(Request(parse_url(f"http://127.0.0.1:{port}/")), Recorder())
     server.close()
     await server.wait_closed()
+
+
+class Deaf(asyncio.Transport):
+    """Takes the request and has no answer of its own."""
+
+    def write(self, data: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("pieces", "phases"),
+    [
+        pytest.param([CONTINUE, WHOLE], ["processing", ""], id="whole"),
+        pytest.param([CONTINUE + WHOLE], [""], id="together"),
+        pytest.param(
+            [CONTINUE[:5], CONTINUE[5:], WHOLE[:5], WHOLE[5:]],
+            ["transfer", "processing", "transfer", ""],
+            id="cut before its status",
+        ),
+        pytest.param(
+            [CONTINUE[:12], CONTINUE[12:], WHOLE],
+            ["transfer", "processing", ""],
+            id="cut behind its status",
+        ),
+    ],
+)
+async def test_the_wait_behind_an_informational_answer_is_processing(
+    pieces: list[bytes], phases: list[str]
+) -> None:
+    recorder, request = Recorder(), Request(parse_url("http://127.0.0.1/"))
+    response = Response(request.url)
+    wire = Wire(recorder, None)
+    wire.connection_made(Deaf())
+    run = asyncio.ensure_future(wire.run(Http1(response), response, b""))
+    await asyncio.sleep(0)
+    seen = []
+    for piece in pieces:
+        wire.data_received(piece)
+        seen.append(recorder.phase_name or "")
+    await run
+    assert seen == phases
 
 
 async def test_several_gzip_chunks_are_decoded_as_they_come() -> None:

@@ -152,6 +152,13 @@ def test_an_ambiguous_head_is_refused(head: bytes) -> None:
     assert codec.failure.reason is Reason.PROTOCOL
 
 
+def test_the_headers_of_all_pieces_are_counted_together() -> None:
+    lines = b"X: y\r\n" * 100
+    codec, _ = read([b"HTTP/1.1 200 OK\r\n" + lines, lines + b"\r\n"])
+    assert codec.failure is not None
+    assert codec.failure.message == "want at most 128 headers, got more"
+
+
 def test_128_headers_and_10_informational_answers_are_admitted() -> None:
     codec, response = read([CONTINUE * 10 + OK + b"X: y\r\n" * 127 + b"Content-Length: 0\r\n\r\n"])
     assert codec.failure is None
