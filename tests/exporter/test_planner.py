@@ -190,6 +190,7 @@ def test_a_probe_that_joins_runs_at_once() -> None:
     assert stage.starts_of("new")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "plan",
     [
@@ -593,6 +594,7 @@ async def perform(stage: Stage, operations: list[tuple[str, Any]]) -> None:
         stage.check_identity()
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(PLANS, OPERATIONS)
 def test_due_is_started_plus_missed_whatever_happens(
@@ -609,6 +611,7 @@ def test_due_is_started_plus_missed_whatever_happens(
     assert all(count <= 1 + reloads for count in seen.values())
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(PLANS, OPERATIONS)
 def test_every_due_time_is_decided_exactly_once(
@@ -637,6 +640,7 @@ def test_every_due_time_is_decided_exactly_once(
     assert len({(start.name, round(start.due, 4)) for start in stage.starts}) == len(stage.starts)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(PLANS, st.lists(st.sampled_from([-3600.0, 86400.0, 2_592_000.0, -0.4]), max_size=5))
 def test_no_step_of_the_wall_clock_makes_a_silence_or_a_burst(

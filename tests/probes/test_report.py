@@ -113,6 +113,7 @@ def test_the_verdict_is_an_exit_code_and_one_line(
     assert verdict(batch, fail_on_degraded=strict) == expected
 
 
+@pytest.mark.slow
 @given(st.lists(any_results, max_size=4), st.booleans())
 def test_a_green_batch_has_nothing_but_results_that_passed(
     batch: list[Result], strict: bool
@@ -229,6 +230,7 @@ def test_junit_without_a_time_of_the_batch_adds_up_the_runs() -> None:
     assert ElementTree.fromstring(as_junit([SLOW, DOWN])).attrib["time"] == "6.201"
 
 
+@pytest.mark.slow
 @given(st.lists(any_results, max_size=3), st.booleans())
 def test_any_batch_is_well_formed_xml_and_json(batch: list[Result], strict: bool) -> None:
     root = ElementTree.fromstring(as_junit(batch, fail_on_degraded=strict).encode())
@@ -347,6 +349,7 @@ def test_what_would_steer_a_terminal_is_escaped(text: str, shown: str) -> None:
     assert printable(text) == shown
 
 
+@pytest.mark.slow
 @given(any_results)
 def test_no_report_has_a_line_that_a_target_made(whole: Result) -> None:
     plain = result(
