@@ -7,6 +7,8 @@ RUN_ENV = @scripts/bootstrap.sh --no-default-groups --extra standard
 DEV_ENV = @scripts/bootstrap.sh --all-extras
 # a pytest process per core, two at most: the tests measure time, and a crowd would falsify it
 WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); [ $$n -gt 2 ] && n=2; echo $$n)
+# the floor of `make check`: always in CI, which sets CI; at home when asked for, as it takes minutes
+COVERAGE ?= $(CI)
 OPTIONS = -n $(WORKERS) --dist loadfile
 PYTEST = $(BIN)/pytest $(OPTIONS)
 

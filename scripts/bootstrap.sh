@@ -37,7 +37,7 @@ install_venv_package() {
     say "this Python lacks venv and pip: installing python$minor-venv"
     if command -v apt-get >/dev/null && as_root apt-get update -qq >&2 &&
         as_root env DEBIAN_FRONTEND=noninteractive \
-            apt-get install -y -qq --no-install-recommends "python$minor-venv" >&2
+            apt-get install -y -qq --no-install-recommends "python$minor-venv" >/dev/null
     then return
     fi
     say "want venv or pip for $python, got neither: as root, apt-get install python$minor-venv"
