@@ -20,7 +20,7 @@ class Sonde(Server):
 
 
 def start_sonde(directory: Path, probes: str, **environment: str) -> Sonde:
-    """Start ``sonde run`` over the text *probes* as its probe file."""
+    """Start ``sonde run`` over the text *probes*, which may name its own port as SONDE_PORT."""
     file = directory / "probes.yaml"
     file.write_text(probes)
     port = free_port()
@@ -31,7 +31,7 @@ def start_sonde(directory: Path, probes: str, **environment: str) -> Sonde:
     with (directory / "log").open("ab") as log:
         process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            env={**os.environ, **environment},
+            env={**os.environ, "SONDE_PORT": str(port), **environment},
         )  # fmt: skip
     server = Sonde(process, port, directory)
     error = wait_until(lambda: get(port, "/-/ready"), process)
