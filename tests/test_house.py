@@ -55,6 +55,14 @@ HOMES = {
 EVERYWHERE = {"pydantic", "pydantic_core", "typer", "uvloop"}
 # Who may turn any exception into something else.
 CATCHES_ALL = {"probes/run.py", "exporter/service.py", "exporter/cli.py"}
+# What is promised, threatens and breaks (P, T, F), as far as there is something of ours to test.
+PROMISED = """
+P1 P2 P3 P4 P5 P8 P10 P11 P12 P13 P14 P15 P16 P17 P19 P24 P25 P26 P27
+T1 T2 T3 T4 T5 T6 T7 T8 T9 T10 T11 T13 T16 T17 T18 T19 T20 T21 T22 T23 T24 T26 T28 T30 T31 T32
+T34 T35 T38 T40 T41 T42 T43 T44 T45 T46 T47 T49 T50 T53 T54 T55 T56 T61 T62 T63 T64 T66 T68 T69
+F1 F2 F3 F4 F5 F6 F7 F8 F10 F11 F12 F13 F15 F20 F21 F22 F26 F27 F28 F29 F30 F33 F35 F45 F46 F47
+F48 F51 F54 F56 F57 F58 F59
+"""
 INDEX_HOSTS = {"pypi.org", "files.pythonhosted.org"}
 
 
@@ -229,6 +237,13 @@ def test_durations_come_from_the_monotonic_clock() -> None:
     assert found == []
 
 
+def test_nothing_is_unpickled() -> None:
+    """T66: a pickle runs what its author likes."""
+    modules = {"pickle", "cPickle", "dill", "shelve", "marshal"}
+
+    assert [name for name in sources() if modules & {m.split(".")[0] for m in imports(name)}] == []
+
+
 def test_an_exception_of_any_class_is_caught_in_three_places_only() -> None:
     """`run` makes a Result of it, `service` spares the other sinks, `cli` exits 3 and not 1."""
     broad = [
@@ -292,6 +307,34 @@ def test_every_test_folder_is_a_package() -> None:
     assert [str(folder) for folder in folders if not (folder / "__init__.py").is_file()] == []
 
 
+def test_every_promise_stands_in_a_test() -> None:
+    """The P, T and F numbers in the name or docstring of a test, or in the id of a row."""
+    told = {
+        number.upper()
+        for name in everything()
+        if name.startswith("tests/")
+        for words in words_of(name)
+        for number in re.findall(r"(?<![A-Za-z0-9])[PTF]\d+(?![A-Za-z0-9])", words, re.IGNORECASE)
+    }
+
+    assert [number for number in PROMISED.split() if number not in told] == []
+
+
+def words_of(name: str) -> Iterator[str]:
+    """What a test file says about its tests."""
+    for node in ast.walk(tree(name)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name.replace("_", " ")
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module):
+            yield ast.get_docstring(node) or ""
+        if (
+            isinstance(node, ast.keyword)
+            and node.arg == "id"
+            and isinstance(node.value, ast.Constant)
+        ):
+            yield str(node.value.value)
+
+
 def test_a_test_mirrors_a_module() -> None:
     """`tests/probes/wire/test_net.py` is about `probes/wire/net.py`; `test_net_faults.py` too."""
     orphans = []
@@ -324,6 +367,7 @@ def test_the_lock_file_knows_the_public_index_only() -> None:
 
 
 def test_every_locked_file_has_a_hash() -> None:
+    """T68: nothing is installed that was replaced."""
     files = re.findall(r'\{ url = "[^"]+"(.*?)\}', text("uv.lock"))
 
     assert [entry for entry in files if 'hash = "sha256:' not in entry] == []

@@ -180,6 +180,7 @@ def test_a_secret_that_stands_at_the_cut_does_not_show_its_first_half(
 
 
 def test_a_text_is_cut_at_its_limit(handle: LogHandle, stream: io.StringIO) -> None:
+    """T47: a text has 2 KiB at most."""
     log.info("ö" * MAX_TEXT_BYTES, extra={"body": "y" * 100_000})
 
     (entry,) = entries(handle, stream)
@@ -235,6 +236,7 @@ def test_any_text_is_one_line_of_valid_json(message: str, value: str) -> None:
 
 @pytest.mark.parametrize("fmt", ["json", "text"])
 def test_no_text_can_steer_a_terminal_or_forge_a_line(fmt: log_module.Format) -> None:
+    """T47: ANSI escapes, CRLF, forged lines."""
     stream = io.StringIO()
     handle = configure("debug", fmt, stream)
     record = logging.makeLogRecord(
@@ -356,6 +358,7 @@ def test_what_was_left_out_is_told_at_the_end(handle: LogHandle, stream: io.Stri
 
 
 def test_a_closed_stream_costs_lines_and_nothing_else(stream: io.StringIO) -> None:
+    """F35: stdout closed."""
     handle = configure("info", "json", stream)
     stream.close()
 
@@ -376,6 +379,7 @@ def test_without_a_stream_every_line_is_counted() -> None:
 
 @pytest.mark.slow
 def test_a_reader_that_hangs_never_holds_the_caller_up() -> None:
+    """F35: stdout blocked."""
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb"), os.fdopen(writing, "w") as stream:
         handle = configure("info", "json", stream)

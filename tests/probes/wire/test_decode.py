@@ -130,6 +130,7 @@ def test_one_byte_over_the_cap_is_too_large_and_the_cap_is_what_is_kept(keep: bo
 @pytest.mark.slow  # packing 512 MiB takes a second
 @pytest.mark.parametrize("encoding", ["gzip", "br", "deflate"])
 def test_a_bomb_stops_at_the_cap(encoding: str) -> None:
+    """T40: what is decoded ends at the cap, whatever is packed."""
     packed = bomb(encoding)
     assert len(packed) < 600 * 1024
     body = Body(keep=True)

@@ -74,6 +74,7 @@ def tls_error(reason: str | None) -> ssl.SSLError:
     ],
 )
 def test_each_error_has_one_reason(error: BaseException, reason: str) -> None:
+    """F2, F3, F8, F30: who is to blame for which error of the system."""
     verdict = classify(error, phase="x")
 
     assert verdict.reason == reason

@@ -158,6 +158,7 @@ async def test_without_a_whole_head_there_is_no_answer(
 async def test_a_body_that_breaks_off_leaves_the_head_to_judge(
     path: str, reason: Reason, size: int
 ) -> None:
+    """F7, F8, T40, T41: endless, cut, packed twice, falsely packed."""
     async with fault_server() as server:
         response = await fetch(server, path)
     assert response.status == 200
@@ -181,6 +182,7 @@ async def test_a_body_that_breaks_off_leaves_the_head_to_judge(
 async def test_silence_ends_at_the_deadline_in_the_phase_that_waited(
     path: str, phase: str, status: int
 ) -> None:
+    """F4, F6, F7: the hang phases of an answer; T41: drips, which a read timeout never meets."""
     recorder = Recorder()
     async with fault_server() as server:
         url = parse_url(server.url(path))

@@ -132,6 +132,7 @@ def test_any_bytes_are_an_answer_or_a_failure(data: bytes, places: list[int]) ->
     ],
 )
 def test_what_is_wrong_is_told_apart(data: list[bytes], reason: Reason, message: str) -> None:
+    """F10, T41, T42: garbage, endless 1xx and chunk extensions, long lines, many headers."""
     codec, _ = read(data)
     assert codec.failure is not None
     assert (codec.failure.reason, codec.failure.message) == (reason, message)

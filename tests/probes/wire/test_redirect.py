@@ -103,6 +103,7 @@ def test_a_secret_body_stays_at_its_origin() -> None:
     ],
 )
 def test_an_unusable_location_is_told(location: str, reason: Reason, message: str) -> None:
+    """T43: no Location, a long one, another scheme."""
     with pytest.raises(CheckFailed) as caught:
         follow(Request(HOME), location)
     assert caught.value.reason is reason
@@ -111,6 +112,7 @@ def test_an_unusable_location_is_told(location: str, reason: Reason, message: st
 
 
 def test_one_redirect_too_many_is_refused_and_counted() -> None:
+    """T43: ten hops."""
     request = Request(HOME)
     trail, response = Trail(request, 2), answer(request)
     trail.next(response, "/1")

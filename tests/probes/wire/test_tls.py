@@ -134,6 +134,7 @@ def test_paths_stand_beside_the_probe_file(tmp_path: Path) -> None:
 def test_a_file_that_is_missing_or_odd_is_the_probers_fault(
     block: dict[str, object], message: str
 ) -> None:
+    """F56: a key or CA that cannot be read."""
     with pytest.raises(CheckFailed) as caught:
         TlsOptions.model_validate({"verify": "cert" not in str(block), **block}).context()
 
@@ -164,6 +165,7 @@ def test_a_key_with_a_passphrase_is_told_and_asks_nobody(ca: trustme.CA, tmp_pat
 def test_a_system_without_authorities_is_the_probers_fault(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """F56: no CA bundle."""
     monkeypatch.setattr(RecordingContext, "load_default_certs", lambda _: None)
     nothing = SimpleNamespace(cafile=None, capath=None)
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: nothing)
@@ -174,6 +176,7 @@ def test_a_system_without_authorities_is_the_probers_fault(
 
 
 def test_a_rotated_file_is_seen_after_a_reload(tmp_path: Path) -> None:
+    """F56: a file that was rotated on disk."""
     path = tmp_path / "ca.pem"
     old, new = trustme.CA(), trustme.CA()
     old.cert_pem.write_to_path(path)
