@@ -5,8 +5,10 @@ Every other than 0 comes with one line on stderr that says why.
 """
 
 import asyncio
+import errno
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -48,6 +50,8 @@ def _process_started() -> float:
 
 
 INTERRUPTED = 130
+# What writing to stdout can meet: no reader, a full disk, a broken one, a quota.
+OUTPUT_ERRNOS = frozenset({errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EDQUOT})
 DEFAULT_LISTEN = "127.0.0.1:9115"
 
 log = logging.getLogger("sonde.cli")
@@ -63,10 +67,13 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             typer.echo("sonde: interrupted", err=True)
             sys.exit(INTERRUPTED)
-        except BrokenPipeError:
+        except OSError as error:
+            if error.errno not in OUTPUT_ERRNOS or error.filename is not None:
+                raise
             # what is left in the buffer must not fail once more when Python ends
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            typer.echo("sonde: want a reader of the output, got a closed pipe", err=True)
+            got = "a closed pipe" if error.errno == errno.EPIPE else error.strerror
+            typer.echo(f"sonde: want a reader of the output, got {got}", err=True)
             sys.exit(INCONCLUSIVE)
 
 
@@ -175,6 +182,8 @@ def run(
 
     SIGHUP or POST /-/reload reads the file again; SIGTERM drains within 10 s and exits 0.
     """
+    # a reload that is asked for while the file is read comes after it, and is not the end
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     from exporter.scrape import parse_shard
     from exporter.service import Options, Service
 

@@ -164,4 +164,9 @@ def _judge_errno(error: OSError, address: Address | None) -> tuple[Reason, str]:
 
 
 def _is_own_network(address: Address) -> bool:
-    return ip_address(address.ip.partition("%")[0]).is_global and not has_route(address.family)
+    """Return whether an unreachable network is our own fault.
+
+    Without a default route it was this host that said so, not a router on the way.
+    """
+    is_loopback = ip_address(address.ip.partition("%")[0]).is_loopback
+    return not is_loopback and not has_route(address.family)

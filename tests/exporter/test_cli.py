@@ -306,3 +306,16 @@ def test_help_teaches_every_command() -> None:
     for command in ("run", "smoke", "probe", "explain", "lint", "schema", "kinds"):
         assert f"  {command} " in top
         assert sonde(command, "-h").returncode == 0
+
+
+def test_a_full_disk_behind_stdout_is_3_in_one_line(tmp_path: Path, listening: int) -> None:
+    config = write(tmp_path / "p.yaml", f"name: a, kind: tcp, target: '127.0.0.1:{listening}'")
+
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [SONDE, "smoke", "--config", config],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False,
+        )  # fmt: skip
+
+    assert done.returncode == 3
+    assert done.stderr == "sonde: want a reader of the output, got No space left on device\n"

@@ -94,8 +94,9 @@ def test_an_unknown_tls_error_is_told_in_words() -> None:
     [
         pytest.param("198.41.0.4", False, Reason.NETWORK, id="no route to the internet"),
         pytest.param("198.41.0.4", True, Reason.UNREACHABLE, id="only this target"),
-        pytest.param("10.0.0.1", False, Reason.UNREACHABLE, id="private target"),
-        pytest.param("2001:db8::1", False, Reason.UNREACHABLE, id="documentation prefix"),
+        pytest.param("10.0.0.1", False, Reason.NETWORK, id="private target, no way out at all"),
+        pytest.param("10.0.0.1", True, Reason.UNREACHABLE, id="private target"),
+        pytest.param("127.0.0.1", False, Reason.UNREACHABLE, id="loopback needs no route"),
         pytest.param("2606:4700::1", False, Reason.NETWORK, id="no IPv6"),
     ],
 )
