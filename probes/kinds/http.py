@@ -18,7 +18,7 @@ from probes.errors import CheckFailed
 from probes.kind import Kind, Metric
 from probes.recorder import Recorder
 from probes.redact import SECRET_HEADER, Secret
-from probes.result import Reason
+from probes.result import Reason, Sample
 from probes.settings import Settings
 from probes.units import Size, short
 from probes.wire.address import ANY_IP, IpChoice
@@ -257,8 +257,7 @@ class Http(Kind):
             if self.warn is not None:
                 self._warn(self.warn, response, recorder)
         finally:
-            _record(response, recorder)
-            recorder.sample("failed_due_to_regex", 1.0 if missed else 0.0)
+            _record(response, recorder, missed=missed)
             if missed and response.body.data:
                 recorder.fact("body", text(response.body.data[:SHOWN_BODY_BYTES]))
 
@@ -362,14 +361,22 @@ def _plain(value: str | Secret) -> str:
     return value if isinstance(value, str) else value.get_secret_value()
 
 
-def _record(response: Response, recorder: Recorder) -> None:
-    sample = recorder.sample
-    sample("http_status_code", response.status)
-    sample("http_content_length", response.content_length)
-    sample("http_uncompressed_body_length", response.body.size)
-    sample("http_redirects", response.redirects)
-    sample("http_ssl", 1.0 if response.over_tls else 0.0)
-    sample("http_version", _VERSIONS.get(response.version, 0.0))
+# Few values, the same in nearly every run: made once.
+_known = lru_cache(maxsize=1024)(Sample)
+
+
+def _record(response: Response, recorder: Recorder, *, missed: bool) -> None:
+    recorder.extend(
+        (
+            _known("http_status_code", response.status),
+            Sample("http_content_length", response.content_length),
+            Sample("http_uncompressed_body_length", response.body.size),
+            _known("http_redirects", response.redirects),
+            _known("http_ssl", 1.0 if response.over_tls else 0.0),
+            _known("http_version", _VERSIONS.get(response.version, 0.0)),
+            _known("failed_due_to_regex", 1.0 if missed else 0.0),
+        )
+    )
     if not response.status:
         return
     recorder.fact("answer", response.status_line)
@@ -377,7 +384,7 @@ def _record(response: Response, recorder: Recorder) -> None:
         if name == b"server":
             recorder.fact("server", text(value))
         elif name == b"last-modified" and (modified := _timestamp(value)) is not None:
-            sample("http_last_modified_timestamp_seconds", modified)
+            recorder.sample("http_last_modified_timestamp_seconds", modified)
     if response.redirects:
         recorder.fact("url", str(response.url))
 

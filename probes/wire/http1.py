@@ -32,7 +32,13 @@ STATUS_AT = len("HTTP/1.1 ")
 
 
 def encode(request: Request) -> bytes:
-    """Return *request* as it goes out, head and body in one piece."""
+    """Return *request* as it goes out, head and body in one piece; made once."""
+    if not request.http1:
+        object.__setattr__(request, "http1", _encode(request))
+    return request.http1
+
+
+def _encode(request: Request) -> bytes:
     lines = [
         f"{request.method} {request.url.path_query} HTTP/1.1",
         f"Host: {request.authority}",
@@ -158,9 +164,13 @@ class Http1:
             return
         self._in_head = False
         response.status, response.version = status, version
-        encodings = [value for name, value in response.headers if name == b"content-encoding"]
-        response.body.start(b", ".join(encodings).decode("latin-1") if encodings else "")
-        self._until_close = not any(name in FRAMING for name, _ in response.headers)
+        names = [name for name, _ in response.headers]
+        self._until_close = FRAMING.isdisjoint(names)
+        if b"content-encoding" in names:
+            encodings = [value for name, value in response.headers if name == b"content-encoding"]
+            response.body.start(b", ".join(encodings).decode("latin-1"))
+        else:
+            response.body.start("")
         if self._head_only or is_bodiless(response):
             self._finish()
 

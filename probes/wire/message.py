@@ -8,7 +8,7 @@ A `Response` is filled as bytes arrive, because an exchange that dies half-way m
 found. Knows no socket, no codec and no verdict.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from probes.errors import CheckFailed
 from probes.wire.decode import MAX_DECODED_BYTES, Body, Decoding
@@ -49,6 +49,8 @@ class Request:
     body: bytes = b""
     host: str = ""
     body_is_secret: bool = False
+    http1: bytes = field(init=False, default=b"", compare=False, repr=False)
+    """What `probes.wire.http1.encode` has made of it: a plan sends the same request for ever."""
 
     @property
     def authority(self) -> str:

@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from time import perf_counter
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -19,7 +20,7 @@ import pycares
 
 from probes.errors import CheckFailed
 from probes.recorder import Recorder
-from probes.result import Reason
+from probes.result import Reason, Sample
 from probes.units import short
 from probes.wire.address import ANY_IP, Address, IpChoice, address_hash, literal_address
 from probes.wire.ares import UncachedChannel
@@ -118,11 +119,20 @@ async def resolve(
 
 def _record_address(address: Address | None, seconds: float, recorder: Recorder, hop: int) -> None:
     if not hop:
-        recorder.sample("dns_lookup_time_seconds", seconds)
-        recorder.sample("ip_protocol", address.family if address else 0)
-        recorder.sample("ip_addr_hash", address_hash(address.ip) if address else 0)
+        lookup = Sample("dns_lookup_time_seconds", seconds) if seconds else _NO_LOOKUP
+        recorder.extend((lookup, *(_about(address.ip, address.family) if address else _ABOUT_NONE)))
     if address:
         recorder.fact("address", address.literal)
+
+
+# the same in every run: made once
+_NO_LOOKUP = Sample("dns_lookup_time_seconds", 0.0)
+_ABOUT_NONE = (Sample("ip_protocol", 0), Sample("ip_addr_hash", 0))
+
+
+@lru_cache(maxsize=4096)
+def _about(ip: str, family: int) -> tuple[Sample, Sample]:
+    return Sample("ip_protocol", family), Sample("ip_addr_hash", address_hash(ip))
 
 
 async def _look_up(

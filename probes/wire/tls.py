@@ -132,7 +132,8 @@ class TlsOptions(Settings):
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         copy = super().model_copy(update=update, deep=deep)
         # a context of other options would hand the client certificate to whom it is not meant for
-        copy.__dict__.pop("_contexts", None)
+        if "_contexts" in copy.__dict__:
+            object.__delattr__(copy, "_contexts")  # frozen is for others
         return copy
 
     def without_identity(self) -> Self:

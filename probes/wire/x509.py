@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, lru_cache
+from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -148,8 +149,7 @@ def latest_chain_expiry(
 
 def load_library() -> None:
     """Import now what is imported at the first certificate: 60 ms, for a thread to spend."""
-    from cryptography.hazmat.primitives import serialization  # noqa: F401, PLC0415 - as it says
-
+    import_module("cryptography.hazmat.primitives.serialization")
     _breakages()
 
 

@@ -151,3 +151,10 @@ def test_elapsed_counts_from_the_beginning(recorder: Recorder, clock: Clock) -> 
     clock.now += 1.5
 
     assert recorder.elapsed() == 1.5
+
+
+def test_many_samples_at_once_stand_behind_the_earlier_ones() -> None:
+    recorder = Recorder()
+    recorder.sample("a", 1.0)
+    recorder.extend((Sample("b", 2.0), Sample("c", 3.0)))
+    assert [sample.name for sample in recorder.samples] == ["a", "b", "c"]

@@ -1,6 +1,7 @@
 """HTTP/1.1 without I/O: limits, ends, informational answers, any bytes."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -238,3 +239,10 @@ def test_a_request_is_one_piece_of_bytes() -> None:
     assert b"Content-Length: 0" in encode(Request(URL, "POST"))
     assert b"Content-Length" not in encode(Request(URL, "DELETE"))
     assert b"Host: other\r\n" in encode(Request(URL, host="other"))
+
+
+def test_a_request_is_encoded_once_and_a_changed_one_anew() -> None:
+    request = Request(parse_url("http://127.0.0.1/a"))
+    assert encode(request) is encode(request)
+    assert encode(replace(request, url=parse_url("http://127.0.0.1/b"))).startswith(b"GET /b ")
+    assert request == Request(parse_url("http://127.0.0.1/a"))
