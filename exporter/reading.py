@@ -36,8 +36,8 @@ def lint(
     rate = sum(1 / probe.every_s for probe in loaded.probes)
     inflight = sum(probe.timeout_s / probe.every_s for probe in loaded.probes)
     typer.echo(
-        f"{path}: {len(loaded.probes)} probes, no mistake; {rate:.3g} runs/s,"
-        f" {inflight:.3g} in flight if every target hangs"
+        f"{path}: {len(loaded.probes)} probes, no mistake; {_short(rate)} runs/s,"
+        f" {_short(inflight)} in flight if every target hangs"
     )
 
 
@@ -92,3 +92,7 @@ def explain(
     from probes.config.explain import explain as explained
 
     typer.echo(explained(named(load_config(config), name)))
+
+
+def _short(number: float) -> str:
+    return f"{number:.0f}" if number >= 100 else f"{number:.3g}"  # noqa: PLR2004 - three digits
