@@ -73,6 +73,31 @@ def test_the_first_commands_of_the_readme_are_targets() -> None:
     assert all(re.search(rf"^{name}:", text("Makefile"), re.MULTILINE) for name in commands)
 
 
+def test_every_command_of_the_pages_exists_with_its_flags() -> None:
+    from typer.main import get_command
+
+    from exporter.cli import app
+
+    root = get_command(app)
+    lines = {
+        line.strip()
+        for name in (*WRITTEN, "probes.yaml")
+        for line in re.findall(
+            r"`(sonde [^`]+)`|^#  +(sonde \w+.*?)(?:   |$)", text(name), re.MULTILINE
+        )
+        for line in line
+        if line
+    }
+    assert len(lines) > 8
+    for line in sorted(lines):
+        words = line.split(" > ")[0].split()[1:]
+        context = root.make_context("sonde", words, resilient_parsing=True)
+        _, command, rest = root.resolve_command(context, words)  # type: ignore[attr-defined]
+        assert command is not None, line
+        flags = {flag for parameter in command.params for flag in parameter.opts}
+        assert {word for word in rest if word.startswith("-")} <= flags, line
+
+
 def test_the_readme_is_short() -> None:
     assert len(text("README.md").splitlines()) < 80
 

@@ -14,6 +14,9 @@ from typing import NamedTuple
 import pytest
 import yaml
 
+from tests.servers.process import free_port, wait_until
+from tests.servers.prometheus import get
+
 ROOT = Path(__file__).resolve().parent.parent
 UV = ROOT / ".tools/bin/uv"
 
@@ -109,13 +112,12 @@ def test_the_compose_file_takes_every_right_away() -> None:
     assert [name for name in files if not (ROOT / name).is_file()] == []
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(180)
-@pytest.mark.skipif(
-    not (ROOT / ".tools/bin/uv").exists(), reason="want .tools/bin/uv: make brings it"
-)
-def test_the_build_stage_makes_a_sonde_that_runs(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The COPY and RUN steps of the first stage, in a folder; the second stage only copies."""
+    if not UV.exists():
+        pytest.skip("want .tools/bin/uv: make brings it")
+    folder = tmp_path_factory.mktemp("image")
     environment = {
         **os.environ,
         "EXTRAS": "standard",
@@ -123,7 +125,7 @@ def test_the_build_stage_makes_a_sonde_that_runs(tmp_path: Path) -> None:
         "UV_PYTHON": sys.executable,
         "VIRTUAL_ENV": "",
         "UV_PYTHON_DOWNLOADS": "never",
-        "UV_PROJECT_ENVIRONMENT": str(tmp_path / "opt"),
+        "UV_PROJECT_ENVIRONMENT": str(folder / "opt"),
     }
     # what scripts/bootstrap.sh does: the certificates of this machine, where it has some
     if Path("/etc/ssl/certs/ca-certificates.crt").exists():
@@ -134,20 +136,59 @@ def test_the_build_stage_makes_a_sonde_that_runs(tmp_path: Path) -> None:
         if name == "COPY":
             *names, target = arguments.split()
             for source in names:
-                copy(ROOT / source, tmp_path / "src" / target, source)
+                copy(ROOT / source, folder / "src" / target, source)
         if name == "RUN" and arguments.startswith("uv sync"):
-            subprocess.run(
-                ["sh", "-c", arguments], cwd=tmp_path / "src", env=environment, check=True
-            )
+            subprocess.run(["sh", "-c", arguments], cwd=folder / "src", env=environment, check=True)
+    shutil.rmtree(folder / "src")
+    return folder / "opt/bin"
 
-    shutil.rmtree(tmp_path / "src")
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_the_build_stage_makes_a_sonde_that_runs(installed: Path, tmp_path: Path) -> None:
     said = subprocess.run(
-        [tmp_path / "opt/bin/sonde", "lint", ROOT / "probes.yaml"],
+        [installed / "sonde", "lint", ROOT / "probes.yaml"],
         capture_output=True, text=True, check=False, cwd=tmp_path,
     )  # fmt: skip
+
     assert said.returncode == 0, said.stderr
-    assert (tmp_path / "opt/bin/locust").exists()
-    assert not (tmp_path / "opt/bin/ruff").exists()
+    assert (installed / "locust").exists()
+    assert not (installed / "ruff").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.skipif(os.geteuid() != 0, reason="want root for mounts of its own")
+def test_it_serves_and_checks_itself_where_nothing_can_be_written(
+    installed: Path, tmp_path: Path
+) -> None:
+    """P27: a read-only root and no capability, as compose.yaml has it; the uid alone is ours."""
+    script = (
+        "mount -o remount,ro,bind / && ! touch /tmp/x 2>/dev/null && "
+        'exec setpriv --bounding-set=-all --inh-caps=-all --no-new-privs "$@"'
+    )
+    isolated = ["unshare", "--mount", "sh", "-c", script, "sh", str(installed / "sonde")]
+    port = free_port()
+    words = [*isolated, "run", "--config", str(ROOT / "probes.yaml")]
+    environment = {**os.environ, "SONDE_PORT": str(port), "PYTHONDONTWRITEBYTECODE": "1"}
+    with (tmp_path / "log").open("wb") as log:
+        service = subprocess.Popen(
+            [*words, "--listen", f"127.0.0.1:{port}"],
+            cwd=tmp_path, env=environment, stdout=log, stderr=log,
+        )  # fmt: skip
+    error = wait_until(lambda: get(port, "/-/ready"), service)
+    _, *healthcheck = json.loads(last("HEALTHCHECK").partition("CMD ")[2])
+
+    healthy = subprocess.run(
+        [*isolated, *(word.replace("9115", str(port)) for word in healthcheck)],
+        capture_output=True, text=True, check=False, env=environment,
+    )  # fmt: skip
+    service.terminate()
+
+    assert error is None, (tmp_path / "log").read_text()
+    assert (healthy.returncode, healthy.stderr) == (0, "")
+    assert service.wait(15) == 0
+    assert healthy.stdout.startswith("command-line: up\n")
 
 
 def copy(source: Path, target: Path, name: str) -> None:
