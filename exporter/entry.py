@@ -13,6 +13,11 @@ STALE_INTERVALS = 3
 STALE_GRACE_S = 5.0
 
 
+def checks_another(old: Probe, new: Probe) -> bool:
+    """Return whether what *old* found says nothing about *new*."""
+    return old.target != new.target or type(old.kind) is not type(new.kind)
+
+
 class Entry:
     """One registered probe.
 
@@ -23,7 +28,7 @@ class Entry:
     """
 
     __slots__ = (
-        "confirmed", "constant", "expires_at", "is_admitted", "key", "labels", "probe",
+        "confirmed", "constant", "expires_at", "is_admitted", "is_cut", "key", "labels", "probe",
         "registered_at", "result", "samples", "shown", "slot", "tally",
     )  # fmt: skip
 
@@ -40,11 +45,23 @@ class Entry:
         """Series that do."""
         self.registered_at = registered_at
         self.is_admitted = True
+        self.is_cut = False
+        """Whether some samples of the last result found no room."""
         self.confirmed: Outcome | None = None
         self.result: Result | None = None
         self.shown: tuple[str, ...] = ()
         """Families that hold the last result."""
         self.expires_at = float("inf")
+
+    def begin_anew(self, now: float) -> None:
+        """Forget what was found, not what was counted: the name checks something else now."""
+        self.registered_at, self.confirmed, self.result = now, None, None
+        self.tally.consecutive = 0
+
+    @property
+    def is_current(self) -> bool:
+        """Whether there is a result, not too old to be shown."""
+        return self.expires_at < float("inf")
 
     @property
     def stale_after_s(self) -> float:

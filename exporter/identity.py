@@ -20,10 +20,10 @@ from probes.result import Outcome
 
 
 def about(probe: Probe) -> tuple[object, ...]:
-    """Return what the constant lines say beside the labels: equal means nothing to render."""
+    """Return what is said of a probe itself beside the labels: equal means nothing to render."""
     return (
-        probe.module, probe.severity, probe.tags, probe.runbook, probe.every_s, probe.slo,
-        bool(probe.retries),
+        probe.module, probe.severity, probe.tags, probe.runbook, probe.every_s, probe.timeout_s,
+        probe.slo, bool(probe.retries),
     )  # fmt: skip
 
 

@@ -11,9 +11,10 @@ import asyncio
 import gc
 import logging
 import os
+import select
 import signal
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -22,11 +23,12 @@ from typing import Any
 
 from exporter.catalogue import LATENCY_BUCKETS
 from exporter.descriptors import plan_capacity
+from exporter.entry import checks_another
 from exporter.incidents import State, step
 from exporter.log import PROBE, LogHandle
 from exporter.metrics import SelfMetrics
-from exporter.reload import Reloads
-from exporter.schedule import DRAIN_S, Scheduler
+from exporter.reload import Reloads, in_slices
+from exporter.schedule import Scheduler
 from exporter.shard import share
 from exporter.sink import MetricsOptions, MetricsSink
 from exporter.web.server import WebServer
@@ -40,8 +42,9 @@ from probes.wire.net import close_resolvers, reachable
 
 log = logging.getLogger("sonde.service")
 
-# P26: whatever hangs, the process is gone this long after the drain should have ended.
-HARD_EXIT_S = DRAIN_S + 3.0
+# P26: whatever hangs, the process is gone by then: 7 s for runs, 1 to cut them off, 1 for answers.
+HARD_EXIT_S = 10.0
+ANSWERS_S = 0.5
 # metrics.md 4.6
 SHOWN_HASH_DIGITS = 12
 NEW = State()
@@ -51,6 +54,7 @@ EXPIRE_EVERY_S = 1.0
 # 10,000 hanging targets (50_000, 50, 100) delayed starts by 146 ms (p99), this by 30 ms (2026-11).
 GC_THRESHOLDS = (700, 10, 1000)
 INTERRUPTED = 128 + signal.SIGINT
+STDERR = 2
 
 Sink = Callable[[Result], None]
 
@@ -108,12 +112,14 @@ class Service:
         loop.set_exception_handler(_on_loop_error)
         self._bind()
         await self._reloads.prepare(self._config)
-        self._swap(self._config)
+        await self._put(self._config)
         self.health.start()
         await self._web.start()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_stop, number)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+        # the command holds them back until here, where one is a reload and not the end
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
@@ -134,7 +140,7 @@ class Service:
         self._why_not_ready = "draining"
         cancelled = await self._scheduler.drain()
         await self.health.stop()
-        await self._web.stop()
+        await self._web.stop(ANSWERS_S)
         await close_resolvers()
         self.metrics.close()
         self._reloads.close()
@@ -142,12 +148,13 @@ class Service:
 
     def _on_stop(self, number: int) -> None:
         if self._stop.is_set():
-            os._exit(128 + number)  # asked twice: whoever waits has run out of patience
+            _break_off(128 + number, f"cut off by a second {signal.Signals(number).name}")
         log.info("%s: draining", signal.Signals(number).name)
         # an orchestrator's SIGTERM is the ordinary end; Ctrl-C tells the shell that it was one
         self._exit_code = INTERRUPTED if number == signal.SIGINT else 0
         self._stop.set()
-        timer = threading.Timer(HARD_EXIT_S, os._exit, (self._exit_code,))
+        why = f"cut off {HARD_EXIT_S:g} s after {signal.Signals(number).name}"
+        timer = threading.Timer(HARD_EXIT_S, _break_off, (128 + number, why))
         timer.daemon = True
         timer.start()
 
@@ -213,21 +220,48 @@ class Service:
 
     # --- config ---
 
-    def _swap(self, config: Config) -> None:
-        """Put *config* in force: unchanged probes keep their rhythm, counters and state."""
-        probes = share(config.probes, *self._options.shard)
-        capacity = plan_capacity(probes)
+    async def _put(self, config: Config) -> None:
+        """Put *config* in force: unchanged probes keep their rhythm, counters and state.
+
+        In slices, so that 10,000 new probes hold up no run. Whoever looks meanwhile sees each probe
+        as before or as after, never in between.
+        """
+        probes = {probe.name: probe for probe in share(config.probes, *self._options.shard)}
+        capacity = plan_capacity(probes.values())
         if capacity.warning:
             log.warning("%s", capacity.warning)
+        # a run of before may still fail with a secret of before
+        self._handle.set_redactor(config.redact | self._config.redact.secrets)
         self._config = config
-        self._handle.set_redactor(config.redact)
-        self._probes = {probe.name: probe for probe in probes}
-        for kept in (self._results, self._states):
-            for name in [name for name in kept if name not in self._probes]:
-                del kept[name]
-        self.metrics.set_probes(probes, _metrics_options(config))
+        self.own.compat = frozenset(config.metrics.compat)
+        self.health.watch(config.prober.connectivity)
+        # who leaves stops now; who comes starts when there is a place for the Result
+        staying = self._probes.keys() & probes.keys()
+        self._scheduler.set_probes({name: self._probes[name].every_s for name in staying})
+        self.metrics.begin(_metrics_options(config))
+        await in_slices(self._exchange(probes))
+        self.metrics.commit()
+        self._probes = probes  # in the order of the file
         self._scheduler.capacity = capacity.limit
-        self._scheduler.set_probes({probe.name: probe.every_s for probe in probes})
+        self._scheduler.set_probes({name: probe.every_s for name, probe in probes.items()})
+
+    def _exchange(self, probes: Mapping[str, Probe]) -> Iterator[None]:
+        """Take a probe away, or put one in its place, at each step."""
+        for name in [name for name in self._probes if name not in probes]:
+            del self._probes[name]
+            self._forget_results(name)
+            self.metrics.forget(name)
+            yield
+        for name, probe in probes.items():
+            if checks_another(self._probes.get(name, probe), probe):
+                self._forget_results(name)
+            self._probes[name] = probe
+            self.metrics.register(probe)
+            yield
+
+    def _forget_results(self, name: str) -> None:
+        self._results.pop(name, None)
+        self._states.pop(name, None)
 
     async def reload(self) -> None:
         """Read the probe file again and put it in force; a bad file changes nothing.
@@ -236,11 +270,10 @@ class Service:
             ConfigError: every mistake of the file.
         """
         try:
-            config = await self._reloads.read()
+            config = await self._reloads.renew(self._put)
         except ConfigError as error:
             log.error("the reload was refused, the old config stays: %s", error)  # noqa: TRY400
             raise
-        self._swap(config)
         log.info("reloaded %s: %d probes", config.path, len(self._probes))
 
     def _on_hangup(self) -> None:
@@ -327,6 +360,17 @@ class Service:
         for family, source in sources.items():
             self.own.bind(family, source)
         self.own.bind_sink(self.metrics)
+
+
+def _break_off(code: int, why: str) -> None:
+    """End the process at once, and say why where that can be said without waiting."""
+    waiter = select.poll()
+    waiter.register(STDERR, select.POLLOUT)
+    with suppress(OSError):
+        # a pipe that is ready takes a short line whole (PIPE_BUF)
+        if any(event == select.POLLOUT for _, event in waiter.poll(0)):
+            os.write(STDERR, f"sonde: {why}\n".encode())
+    os._exit(code)
 
 
 def _metrics_options(config: Config) -> MetricsOptions:

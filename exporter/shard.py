@@ -15,6 +15,8 @@ def share(probes: Sequence[Probe], index: int, count: int) -> tuple[Probe, ...]:
 
     Probes tied by ``depends_on`` stay together, so that muting and judging happen in one process.
     """
+    if count == 1:
+        return tuple(probes)
     keys = _groups(probes)
     return tuple(probe for probe in probes if owner(keys[probe.name], count) == index)
 

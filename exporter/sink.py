@@ -31,7 +31,7 @@ from exporter.catalogue import (
     SUCCESS,
     TIMEOUT,
 )
-from exporter.entry import Entry
+from exporter.entry import Entry, checks_another
 from exporter.exposition import Exposition, Page
 from exporter.identity import about, identity_lines, state_lines
 from exporter.scrape import PageQuery
@@ -126,14 +126,14 @@ class MetricsSink:
         self._known_shows: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._warned_at = float("-inf")
         self._series = 0  # that admitted probes have, or will have
-        self._blocks = self._renewed(Blocks())
+        self._blocks = self._shown = self._renewed(Blocks())
 
     # what a page is made of
 
     @property
     def blocks(self) -> Blocks:
         """The lines."""
-        return self._blocks
+        return self._shown
 
     def select(self, query: PageQuery) -> Selection | None:
         """Return the slots that *query* admits; None for all."""
@@ -183,14 +183,26 @@ class MetricsSink:
             probes: of the config.
             options: of the config; None keeps those in force.
         """
-        if options is not None and options != self.options:
+        names = {probe.name for probe in probes}
+        self.begin(options or self.options)
+        for name in [name for name in self._entries if name not in names]:
+            self.forget(name)
+        for probe in probes:
+            self.register(probe)
+        self.commit()
+
+    def begin(self, options: MetricsOptions) -> None:
+        """Begin to change what is registered; the loop may turn between two steps.
+
+        A page shows each probe as before or as after its step; new options with `commit`.
+        """
+        if options != self.options:
             self.options = options
             self._blocks = self._renewed(self._blocks)
-        names = {probe.name for probe in probes}
-        for name in [name for name in self._entries if name not in names]:
-            self._forget(self._entries.pop(name))
-        for probe in probes:
-            self._register(probe)
+
+    def commit(self) -> None:
+        """End the change."""
+        self._shown = self._blocks
         self._selections.clear()
 
     def publish(self, result: Result, confirmed: Outcome | None) -> None:
@@ -216,7 +228,8 @@ class MetricsSink:
             lines[REGISTERED.name] = ""
         before, entry.result = entry.result, result
         entry.expires_at = self._clock() + entry.stale_after_s
-        if entry.is_admitted:
+        # without its key it waits for its step of a change, which shows all of this
+        if entry.is_admitted and entry.key:
             self._series += entry.tally.reasons - reasons
             self._put(entry, lines)
             if before is None or not entry.shown or not self._refresh(entry, before, result):
@@ -233,17 +246,21 @@ class MetricsSink:
             if now > entry.expires_at:
                 self._hide(entry)
 
-    def _register(self, probe: Probe) -> None:
+    def register(self, probe: Probe) -> None:
+        """Let a probe have series; of a known name the counters go on."""
         entry = self._entries.get(probe.name)
         if entry is None:
             slot = self._blocks.take_slot()
             entry = self._entries[probe.name] = Entry(probe, slot, self._wall().timestamp())
-        old, entry.probe = entry.probe, probe
-        if old.target != probe.target or type(old.kind) is not type(probe.kind):
-            self._hide(entry)  # it speaks of something else
+            self._selections.clear()
+        is_another = checks_another(entry.probe, probe)
+        entry.probe = probe
+        if is_another:
+            self._hide(entry)
+            entry.begin_anew(self._wall().timestamp())
         labels = labels_of(probe, instance=self.options.instance_label)
         key = (labels.plain, *about(probe))
-        if key == entry.key and entry.is_admitted:
+        if key == entry.key and entry.is_admitted and not is_another:
             return
         has_room = bool(entry.key) and entry.is_admitted
         entry.key, entry.labels = key, labels
@@ -259,13 +276,16 @@ class MetricsSink:
         if entry.is_admitted:
             self._series += entry.constant
             self._put(entry, {**_NO_CONSTANT_LINES, **lines})
-            if entry.shown and entry.result is not None:
+            if entry.is_current and entry.result is not None:
                 self._show(entry, entry.result)
 
-    def _forget(self, entry: Entry) -> None:
+    def forget(self, name: str) -> None:
+        """Take a probe away, with everything that was counted about it."""
+        entry = self._entries.pop(name)
         self._blocks.free_slot(entry.slot)
-        if entry.is_admitted:
+        if entry.is_admitted and entry.key:
             self._series -= entry.constant + entry.samples
+        self._selections.clear()
 
     def _admits(self, entry: Entry) -> bool:
         """Return whether there is room for a probe's constant series; tell it if not."""
@@ -288,7 +308,7 @@ class MetricsSink:
         Nearly every run is like the one before it, and few of its numbers change: a third of the
         cost of showing it anew.
         """
-        if before.outcome is not Outcome.UP or result.outcome is not Outcome.UP:
+        if before.outcome is not Outcome.UP or result.outcome is not Outcome.UP or entry.is_cut:
             return False
         shape = shape_of(type(entry.probe.kind))
         lines = changed_lines(before, result, shape, entry.labels)
@@ -326,7 +346,8 @@ class MetricsSink:
         own_room = self.options.series_per_probe - entry.constant
         free_room = self.options.series - self._series + entry.samples
         room = max(0, min(own_room, free_room))
-        if count > room:
+        entry.is_cut = count > room
+        if entry.is_cut:
             reason = "probe_limit" if own_room <= free_room else "global_limit"
             self._drop(reason, count - room)
             lines, count = cut(lines, shape, room), room
@@ -338,7 +359,8 @@ class MetricsSink:
         entry.samples = count
 
     def _hide(self, entry: Entry) -> None:
-        self._put(entry, dict.fromkeys(entry.shown, ""))
+        if entry.key:
+            self._put(entry, dict.fromkeys(entry.shown, ""))
         self._count_samples(entry, 0)
         entry.shown = ()
         entry.expires_at = float("inf")

@@ -104,6 +104,18 @@ class ProberHealth:
         if self.controls:
             self._watch = asyncio.get_running_loop().create_task(self._watch_controls())
 
+    def watch(self, controls: Sequence[str]) -> None:
+        """Ask these control targets from now on."""
+        wanted = tuple(controls) if self._reach is not None else ()
+        if wanted == self.controls:
+            return
+        self.controls, self._cut_off_since = wanted, None
+        if self._watch is not None and not self.controls:
+            self._watch.cancel()
+            self._watch = None
+        elif self._watch is None and self.controls and self._handle is not None:
+            self._watch = asyncio.get_running_loop().create_task(self._watch_controls())
+
     async def stop(self) -> None:
         """Stop ticking; leaves no handle and no task."""
         if self._handle is not None:

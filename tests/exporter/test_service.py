@@ -10,9 +10,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.log import LogHandle, configure
+from exporter.reload import Reloads
 from exporter.scrape import PageQuery
 from exporter.service import Options, Service
-from probes.config.load import load
+from probes.config.load import Config, load
 from probes.errors import ConfigError
 from probes.result import Outcome, Result
 
@@ -146,6 +147,81 @@ async def test_a_reload_keeps_counters_and_forgets_the_removed(
         assert [probe.name for probe in service.probes] == ["kept", "new"]
         assert service.last_result("gone") is None
         assert await values(service, "sonde_config_reloads_total") == {(): 1.0}
+
+
+async def test_a_reload_forgets_what_another_target_was_found_to_be(
+    tmp_path: Path, log_handle: LogHandle, target: int
+) -> None:
+    """And two runs of one kind in the same words are the same: none of them is dropped."""
+    path = tmp_path / "p.yaml"
+    kept = f"name: kept, kind: tcp, target: '127.0.0.1:{target}', every: 200ms, timeout: 200ms"
+    moved = "name: moved, kind: tcp, every: 1h, timeout: 1s, incident: {open_after: 1}, target: "
+    path.write_text(text_of(kept, f"{moved} '127.0.0.1:1'"))
+    async with serving(path, log_handle) as service:
+        await until(lambda: len(service._results) == 2)
+        assert service.state("moved") is Outcome.DOWN
+        path.write_text(text_of(kept, f"{moved} '127.0.0.1:{target}'"))
+
+        await service.reload()
+
+        assert service.last_result("moved") is None
+        assert service.state("moved") is None
+        assert service.state("kept") is Outcome.UP
+
+
+async def test_a_reload_of_many_probes_lets_the_loop_turn(
+    tmp_path: Path, log_handle: LogHandle
+) -> None:
+    """10,000 new probes take 0.3 s: in one go every run in flight would be late by that."""
+    path = tmp_path / "p.yaml"
+    path.write_text(text_of("name: a, kind: tcp, target: '127.0.0.1:1', every: 1h, timeout: 1s"))
+    many = [f"name: p{n}, kind: tcp, target: '127.0.0.1:1', every: 1h" for n in range(2000)]
+    async with serving(path, log_handle) as service:
+        path.write_text(text_of(*many))
+        config = await asyncio.to_thread(load, path)
+        put = asyncio.get_running_loop().create_task(service._put(config))
+        turns = 0
+        while not put.done():
+            await asyncio.sleep(0)
+            turns += 1
+
+        assert turns >= 3
+        assert [probe.name for probe in service.probes] == [f"p{n}" for n in range(2000)]
+
+
+async def test_a_reload_changes_controls_and_compatible_names_too(
+    tmp_path: Path, log_handle: LogHandle
+) -> None:
+    path = tmp_path / "p.yaml"
+    probes = text_of("name: a, kind: tcp, target: '127.0.0.1:1', every: 1h, timeout: 1s")
+    path.write_text(probes)
+    stock = "blackbox_exporter_config_last_reload_successful"
+    async with serving(path, log_handle) as service:
+        assert await values(service, stock) == {}
+        path.write_text(
+            probes + "prober: {connectivity: ['127.0.0.1:1']}\nmetrics: {compat: [blackbox]}\n"
+        )
+
+        await service.reload()
+
+        assert service.health.controls == ("127.0.0.1:1",)
+        assert await values(service, stock) == {(): 1.0}
+
+
+async def test_a_file_that_changes_while_it_is_read_is_read_again(
+    tmp_path: Path, log_handle: LogHandle
+) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(text_of("name: a, kind: tcp, target: '127.0.0.1:1', every: 1h, timeout: 1s"))
+    reloads = await asyncio.to_thread(lambda: Reloads(load(path), 1))
+
+    async def write_meanwhile(_: Config) -> None:
+        await asyncio.to_thread(path.write_text, "version: 1\n")
+
+    await reloads.renew(write_meanwhile)
+
+    assert await reloads.has_changed()
+    reloads.close()
 
 
 async def test_a_bad_file_changes_nothing_and_is_counted(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.metrics import MetricsOptions
+from exporter.metrics import MetricsOptions, MetricsSink
 from exporter.scrape import PageQuery
 from probes.kind import Kind, Metric
 from probes.probe import Slo
@@ -293,6 +293,107 @@ def test_a_result_of_another_target_or_kind_is_not_kept(fields: dict[str, Any]) 
     for name in RESULT_FAMILIES:
         assert sink.blocks.families[name].pieces() == []
     assert b"} 1\n" in sink.blocks.families["sonde_probe_runs_total"].pieces()[0]
+
+
+def test_nothing_confirmed_about_another_target_is_kept() -> None:
+    """Two secret targets may look the same: then no label changes either."""
+    sink = sink_of(probe(display="http://shown/"))
+    sink.publish(down(), Outcome.DOWN)
+
+    sink.set_probes([probe(target="http://other.example/", display="http://shown/")])
+
+    states = lines_of(sink, "sonde_probe_state")
+    assert [line[-4:] for line in states] == ['"} 0'] * len(Outcome)
+    assert lines_of(sink, "sonde_probe_registered_timestamp_seconds")
+    sink.publish(down(), None)
+    assert lines_of(sink, "sonde_probe_consecutive_failures")[0].endswith("} 1")
+
+
+def test_a_changed_timeout_is_shown_at_once_and_stays() -> None:
+    sink = sink_of(probe(timeout_s=2.0))
+    sink.publish(up(), Outcome.UP)
+
+    sink.set_probes([probe(timeout_s=3.0)])
+    shown_at_once = lines_of(sink, "probe_timeout_seconds")
+    sink.publish(up(), Outcome.UP)
+
+    assert shown_at_once == lines_of(sink, "probe_timeout_seconds") == ["probe_timeout_seconds 3"]
+
+
+def test_a_page_between_two_steps_of_a_change_shows_whole_probes() -> None:
+    sink = sink_of(probe("a"), probe("b"))
+    sink.publish(up("a"), Outcome.UP)
+
+    sink.begin(sink.options)
+    sink.forget("b")
+    between = shown(sink)
+    sink.register(probe("c"))
+    sink.commit()
+
+    assert 'probe="a"' in between
+    assert 'probe="b"' not in between
+    assert 'probe="c"' not in between
+    assert sum('probe="c"' in line for line in shown(sink).splitlines()) == sum(
+        'probe="b"' in line for line in shown(sink_of(probe("b"))).splitlines()
+    )
+
+
+def test_new_options_show_all_as_it_was_until_the_last_step() -> None:
+    """A probe that has not had its step yet goes on: its runs are counted, none is lost."""
+    sink = sink_of(probe("a"), probe("b"))
+    sink.publish(up("a"), Outcome.UP)
+    before = shown(sink)
+
+    sink.begin(MetricsOptions(drop=frozenset({"probe_duration_seconds"})))
+    sink.publish(down("a"), Outcome.DOWN)
+    sink.publish(up("b"), Outcome.UP)
+    sink.expire(1e12)
+    sink.publish(down("a"), Outcome.DOWN)
+    sink.register(probe("a"))
+    sink.register(probe("b"))
+    between = shown(sink)
+    sink.commit()
+
+    assert between == before
+    after = MetricsSink(sink.own, sink.options)
+    after.set_probes([probe("a"), probe("b")])
+    for result, state in (
+        (up("a"), Outcome.UP),
+        (down("a"), Outcome.DOWN),
+        (down("a"), Outcome.DOWN),
+    ):
+        after.publish(result, state)
+    own = [line for line in shown(sink).splitlines() if 'probe="a"' in line]
+    assert own == [line for line in shown(after).splitlines() if 'probe="a"' in line]
+
+
+def test_a_probe_that_leaves_under_new_options_frees_its_room_once() -> None:
+    sink = sink_of(probe("a"), probe("b"))
+
+    sink.begin(MetricsOptions(instance_label=True))
+    sink.forget("b")
+    sink.register(probe("a"))
+    sink.commit()
+
+    assert sink._series == sink_of(probe("a"))._series
+
+
+def test_a_cut_result_is_cut_at_each_run() -> None:
+    def run(seconds: float) -> Result:
+        phases = tuple(Phase(name, seconds) for name in ("resolve", "connect", "processing"))
+        return replace(up(), phases=phases)
+
+    whole = sink_of(probe())
+    whole.publish(run(0.1), Outcome.UP)
+    entry = whole._entries["frontend"]
+    limit = entry.constant + entry.samples - 1
+    sink = sink_of(probe(), options=MetricsOptions(series_per_probe=limit))
+    sink.publish(run(0.1), Outcome.UP)
+    first = sink.blocks.series
+
+    sink.publish(run(0.5), Outcome.UP)
+
+    assert sink.blocks.series == first == whole.blocks.series - 1
 
 
 def test_an_objective_that_is_taken_back_leaves_the_page() -> None:

@@ -219,6 +219,25 @@ def test_without_controls_nobody_is_cut_off() -> None:
     play(scene)
 
 
+def test_controls_may_change_while_the_prober_runs() -> None:
+    async def scene(loop: VirtualLoop, health: ProberHealth, network: Network) -> None:
+        network.answer = False
+        assert await health.cut_off(loop.time()) == CUT_OFF
+
+        health.watch(())
+        assert await health.cut_off(loop.time()) is None
+        asked = network.asked
+        await asyncio.sleep(10)
+        assert network.asked == asked
+
+        health.watch(CONTROLS)
+        await asyncio.sleep(10)
+        assert network.asked > asked
+        assert health.is_cut_off
+
+    play_network(scene)
+
+
 def test_controls_without_a_way_to_ask_them_are_none() -> None:
     assert ProberHealth(controls=CONTROLS).controls == ()
 
