@@ -91,8 +91,10 @@ def test_a_miss_says_what_was_wanted_and_what_came(source: Any, value: Any, mess
         ({"exists": "yes"}, "want true or false, got 'yes'"),
         (
             {"type": "strin"},
-            "want a type (string, number, integer, boolean, null, array, object), got 'strin'"
-            "; did you mean 'string'?",
+            (
+                "want a type (string, number, integer, boolean, null, array, object), got 'strin'"
+                "; did you mean 'string'?"
+            ),
         ),
         (
             {"is": "date"},
