@@ -243,15 +243,21 @@ class Http2:
 
     def _send_body(self) -> None:
         """Send as much of the request's body as the windows allow."""
-        while self._unsent and self.failure is None:
-            room = min(
-                self._connection.local_flow_control_window(STREAM),
-                self._connection.max_outbound_frame_size,
-            )
-            if room <= 0:
-                return
-            piece, self._unsent = bytes(self._unsent[:room]), self._unsent[room:]
-            self._connection.send_data(STREAM, piece, end_stream=not self._unsent)
+        connection = self._connection
+        try:
+            while self._unsent and self.failure is None:
+                room = min(
+                    connection.local_flow_control_window(STREAM),
+                    connection.max_outbound_frame_size,
+                )
+                if room <= 0:
+                    return
+                piece, self._unsent = bytes(self._unsent[:room]), self._unsent[room:]
+                connection.send_data(STREAM, piece, end_stream=not self._unsent)
+        except h2.exceptions.StreamClosedError:
+            # the server has answered ahead of the body and wants no more of it (RFC 9113, 8.1): a
+            # later event of the same bytes tells how
+            self._unsent = memoryview(b"")
 
     def _break_off(self, got: str) -> None:
         what = "a whole body" if self._response.status else "an HTTP/2 answer"

@@ -63,15 +63,15 @@ class Peer:
 
 
 def converse(
-    request: Request, play: Play, response: Response | None = None
+    request: Request, play: Play, response: Response | None = None, *, early: bool = False
 ) -> tuple[Http2, Response, Peer]:
-    """Let both sides talk until nobody has anything more to say."""
+    """Let both sides talk until nobody has anything more to say; *early*: ahead of the body."""
     response = response or Response(request.url)
     codec, peer, played = Http2(request, response), Peer(), False
     outgoing, codec.outgoing = codec.outgoing, b""
     while (outgoing or not played) and not (codec.failure or codec.is_complete):
         peer.take(outgoing)
-        if not played and peer.ended:
+        if not played and (peer.ended or early):
             play(peer)
             played = True
         outgoing = b""
@@ -112,6 +112,18 @@ def test_a_body_goes_out_as_the_windows_allow(size: int) -> None:
     assert codec.is_complete
     assert len(peer.body) == size
     assert peer.headers["content-length"] == str(size)
+
+
+def test_an_answer_ahead_of_the_whole_body_is_an_answer() -> None:
+    """RFC 9113, 8.1: then the server resets the stream, for it wants no more of the body."""
+
+    def play(peer: Peer) -> None:
+        peer.answer(b"too much")
+        peer.connection.reset_stream(1, h2.errors.ErrorCodes.NO_ERROR)
+
+    codec, response, _ = converse(Request(URL, "POST", body=b"x" * 300_000), play, early=True)
+    assert codec.failure is None
+    assert (codec.is_complete, response.body.data) == (True, b"too much")
 
 
 def test_a_large_answer_is_read_to_its_end() -> None:
