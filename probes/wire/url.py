@@ -15,7 +15,7 @@ import ipaddress
 import re
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from urllib.parse import urljoin
+from urllib.parse import quote, urljoin
 
 import yarl
 
@@ -38,8 +38,8 @@ _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _ABSOLUTE = re.compile(r"(https?)://([^/?#]*)", re.ASCII | re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:", re.ASCII)
-# RFC 3986 characters and whole escapes: such a text goes over the wire as it was written.
-_PLAIN_PATH = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/?]|%[0-9A-Fa-f]{2})*", re.ASCII)
+# RFC 3986 characters and whole escapes go over the wire as they were written; these do not.
+_UNSAFE = re.compile(r"[^A-Za-z0-9\-._~!$&'()*+,;=:@/?%]|%(?![0-9A-Fa-f]{2})", re.ASCII)
 
 
 @lru_cache(maxsize=4096)
@@ -231,10 +231,5 @@ def _path_query(text: str) -> str:
     text = text.partition("#")[0]
     if not text.startswith("/"):
         text = f"/{text}"
-    if _PLAIN_PATH.fullmatch(text):
-        return text
-    path, question, query = text.partition("?")
-    quoted = yarl.URL(f"http://host{path}").raw_path
-    if not question:
-        return quoted
-    return f"{quoted}?{yarl.URL(f'http://host/?{query}').raw_query_string}"
+    # a space is %20 in a query too: "+" means one in forms only
+    return _UNSAFE.sub(lambda found: quote(found[0]), text)

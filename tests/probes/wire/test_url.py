@@ -174,6 +174,11 @@ def test_any_text_is_a_port_or_a_value_error(text: str) -> None:
         pytest.param("http://h/a/../b", Url("http", "h", 80, "/a/../b"), id="dots stay"),
         pytest.param("http://h/ä?q=ö", Url("http", "h", 80, "/%C3%A4?q=%C3%B6"), id="UTF-8"),
         pytest.param("http://h/a b", Url("http", "h", 80, "/a%20b"), id="space in the path"),
+        pytest.param("http://h/?a b+c", Url("http", "h", 80, "/?a%20b+c"), id="space in the query"),
+        pytest.param("http://h/100%", Url("http", "h", 80, "/100%25"), id="stray percent"),
+        pytest.param(
+            "http://h/a/../ü", Url("http", "h", 80, "/a/../%C3%BC"), id="dots stay beside UTF-8"
+        ),
         pytest.param("http://u:p%40@h/", Url("http", "h", 80, "/", "u", "p@"), id="credentials"),
         pytest.param("http://u@h/", Url("http", "h", 80, "/", "u", ""), id="user alone"),
     ],
