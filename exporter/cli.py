@@ -208,12 +208,14 @@ def run(
         code = run_loop(Service(loaded, options, handle).run)
     except ConfigError as error:
         fail(str(error))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        fail(loaded.redact(str(error).removeprefix(f"[Errno {error.errno}] ")))
+    except ValueError as error:
         fail(loaded.redact(str(error)))
     finally:
         handle.close()
     if code:
-        typer.echo(f"sonde: ended by signal {code - 128}", err=True)
+        typer.echo(f"sonde: ended by {signal.Signals(code - 128).name}", err=True)
     _leave(code)
 
 

@@ -21,13 +21,16 @@ PASS, FAILED, USAGE, INCONCLUSIVE = 0, 1, 2, 3
 DEFAULT_CONFIG = (Path("probes.yaml"), Path("/etc/sonde/probes.yaml"))
 
 
-def names(incomplete: str) -> list[str]:
+def names(context: typer.Context, incomplete: str) -> list[str]:
     """Complete the name of a probe of the file that would be used."""
     from probes.config.load import load
 
+    path = _find_config(context.params.get("config"))
+    if path is None:
+        return []
     try:
-        names = [probe.name for probe in load(config_path(None)).probes]
-    except (ConfigError, typer.Exit):
+        names = [probe.name for probe in load(path).probes]
+    except ConfigError:
         return []  # a broken file completes nothing; the command itself will say why
     return [name for name in names if name.startswith(incomplete)]
 
@@ -67,13 +70,15 @@ def fail(message: str, code: int = USAGE) -> NoReturn:
     raise typer.Exit(code)
 
 
+def _find_config(given: Path | None) -> Path | None:
+    return given or next((path for path in DEFAULT_CONFIG if path.exists()), None)
+
+
 def config_path(given: Path | None) -> Path:
     """Return the probe file to use, or leave with 2."""
-    if given is not None:
-        return given
-    for path in DEFAULT_CONFIG:
-        if path.exists():
-            return path
+    path = _find_config(given)
+    if path is not None:
+        return path
     fail(f"want a probe file, got none: give --config FILE or make {DEFAULT_CONFIG[0]}")
 
 

@@ -9,26 +9,41 @@ from pathlib import Path
 import pytest
 import typer
 
-from exporter.command import config_path, kind_words, names, open_log
+from exporter.command import config_path, open_log
 from probes.redact import Redactor
 from tests.exporter.test_cli import SONDE, sonde, write
 
 
-def test_names_and_kinds_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def completed(*words: str, cwd: Path, **env: str) -> list[str]:
+    """Complete the last word as bash asks for it; anything said beside that stands in the way."""
+    done = sonde(
+        cwd=cwd, _SONDE_COMPLETE="complete_bash", COMP_WORDS=" ".join(("sonde", *words)),
+        COMP_CWORD=str(len(words)), **env,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.split()
+
+
+@pytest.mark.slow
+def test_names_and_kinds_are_completed(tmp_path: Path) -> None:
     target = "kind: tcp, target: '127.0.0.1:1'"
     write(tmp_path / "probes.yaml", f"name: ab, {target}", f"name: b, {target}")
+    other = write(tmp_path / "other.yaml", f"name: ac, {target}")
 
-    assert names("a") == ["ab"]
-    assert names("") == ["ab", "b"]
-    assert kind_words("po") == ["postgres"]
+    assert completed("explain", "a", cwd=tmp_path) == ["ab"]
+    assert completed("smoke", "--name", "", cwd=tmp_path) == ["ab", "b"]
+    assert completed("explain", "--config", other, "a", cwd=tmp_path) == ["ac"]
+    assert completed("explain", "a", cwd=tmp_path, SONDE_CONFIG=other) == ["ac"]
+    assert completed("kinds", "po", cwd=tmp_path) == ["postgres"]
 
 
-def test_a_broken_file_completes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.slow
+def test_no_file_and_a_broken_one_complete_nothing(tmp_path: Path) -> None:
+    assert completed("explain", "a", cwd=tmp_path) == []
+
     write(tmp_path / "probes.yaml", "name: ab, kind: nothing")
 
-    assert names("") == []
+    assert completed("explain", "a", cwd=tmp_path) == []
 
 
 def test_the_file_of_the_working_directory_comes_first(
