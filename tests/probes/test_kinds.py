@@ -77,6 +77,20 @@ def test_there_are_kinds() -> None:
 
 
 @every_kind
+def test_settings_that_were_used_equal_the_same_that_were_not(name: str) -> None:
+    """P8: a reload compares them, and takes a probe that differs for a changed one."""
+    law = law_of(name)
+    values = {field: getattr(law.kind, field) for field in type(law.kind).model_fields}
+    used, also_used, unused = (type(law.kind).model_construct(**values) for _ in range(3))
+
+    for kind in (used, also_used):
+        kind.prepare(law.target.format(host="127.0.0.1", port=1))
+
+    assert used == unused
+    assert used == also_used
+
+
+@every_kind
 def test_preparing_raises_nothing_and_reaches_nobody(name: str) -> None:
     law = law_of(name)
     with socket.create_server(("127.0.0.1", 0)) as listener:
