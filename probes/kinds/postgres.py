@@ -12,7 +12,7 @@ from functools import cached_property
 from ipaddress import ip_address
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, model_validator
 
 from probes.errors import CheckFailed
 from probes.expect import CertificateExpect, DurationBand, Matcher, NumberBand, RatioBand, suggest
@@ -39,6 +39,7 @@ from probes.wire.tls import (
     TlsOptions,
     judge_certificate,
 )
+from probes.wire.x509 import load_library
 
 # https://www.iana.org/assignments/service-names-port-numbers
 _SCHEMES = {"postgresql": 5432, "postgres": 5432}
@@ -134,8 +135,6 @@ class Postgres(Kind):
     slow_statements: NumberBand | None = None
     """Number of slow statements."""
 
-    _contexts: dict[tuple[str, str], RecordingContext] = PrivateAttr(default_factory=dict)
-
     @model_validator(mode="after")
     def _one_statement(self) -> Self:
         if not self.query.strip().rstrip(";"):
@@ -167,6 +166,15 @@ class Postgres(Kind):
         bands = (self.connections, self.longest_transaction)
         more = (self.replication_lag, self.slow_statements)
         return self.stats or any(band is not None for band in (*bands, *more))
+
+    def prepare(self, target: str) -> None:
+        super().prepare(target)
+        # the run tells what is wrong with target or files
+        with suppress(ValueError, CheckFailed):
+            dsn = self._dsn(target)
+            if self._mode(dsn) != "disable":
+                load_library()
+                self._transit(self._mode(dsn), dsn)
 
     async def run(self, target: str, recorder: Recorder) -> None:
         await load_driver("asyncpg", "postgres", recorder)
@@ -203,6 +211,11 @@ class Postgres(Kind):
         context = self._context(mode, dsn.options.get("sslrootcert", ""))
         return Transit(context, mode != "prefer", name, self.login)
 
+    @cached_property
+    def _contexts(self) -> dict[tuple[str, str], RecordingContext]:
+        # no private attribute: a kind that was used must equal the same one that was not
+        return {}
+
     def _context(self, mode: str, root: str) -> RecordingContext:
         """Return the context for *mode*; building one with the system's authorities takes 40 ms."""
         context = self._contexts.get((mode, root))
@@ -215,10 +228,8 @@ class Postgres(Kind):
                 mode == "require" and options.verify and bool(options.ca or options.ca_file)
             )
             verify = options.verify and (chain or mode == "verify-full")
-            # not options.context(): that one is shared with kinds that check the name
-            context = options.model_copy(update={"verify": verify})._build(())  # noqa: SLF001
-            context.check_hostname = verify and not chain
-            self._contexts[mode, root] = context
+            options = options.model_copy(update={"verify": verify})
+            context = self._contexts[mode, root] = options.context(check_name=not chain)
         return context
 
     async def _session(self, dsn: Dsn, loop: DialLoop, recorder: Recorder) -> Answer:

@@ -133,6 +133,11 @@ class Redis(Kind):
             raise ValueError("want a password in the target or in password, got both")
         return dsn
 
+    def prepare(self, target: str) -> None:
+        super().prepare(target)
+        if target.startswith("rediss:"):
+            self.tls.prepare()
+
     async def run(self, target: str, recorder: Recorder) -> None:
         await load_driver("redis.asyncio.connection", "redis", recorder)
         try:

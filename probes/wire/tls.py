@@ -134,6 +134,8 @@ class TlsOptions(Settings):
         # a context of other options would hand the client certificate to whom it is not meant for
         if "_contexts" in copy.__dict__:
             object.__delattr__(copy, "_contexts")  # frozen is for others
+        files = (copy.ca_file, copy.cert_file, copy.key_file)
+        copy._files = tuple(map(_version_of, files))  # noqa: SLF001 - one of us
         return copy
 
     def without_identity(self) -> Self:
@@ -148,27 +150,30 @@ class TlsOptions(Settings):
             self.context(alpn).suites  # noqa: B018 - computed once
 
     @cached_property
-    def _contexts(self) -> dict[tuple[str, ...], RecordingContext]:
+    def _contexts(self) -> dict[tuple[object, ...], RecordingContext]:
         # no private attribute: options that were used must equal the same ones that were not, or a
         # reload takes every TLS probe for a changed one
         return {}
 
-    def context(self, alpn: tuple[str, ...] = ()) -> RecordingContext:
+    def context(self, alpn: tuple[str, ...] = (), *, check_name: bool = True) -> RecordingContext:
         """Return the context of these options; equal options share one.
 
         Args:
             alpn: protocols to offer, the preferred one first.
+            check_name: false accepts a certificate for any name, if its chain is good.
 
         Raises:
             CheckFailed: ``config``: a file that is missing, unreadable or not what it should be.
         """
-        context = self._contexts.get(alpn)
+        wish: tuple[object, ...] = alpn if check_name else (check_name, *alpn)
+        context = self._contexts.get(wish)
         if context is None:
-            key = (*self._identity(), *alpn)
+            key = (*self._identity(), *wish)
             context = _shared.get(key)
             if context is None:
                 context = _shared[key] = self._build(alpn)
-            self._contexts[alpn] = context
+                context.check_hostname = context.check_hostname and check_name
+            self._contexts[wish] = context
         return context
 
     def _identity(self) -> tuple[object, ...]:

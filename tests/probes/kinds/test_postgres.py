@@ -552,3 +552,13 @@ async def test_no_session_is_left_behind(postgres_server: Server, check: Check) 
             )
 
     assert "unexpected EOF" not in postgres_server.log()
+
+
+def test_a_kind_that_was_used_equals_one_that_was_not(ca_file: Path) -> None:
+    """P8: a reload keeps the run in flight of an unchanged probe."""
+    used, new = (Postgres.model_validate({"tls": {"ca_file": str(ca_file)}}) for _ in range(2))
+
+    used.prepare("postgresql://u@db.example/d")
+
+    assert used == new
+    assert used._contexts
