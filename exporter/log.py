@@ -100,6 +100,12 @@ class RateLimit:
             window.held_back += 1
             return False
 
+    def note(self, template: str, message: str) -> None:
+        """Remember *message* as an example of what passed."""
+        with self._lock:
+            if window := self._windows.get(template):
+                window.example = message
+
     @property
     def holds(self) -> bool:
         """Whether lines are held back that `left_out` has not told."""
@@ -107,17 +113,17 @@ class RateLimit:
             return any(window.held_back for window in self._windows.values())
 
     def left_out(self, *, everything: bool = False) -> list[tuple[str, int]]:
-        """Return template and number of the lines held back in windows that are over."""
+        """Return an example and the number of the lines held back in windows that are over."""
         with self._lock:
             now = self._clock()
-            told = [
-                (template, window.held_back)
+            over = {
+                template: window
                 for template, window in self._windows.items()
                 if window.held_back and (everything or now - window.started >= WINDOW_S)
-            ]
-            for template, _ in told:
+            }
+            for template in over:
                 del self._windows[template]
-            return told
+            return [(one.example or template, one.held_back) for template, one in over.items()]
 
     def _has_room(self, now: float) -> bool:
         if len(self._windows) >= MAX_MESSAGES:
@@ -134,6 +140,7 @@ class _Window:
     started: float
     passed: int = 0
     held_back: int = 0
+    example: str = ""
 
 
 class _Texts:
@@ -240,8 +247,11 @@ class _Handler(logging.Handler):
         self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        if self._limit.admit(str(record.msg)):
-            self._put(self.texts.line(record))
+        template = str(record.msg)
+        if self._limit.admit(template):
+            line = self.texts.line(record)
+            self._limit.note(template, line.message)
+            self._put(line)
         else:
             with self._changed:
                 self._changed.notify()
@@ -288,8 +298,8 @@ class _Handler(logging.Handler):
 
     def _summaries(self, *, everything: bool) -> list[bytes]:
         summaries = []
-        for template, count in self._limit.left_out(everything=everything):
-            message = self.texts.text(f"left out {count} more like: {template}")
+        for example, count in self._limit.left_out(everything=everything):
+            message = self.texts.text(f"left out {count} more like: {example}")
             line = _Line(
                 datetime.now(UTC), "WARN", "log_limited", message, {}, {"left_out": count}, ""
             )

@@ -354,7 +354,10 @@ def test_what_was_left_out_is_told_at_the_end(handle: LogHandle, stream: io.Stri
 
     messages = [entry["message"] for entry in entries(handle, stream)]
     assert len(messages) == LINES_PER_SECOND + 1
-    assert messages[-1] == f"left out {30 - LINES_PER_SECOND} more like: probe %d failed"
+    assert (
+        messages[-1]
+        == f"left out {30 - LINES_PER_SECOND} more like: probe {LINES_PER_SECOND - 1} failed"
+    )
 
 
 def test_a_closed_stream_costs_lines_and_nothing_else(stream: io.StringIO) -> None:
