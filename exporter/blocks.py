@@ -25,7 +25,8 @@ _LAST_BYTE = 0xFF
 
 _UNCLEAN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _SPECIAL = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}
-_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
+# names that begin with two underscores are Prometheus' own: its parsers refuse the whole page
+_NAME = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 
 Selection = Sequence[tuple[int, Sequence[int]]]
 """Pairs of a chunk's number and the places within it."""

@@ -71,7 +71,7 @@ def test_a_label_value_is_escaped_and_labels_are_sorted() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a-b", "1a", "ä", 'a="1",b'])
+@pytest.mark.parametrize("name", ["", "a b", "a-b", "1a", "ä", 'a="1",b', "__", "__name__"])
 def test_what_is_no_label_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="want a label name, got"):
         label_text([(name, "value")])
