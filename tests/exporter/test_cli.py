@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,8 @@ from time import monotonic
 from xml.etree import ElementTree as ET
 
 import pytest
+
+from tests.servers.process import absent
 
 SONDE = str(Path(sys.executable).parent / "sonde")
 
@@ -321,3 +324,46 @@ def test_a_full_disk_behind_stdout_is_3_in_one_line(tmp_path: Path, listening: i
 
     assert done.returncode == 3
     assert done.stderr == "sonde: want a reader of the output, got No space left on device\n"
+
+
+SILENT_DNS = """
+mount --bind {directory}/resolv.conf /etc/resolv.conf
+exec {python} {directory}/silent.py {sonde} smoke --config {config} --deadline 3s --output json
+"""
+# Brings the loopback up (SIOCSIFFLAGS, IFF_UP), binds port 53, never answers, runs the gate.
+SILENT_SERVER = """
+import fcntl, socket, struct, subprocess, sys
+fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh", b"lo", 1))
+silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+silent.bind(("127.0.0.1", 53))
+sys.exit(subprocess.run(sys.argv[1:]).returncode)
+"""
+
+
+@pytest.mark.service
+def test_a_name_that_nobody_answers_ends_at_the_deadline(tmp_path: Path) -> None:
+    """P17: a resolver that is silent for ever, in a network of its own."""
+    if not shutil.which("unshare") or subprocess.run(["unshare", "-nm", "true"]).returncode:
+        absent("the right to make a network namespace (root)")
+    (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.1\n")
+    (tmp_path / "silent.py").write_text(SILENT_SERVER)
+    config = write(
+        tmp_path / "p.yaml",
+        "name: lost, kind: http, target: 'http://hangs.example.test/', every: 1m, timeout: 30s",
+    )
+    script = SILENT_DNS.format(
+        directory=tmp_path, python=sys.executable, sonde=SONDE, config=config
+    )
+
+    started = monotonic()
+    done = subprocess.run(
+        ["unshare", "-nm", "sh", "-c", script],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert monotonic() - started < 5
+    assert done.returncode == 3, done.stderr
+    report = json.loads(done.stdout)
+    assert 3 <= report["seconds"] < 4
+    assert report["results"][0]["failure"]["phase"] == "resolve"
+    assert report["unfinished"] == ["lost"]
