@@ -185,6 +185,9 @@ def _failure_of(
     if task.cancelled():
         return Failure(Reason.INTERNAL, "want a run to its end, got cancelled", recorder.phase_name)
     error = task.exception()
+    if isinstance(error, CheckFailed):
+        # they lead to frames that hold the error: each failed run would be work for the collector
+        error.__traceback__ = error.__context__ = None
     is_ours = isinstance(error, CheckFailed) and error.reason.is_own_fault
     if expired and not is_ours and isinstance(error, CheckFailed | TimeoutError | None):
         # what a kind says about a target after its cancellation is an echo of that

@@ -331,7 +331,10 @@ async def _attempt(
             wants_http1 = await _run_http2(wire, transport, request, response)
         else:
             codec = http1.Http1(response, head_only=request.method == "HEAD")
-            await wire.run(codec, response, http1.encode(request))
+            try:
+                await wire.run(codec, response, http1.encode(request))
+            finally:
+                codec.close()
         if response.failure is None and not wants_http1:
             transport.close()
             return True

@@ -137,6 +137,10 @@ class Http1:
             got = f"got {how} after {self._response.body.wire_size}"
             self.failure = CheckFailed(Reason.CLOSED, f"want {what}, {got}")
 
+    def close(self) -> None:
+        """Take nothing more. Parser and codec hold each other: work for the collector, else."""
+        self._parser = None
+
     # --- called by httptools; they never raise
 
     def on_status(self, status: bytes) -> None:
@@ -281,8 +285,7 @@ class Http1:
                 got = f"got {short(str(error))} in {short(data[:SHOWN_BYTES])}"
                 self.failure = CheckFailed(Reason.PROTOCOL, f"want an HTTP/1.1 answer, {got}")
         if self.is_complete or self.failure is not None:
-            # parser and codec hold each other: without this every run is work for the collector
-            self._parser = None
+            self.close()
             return False
         return True
 

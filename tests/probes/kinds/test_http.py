@@ -1,6 +1,7 @@
 """Kind http: what it sends, how it judges, what it records."""
 
 import base64
+import gc
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from probes.kinds.http import MAX_PLANS, Http
 from probes.probe import Probe
 from probes.recorder import Recorder
 from probes.result import Outcome, Reason, Result
+from probes.run import run_once
 from probes.wire.tls import TlsOptions
 from tests.faults.http import FaultServer, fault_server
 from tests.harness import Check, Law
@@ -386,3 +388,25 @@ def test_used_kinds_of_the_same_settings_are_equal() -> None:
 
     assert one == other
     assert one != http(max_body="7B")
+
+
+@pytest.mark.parametrize("path", ["/hang", "/hangbody", "/short", "/rst", "/nothing"])
+async def test_a_failed_run_leaves_nothing_for_the_collector(path: str) -> None:
+    """P9: what hangs lives long enough to reach the oldest generation, and piled up there."""
+    async with fault_server() as running:
+        probe = Probe(name="it", kind=http(), target=running.url(path), timeout_s=0.1)
+        await run_once(probe)
+        gc.collect()
+        gc.disable()
+        try:
+            result = await run_once(probe)
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            left = [one for one in gc.garbage if type(one).__module__.startswith("probes.")]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+
+    assert result.outcome is not Outcome.UP
+    assert left == []
