@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import ClassVar
 
 import pytest
+import uvloop
 
 from probes.kind import Kind
 from probes.recorder import Recorder
@@ -29,9 +30,9 @@ class Sound(Kind):
 async def test_every_async_test_runs_on_both_loops(request: pytest.FixtureRequest) -> None:
     loop = asyncio.get_running_loop()
 
-    wanted = "uvloop" if "uvloop" in request.node.name else "asyncio"
+    wanted = uvloop.Loop if "uvloop" in request.node.name else asyncio.SelectorEventLoop
 
-    assert type(loop).__module__.split(".")[0] == wanted
+    assert isinstance(loop, wanted)
     assert loop.get_debug()
 
 

@@ -268,6 +268,8 @@ async def test_a_storm_of_hangups_makes_few_reloads(tmp_path: Path, log_handle: 
             text_of("name: b, kind: tcp, target: '127.0.0.1:1', every: 1s, timeout: 1s")
         )
         service._on_hangup()
+        # the second one may still go, and may have read this file already
+        await until(lambda: service._reloads.count == 3)
         await until(lambda: [probe.name for probe in service.probes] == ["b"])
 
         assert service._reloads.count == 3
