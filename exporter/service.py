@@ -31,6 +31,7 @@ from exporter.reload import Reloads, in_slices
 from exporter.schedule import Scheduler
 from exporter.shard import share
 from exporter.sink import MetricsOptions, MetricsSink
+from exporter.web.listen import address_text
 from exporter.web.server import WebServer
 from probes.config.load import Config
 from probes.errors import ConfigError
@@ -130,7 +131,7 @@ class Service:
         if self._options.reload_every_s is not None:
             self._scheduler.every("watch", self._options.reload_every_s, self._reload_if_changed)
         self._why_not_ready = ""
-        addresses = ", ".join(f"{host}:{port}" for host, port in self._web.addresses)
+        addresses = ", ".join(address_text(*address) for address in self._web.addresses)
         log.info("serving %d probes on %s", len(self._probes), addresses)
         try:
             await self._stop.wait()

@@ -63,6 +63,11 @@ def open_listeners(texts: Sequence[str]) -> list[Listener]:
     return listeners
 
 
+def address_text(host: str, port: int) -> str:
+    """Write an address as `split_listen` reads it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _open(host: str, port: int) -> Listener:
     if not host:
         try:
@@ -93,7 +98,8 @@ def _bind(host: str, port: int, *, both: bool = False) -> socket.socket:
     except OSError as error:
         with suppress(AttributeError):
             sock.close()  # type: ignore[union-attr]
-        shown = f"[{host}]" if is_v6 else host
         why = os.strerror(error.errno) if error.errno else str(error)
-        raise OSError(error.errno, f"want to listen on {shown}:{port}, got: {why}") from None
+        raise OSError(
+            error.errno, f"want to listen on {address_text(host, port)}, got: {why}"
+        ) from None
     return sock

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from exporter.web.listen import open_listeners, split_listen
+from exporter.web.listen import address_text, open_listeners, split_listen
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,7 @@ from exporter.web.listen import open_listeners, split_listen
 )
 def test_an_address_is_split(text: str, parts: tuple[str, int]) -> None:
     assert split_listen(text) == parts
+    assert address_text(*parts) == text
 
 
 @pytest.mark.parametrize(
