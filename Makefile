@@ -76,6 +76,7 @@ check: lint types imports  ## all of these, fresh pages, the examples of docs/; 
 .PHONY: .coverage
 .coverage:
 	@rm -rf .cache/coverage; mkdir -p .cache/coverage
-	-$(BIN)/coverage run -m pytest $(OPTIONS) -q --tb=no --show-capture=no
+	-$(BIN)/coverage run -m pytest $(OPTIONS) -q --tb=line > .cache/coverage/pytest.log 2>&1
+	@echo "traced, so durations may fail (.cache/coverage/pytest.log): $$(tail -n 1 .cache/coverage/pytest.log)"
 	@$(BIN)/coverage combine -q
 	$(BIN)/coverage report
