@@ -1,0 +1,139 @@
+"""Tells a fault of ours from a machine that stood still: what failed meanwhile runs again.
+
+Most tests here judge durations, and a shared two-core machine takes the processor away for 200 ms
+now and then. A thread that does nothing but wake up measures that; it lets the interpreter go while
+it sleeps, so code of ours that blocks only the loop does not count. For servers and programs that a
+test starts, the kernel tells how long somebody waited for a processor. A test that fails runs
+again, twice at most, when the process lost `STARVED_S` in one piece meanwhile, or somebody waited
+for `CROWDED` of its time. A fault of ours fails all three times; every second try is listed at the
+end of the session.
+"""
+
+import gc
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+# Seconds. Twice what tests take as "at once", far more than a healthy wake-up needs.
+STARVED_S = 0.03
+# Share of a test's time in which some process waited for a processor.
+CROWDED = 0.25
+TRIES = 3
+PRESSURE = Path("/proc/pressure/cpu")
+_NAP_S = 0.005
+
+
+class Watch(threading.Thread):
+    """Measures the longest time that this process could not run, since `reset`."""
+
+    def __init__(self) -> None:
+        super().__init__(name="starvation", daemon=True)
+        self.longest_s = 0.0
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Sleep, and compare with the clock, until `end`."""
+        before = time.monotonic()
+        while not self._ended.is_set():
+            time.sleep(_NAP_S)
+            now = time.monotonic()
+            self.longest_s = max(self.longest_s, now - before - _NAP_S)
+            before = now
+
+    def reset(self) -> None:
+        """Begin anew."""
+        self.longest_s = 0.0
+
+    def end(self) -> None:
+        """Stop measuring."""
+        self._ended.set()
+
+
+WATCH = pytest.StashKey[Watch]()
+_PROPERTY = "starved"
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Start the watch."""
+    watch = session.config.stash[WATCH] = Watch()
+    watch.start()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End it."""
+    session.config.stash[WATCH].end()
+
+
+def pytest_collection_finish() -> None:
+    """Keep what collecting made out of the collector's sight: a full collection took 100 ms."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+    """Run one test; again if it failed while the machine stood still."""
+    watch = item.config.stash[WATCH]
+    began, limit_s = time.monotonic(), _limit_s(item)
+    starved: list[str] = []
+    reports: list[pytest.TestReport] = []
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    for attempt in range(1, TRIES + 1):
+        watch.reset()
+        tried, waited_s = time.monotonic(), _waited_s()
+        reports = runtestprotocol(item, log=False, nextitem=nextitem)
+        lost_s, now = watch.longest_s, time.monotonic()
+        crowded = (_waited_s() - waited_s) / (now - tried)
+        failed = next((report for report in reports if report.failed), None)
+        # pytest-timeout winds its clock once for all tries: a test that hangs gets no second one
+        if not failed or 2 * (now - began) > limit_s or attempt == TRIES:
+            break
+        if lost_s < STARVED_S and crowded < CROWDED:
+            break
+        why = f"{lost_s:.3f} s without the processor, others waited for {crowded:.0%} of its time"
+        starved.append(f"{item.nodeid} ({failed.when}): {why}")
+    for report in reports:
+        if report.when == "call":
+            report.user_properties += [(_PROPERTY, told) for told in starved]
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+def _limit_s(item: pytest.Item) -> float:
+    marker = item.get_closest_marker("timeout")
+    return float(marker.args[0] if marker else item.config.getini("timeout"))
+
+
+def _waited_s() -> float:
+    """Return for how long, since the start, some process waited for a processor; 0 if untold."""
+    try:
+        told = PRESSURE.read_text()
+    except OSError:
+        return 0.0
+    return int(told.partition("total=")[2].split()[0]) / 1e6
+
+
+class Told:
+    """In the process that speaks to the terminal: gathers what the workers saw."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep what a report says of earlier tries."""
+        self.lines += [str(value) for name, value in report.user_properties if name == _PROPERTY]
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """List the tests that ran again."""
+        if self.lines:
+            terminalreporter.section("failed on a starved machine, run again")
+            terminalreporter.write_line("\n".join(self.lines))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Gather reports."""
+    config.pluginmanager.register(Told())
