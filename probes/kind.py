@@ -6,10 +6,11 @@ clock, retry, label, registry or logging in a kind: `probes.run` owns them. Know
 Prometheus nor any particular kind.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel
 
@@ -26,15 +27,31 @@ class Metric:
         name: without prefix, such as ``tcp_banner_bytes``; a counter ends in ``_total``.
         help: what it is, and its unit.
         labels: names of its own labels.
-        type: ``counter`` is an absolute count read at the target.
+        type: ``counter`` is an absolute count read at the target. The samples of a ``histogram``
+            are ``<name>_bucket`` (label ``le``, cumulative), ``<name>_sum`` and ``<name>_count``.
         dynamic: label values come from the target; only such families may take them.
+        lasting: it speaks of the probe rather than of its last run: still shown when the last
+            result is too old.
     """
 
     name: str
     help: str
     labels: tuple[str, ...] = ()
-    type: Literal["gauge", "counter"] = "gauge"
+    type: Literal["gauge", "counter", "histogram"] = "gauge"
     dynamic: bool = False
+    lasting: bool = False
+
+
+class Watch(Protocol):
+    """What listens to a target between the runs; only the service has one."""
+
+    async def run(self) -> None:
+        """Listen until cancelled; leave no socket."""
+        ...
+
+    def news(self) -> object:
+        """Return what has come so far, as a frozen value; `Keep.news` hands it to the next run."""
+        ...
 
 
 class Kind(Settings):
@@ -54,6 +71,30 @@ class Kind(Settings):
     """Family (without ``probe_``) of the phase durations where blackbox_exporter has one."""
     phases: ClassVar[tuple[str, ...]] = ()
     """Names of the phases in their order, for the reference page."""
+    named_by: ClassVar[str | None] = None
+    """Key that takes the probe's name when the file leaves it out."""
+    tells_unknown: ClassVar[bool] = False
+    """Whether the samples of a run that ended unknown are shown too."""
+
+    @property
+    def default_every_s(self) -> float | None:
+        """Seconds between two runs when the file does not say; None: as all kinds."""
+        return None
+
+    @property
+    def default_timeout_s(self) -> float | None:
+        """Seconds a run may take when the file does not say, if ``every`` allows; None: as all."""
+        return None
+
+    @property
+    def settle_s(self) -> float:
+        """Seconds that a run that stands alone may take longer, to look twice."""
+        return 0.0
+
+    @property
+    def series_limit(self) -> int | None:
+        """Series that one probe may have when the limit of all probes is lower; None: that."""
+        return None
 
     def check_target(self, target: str) -> None:
         """Judge a target at load.
@@ -79,6 +120,27 @@ class Kind(Settings):
         if self.driver is not None:
             with suppress(ImportError):
                 import_module(self.driver)
+
+    def watch(self, target: str) -> Watch | None:  # noqa: ARG002 - for those who override
+        """Return what the service lets listen to *target* between the runs; None: nothing."""
+        return None
+
+    def first_memory(
+        self,
+        target: str,  # noqa: ARG002 - for those who override
+        kept: Mapping[str, Any] | None,  # noqa: ARG002
+    ) -> object:
+        """Return what `Keep.memory` begins with in a service.
+
+        Args:
+            target: what is checked.
+            kept: what `durable` gave before a restart; None: nothing is known.
+        """
+        return None
+
+    def durable(self, memory: object) -> Mapping[str, Any] | None:  # noqa: ARG002
+        """Return what of `Keep.memory` must survive a restart, JSON-ready; None: nothing."""
+        return None
 
     async def run(self, target: str, recorder: Recorder) -> None:
         """Check *target* once and write what is found into *recorder*.

@@ -4,7 +4,8 @@ A recorder and not a return value, because a run that dies half-way must keep wh
 Knows neither the verdict nor who reads it. Standard library only.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from time import perf_counter
 from types import TracebackType
 
@@ -12,6 +13,19 @@ from probes.result import Failure, Phase, Reason, Result, Sample
 
 # Facts go to people: a page of text from a hostile target helps nobody.
 MAX_FACT_CHARACTERS = 2048
+
+
+@dataclass(slots=True)
+class Keep:
+    """What outlives the runs of one probe; whoever calls `probes.run.run_once` for ever owns it.
+
+    Args:
+        memory: what the kind wants to know again in its next run; it replaces it, never changes it.
+        news: asked for what has come in between two runs by ``Kind.watch``.
+    """
+
+    memory: object = None
+    news: Callable[[], object] = lambda: None
 
 
 class Recorder:
@@ -25,7 +39,7 @@ class Recorder:
 
     __slots__ = (
         "_clock", "_facts", "_open", "_phases", "_samples", "_started", "_steps", "_warnings",
-        "deadline", "phase_name", "secrets",
+        "cut_off", "deadline", "keep", "phase_name", "secrets",
     )  # fmt: skip
 
     def __init__(
@@ -34,6 +48,10 @@ class Recorder:
         self.deadline = deadline
         self.phase_name: str | None = None
         self.secrets: list[str] = []
+        self.keep: Keep | None = None
+        """What outlives the run; None: it stands alone, and may take ``Kind.settle_s`` longer."""
+        self.cut_off: Callable[[], Awaitable[str | None]] | None = None
+        """Asked whether the prober itself has lost its network: why, or None."""
         self._clock = clock
         self._started = clock()
         self._open: float | None = None

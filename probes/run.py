@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from time import monotonic
 
 from probes.errors import CheckFailed
@@ -20,9 +21,8 @@ from probes.prober_health import (
     ProberHealth,
     descriptors_are_scarce,
 )
-from probes.recorder import Recorder
+from probes.recorder import Keep, Recorder
 from probes.result import NO_FACTS, Failure, Outcome, Reason, Result
-from probes.wire.policy import POLICY, Policy
 
 log = logging.getLogger("sonde.run")
 
@@ -44,59 +44,63 @@ async def run_once(
     probe: Probe,
     *,
     health: ProberHealth | None = None,
-    policy: Policy | None = None,
+    keep: Keep | None = None,
     until: float | None = None,
     wall: Callable[[], datetime] = lambda: datetime.now(UTC),
-    clock: Callable[[], float] = monotonic,
 ) -> Result:
     """Run *probe* once, within its timeout, and return what was found.
 
     Args:
         probe: what to check.
         health: the prober's own pulse; failures under its own freeze or lost network are unknown.
-        policy: who may be reached; None means as written in the probe file.
+        keep: what outlives this run; None: it stands alone, and has ``Kind.settle_s`` more time.
         until: time of the loop when the run is cut off although its timeout has not come; then
             the Result is unfinished: unknown, no attempt, with the phase it stood in.
         wall: point in time for ``started_at``.
-        clock: monotonic seconds for the duration.
     """
-    if policy is not None:
-        with POLICY.set(policy):
-            return await run_once(probe, health=health, until=until, wall=wall, clock=clock)
     loop = asyncio.get_running_loop()
-    started_at, started, deadline = wall(), clock(), loop.time() + probe.timeout_s
+    started_at, started, deadline = wall(), monotonic(), loop.time() + probe.timeout_s
+    if keep is None:
+        deadline += probe.kind.settle_s
     is_cut = until is not None and until < deadline
     if until is not None and is_cut:
         deadline = until
-    attempt, failure, attempts = await _try(probe, deadline)
-    seconds = clock() - started
+
+    def recorder() -> Recorder:
+        notes = Recorder(deadline)
+        notes.keep = keep
+        if health is not None:
+            notes.cut_off = partial(health.cut_off, started)
+        return notes
+
+    attempt, failure, attempts = await _try(probe, recorder)
+    seconds = monotonic() - started
     if is_cut and failure is not None and attempt.expired:
         where = f" in phase {failure.phase}" if failure.phase else ""
         message = f"want a Result before the deadline of all, got none{where}"
         failure, attempts = Failure(Reason.EVIDENCE, message, failure.phase), 0
     elif health is not None:
-        if failure is not None:
-            failure = await _whose_fault(failure, probe, health, started)
-        elif attempt.recorder.warnings and health.latency_excused(started):
-            attempt.recorder.excuse(Reason.LATENCY, "the prober itself lagged")
+        failure = await _excused(failure, attempt, health, started)
     return _result(probe, attempt.recorder, failure, started_at, seconds, attempts)
 
 
-async def _try(probe: Probe, deadline: float) -> tuple["_Attempt", Failure | None, int]:
+async def _try(
+    probe: Probe, recorder: Callable[[], Recorder]
+) -> tuple["_Attempt", Failure | None, int]:
     """Return the attempt that counts, why it failed, and how many there were."""
     loop = asyncio.get_running_loop()
     before: tuple[_Attempt, Failure] | None = None
     attempts = 0
     while True:
         attempts += 1
-        attempt = _Attempt(probe, Recorder(deadline))
+        attempt = _Attempt(probe, recorder())
         failure = await attempt.failure()
         if before is not None and attempt.expired:
             # it had what the others left of the timeout: that it got no answer proves less
             return *before, attempts
         if failure is None or failure.reason.is_own_fault or attempts > probe.retries:
             return attempt, failure, attempts
-        if loop.time() + probe.retry_every_s >= deadline:
+        if loop.time() + probe.retry_every_s >= attempt.recorder.deadline:
             return attempt, failure, attempts
         before = attempt, failure
         await asyncio.sleep(probe.retry_every_s)
@@ -115,13 +119,13 @@ def prepare(probes: Iterable[Probe]) -> None:
 class _Attempt:
     """One try of a kind, in a task of its own: a clean-up that hangs holds no Result back."""
 
-    __slots__ = ("_done", "_probe", "_task", "_timer", "expired", "recorder")
+    __slots__ = ("_done", "_task", "_timer", "expired", "probe", "recorder")
 
     def __init__(self, probe: Probe, recorder: Recorder) -> None:
         loop = asyncio.get_running_loop()
         self.recorder = recorder
         self.expired = False
-        self._probe = probe
+        self.probe = probe
         self._done: asyncio.Future[None] = loop.create_future()
         self._task = loop.create_task(_check(probe, recorder))
         self._task.add_done_callback(self._ended)
@@ -142,8 +146,8 @@ class _Attempt:
         finally:
             self._timer.cancel()
         if not self._task.done() or (self.expired and self._task.cancelled()):
-            return _timeout(self._probe, self.recorder)
-        return _failure_of(self._task, self._probe, self.recorder, expired=self.expired)
+            return _timeout(self.probe, self.recorder)
+        return _failure_of(self._task, self.probe, self.recorder, expired=self.expired)
 
     def _ended(self, _: asyncio.Task[None]) -> None:
         if not self._done.done():
@@ -202,6 +206,17 @@ def _failure_of(
         "the kind %s raised %s", probe.kind.name, text, extra={"probe": probe.name}, exc_info=error
     )
     return Failure(Reason.INTERNAL, text, recorder.phase_name)
+
+
+async def _excused(
+    failure: Failure | None, attempt: "_Attempt", health: ProberHealth, started: float
+) -> Failure | None:
+    """Return what is left of *failure* and of the warnings when the prober was to blame."""
+    if failure is not None:
+        return await _whose_fault(failure, attempt.probe, health, started)
+    if attempt.recorder.warnings and health.latency_excused(started):
+        attempt.recorder.excuse(Reason.LATENCY, "the prober itself lagged")
+    return None
 
 
 async def _whose_fault(

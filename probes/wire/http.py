@@ -25,7 +25,7 @@ from probes.wire.net import open_connection, resolve
 from probes.wire.peer import forget_peer
 from probes.wire.redirect import Trail, location_of
 from probes.wire.tls import TlsOptions
-from probes.wire.url import split_host_port, tls_name
+from probes.wire.url import Url, split_host_port, tls_name
 
 HTTP2 = "h2"
 HTTP1 = "http/1.1"
@@ -320,7 +320,7 @@ async def _attempt(
         address,
         recorder,
         context=tls.context(options.alpn) if url.is_tls else None,
-        server_name=_server_name(request, tls) if url.is_tls else None,
+        server_name=server_name(url, tls, request.host) if url.is_tls else None,
         hop=response.redirects,
         source_ip=options.source_ip,
     )
@@ -339,7 +339,7 @@ async def _attempt(
             transport.close()
             return True
     except CheckFailed as failure:
-        raise _with_hint(failure, transport) from None
+        raise with_hint(failure, transport) from None
     finally:
         if not transport.is_closing():
             transport.abort()
@@ -370,14 +370,17 @@ def _selected(transport: asyncio.Transport) -> str | None:
     return None if connection is None else cast("str | None", connection.selected_alpn_protocol())
 
 
-def _server_name(request: Request, tls: TlsOptions) -> str:
-    """Return the name to verify: the configured one, else the Host header's, else the URL's."""
+def server_name(url: Url, tls: TlsOptions, host: str = "") -> str:
+    """Return the name to verify: the configured one, else that of the header *host*, else *url*'s.
+
+    ``Host`` of a request may differ from where it goes to.
+    """
     if tls.server_name:
         return tls.server_name
-    return tls_name(split_host_port(request.host, 443)[0] if request.host else request.url.host)
+    return tls_name(split_host_port(host, 443)[0] if host else url.host)
 
 
-def _with_hint(failure: CheckFailed, transport: asyncio.Transport) -> CheckFailed:
+def with_hint(failure: CheckFailed, transport: asyncio.Transport) -> CheckFailed:
     """Name the usual cause of a TLS 1.3 peer that ends before it answers."""
     if failure.reason is Reason.CLOSED and failure.phase == "processing":
         connection = transport.get_extra_info("ssl_object")

@@ -34,11 +34,19 @@ STATUS_AT = len("HTTP/1.1 ")
 def encode(request: Request) -> bytes:
     """Return *request* as it goes out, head and body in one piece; made once."""
     if not request.http1:
-        object.__setattr__(request, "http1", _encode(request))
+        object.__setattr__(request, "http1", _encode(request, "Connection: close"))
     return request.http1
 
 
-def _encode(request: Request) -> bytes:
+def encode_kept(request: Request) -> bytes:
+    """Return *request* for a connection that stays open, which is what HTTP/1.1 takes for granted.
+
+    Not made once: what goes over a kept connection differs from request to request.
+    """
+    return _encode(request)
+
+
+def _encode(request: Request, *closing: str) -> bytes:
     lines = [
         f"{request.method} {request.url.path_query} HTTP/1.1",
         f"Host: {request.authority}",
@@ -46,7 +54,7 @@ def _encode(request: Request) -> bytes:
     ]
     if request.body or request.method in ("POST", "PUT", "PATCH"):
         lines.append(f"Content-Length: {len(request.body)}")
-    lines.append("Connection: close\r\n\r\n")
+    lines += (*closing, "\r\n")
     return "\r\n".join(lines).encode("utf-8") + request.body
 
 

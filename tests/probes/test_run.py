@@ -493,7 +493,8 @@ async def test_a_policy_holds_for_the_run_and_not_longer() -> None:
     async def looks(target: str, recorder: Recorder) -> None:
         seen.append(POLICY.get())
 
-    await run_once(probe(looks), policy=policy)
+    with POLICY.set(policy):
+        await run_once(probe(looks))
 
     assert seen[0] is policy
     assert POLICY.get() is not policy

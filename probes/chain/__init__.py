@@ -1,0 +1,1 @@
+"""Chains: which endpoint of a group may be trusted right now."""
