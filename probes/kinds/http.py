@@ -5,25 +5,23 @@ Knows what an answer should be; how it is fetched is `probes.wire.http`'s busine
 
 import base64
 import json
-import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlencode
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from probes.errors import CheckFailed
 from probes.kind import Kind, Metric
 from probes.recorder import Recorder
 from probes.redact import SECRET_HEADER, Secret
 from probes.result import Reason, Sample
-from probes.settings import Settings
 from probes.units import Size, short
 from probes.wire.address import ANY_IP, IpChoice
 from probes.wire.answer import HttpExpect, HttpWarn, judge_run, miss_in_answer
 from probes.wire.decode import MAX_DECODED_BYTES
+from probes.wire.headers import TOKEN, USER_AGENT, BasicAuth, HeaderName, Line, Text, plain
 from probes.wire.http import BOTH_ALPN, HTTP1_ALPN, HTTP2_ALPN, Options, exchange
 from probes.wire.message import (
     MAX_HEAD_BYTES,
@@ -39,12 +37,6 @@ from probes.wire.redirect import http_date
 from probes.wire.tls import NET_METRICS, TLS_METRICS, TlsOptions
 from probes.wire.url import Url, parse_url, split_host_port
 
-# RFC 9110, 5.6.2
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}", re.ASCII)
-# The wire layer writes these itself: a second one makes two servers on the way read two requests.
-_RESERVED = frozenset(
-    {"connection", "content-length", "transfer-encoding", "upgrade", "te", "trailer"}
-)
 _VERSIONS = {"1.0": 1.0, "1.1": 1.1, "2": 2.0}
 _ALPN = {
     frozenset({1}): HTTP1_ALPN,
@@ -57,75 +49,13 @@ MAX_PLANS = 256
 SHOWN_BODY_BYTES = 512
 
 
-def _to_header(value: object) -> object:
-    """Take numbers too: ``X-Api-Version: 2`` means the text."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    return value
-
-
-def _judge_header(value: str | Secret) -> str | Secret:
-    if any(sign in _plain(value) for sign in "\r\n\0"):
-        raise ValueError("want a text of one line, got line breaks or NUL")
-    return value
-
-
-Text = Annotated[str | Secret, Field(union_mode="left_to_right"), BeforeValidator(_to_header)]
-"""A text, or ``{env: NAME}`` or ``{file: path}``."""
-Line = Annotated[Text, AfterValidator(_judge_header)]
-"""A text of one line."""
-
-
-def _judge_name(name: str) -> str:
-    if not _TOKEN.fullmatch(name):
-        raise ValueError(f"want a header name, got {short(name)}")
-    if name.lower() in _RESERVED:
-        raise ValueError(f"want a header that sonde does not write itself, got {name}")
-    return name
-
-
 def _judge_method(method: str) -> str:
-    if not _TOKEN.fullmatch(method) or method.upper() == "CONNECT":
+    if not TOKEN.fullmatch(method) or method.upper() == "CONNECT":
         raise ValueError(f"want a method such as GET, got {short(method)}")
     return method.upper()
 
 
-HeaderName = Annotated[str, AfterValidator(_judge_name)]
 Method = Annotated[str, AfterValidator(_judge_method)]
-
-
-class BasicAuth(Settings):
-    """User name and password (RFC 7617)."""
-
-    username: str = ""
-    """User name; may not hold a colon."""
-    password: Secret
-    """Password; better from ``{env: NAME}`` or ``{file: path}``."""
-
-    @model_validator(mode="after")
-    def _without_colon(self) -> Self:
-        if ":" in self.username:
-            raise ValueError("want a username without colon, got one with a colon")
-        return self
-
-    @property
-    def encoded(self) -> str:
-        """User name and password as they go out."""
-        return base64.b64encode(
-            f"{self.username}:{self.password.get_secret_value()}".encode()
-        ).decode()
-
-
-def _user_agent() -> str:
-    try:
-        return f"sonde/{version('sonde')}"
-    except PackageNotFoundError:
-        # run from the source tree without installation
-        return "sonde"
-
-
-# at import: a run may not touch the disk
-USER_AGENT = _user_agent()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -220,7 +150,7 @@ class Http(Kind):
             )
         for name, value in self.headers.items():
             if name.lower() == "host":
-                split_host_port(_plain(value), 443)
+                split_host_port(plain(value), 443)
         return self
 
     def check_target(self, target: str) -> None:
@@ -230,7 +160,7 @@ class Http(Kind):
 
     def secrets(self, target: str) -> set[str]:
         found = super().secrets(target)
-        found.update(_plain(v) for name, v in self.headers.items() if SECRET_HEADER.search(name))
+        found.update(plain(v) for name, v in self.headers.items() if SECRET_HEADER.search(name))
         if self.basic_auth is not None:
             found.add(self.basic_auth.encoded)
         return found
@@ -293,7 +223,7 @@ class Http(Kind):
         )
 
     def _request(self, url: Url) -> Request:
-        headers = {name: _plain(value) for name, value in self.headers.items()}
+        headers = {name: plain(value) for name, value in self.headers.items()}
         host = next((headers.pop(name) for name in list(headers) if name.lower() == "host"), "")
         body, content_type = self._body()
         own = {"User-Agent": USER_AGENT}
@@ -329,9 +259,9 @@ class Http(Kind):
         if self.json_ is not None:
             return json.dumps(self.json_).encode(), "application/json"
         if self.form is not None:
-            fields = {name: _plain(value) for name, value in self.form.items()}
+            fields = {name: plain(value) for name, value in self.form.items()}
             return urlencode(fields).encode(), "application/x-www-form-urlencoded"
-        return (_plain(self.body).encode(), "") if self.body is not None else (b"", "")
+        return (plain(self.body).encode(), "") if self.body is not None else (b"", "")
 
     def _judge(self, response: Response) -> CheckFailed | None:
         """Judge as blackbox_exporter does: status, headers, body, a broken body, version."""
@@ -355,10 +285,6 @@ class Http(Kind):
             judge_run(warn, recorder, over_tls=response.over_tls)
         except CheckFailed as soft:
             recorder.warn(soft.reason, soft.message, phase=soft.phase)
-
-
-def _plain(value: str | Secret) -> str:
-    return value if isinstance(value, str) else value.get_secret_value()
 
 
 # Few values, the same in nearly every run: made once.
