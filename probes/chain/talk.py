@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from probes.chain.model import (
-    ChainReason,
     Endpoint,
     Family,
     Group,
@@ -24,6 +23,7 @@ from probes.chain.model import (
     Series,
     Verdict,
 )
+from probes.chain.reasons import ChainReason
 from probes.kind import Metric
 from probes.result import Reason
 
