@@ -28,8 +28,13 @@ from probes.wire.http import (
 )
 from probes.wire.http1 import SWITCHING_PROTOCOLS, Http1, encode_kept
 from probes.wire.message import MAX_HEAD_BYTES, REDIRECTS, Limits, Request, Response
-from probes.wire.net import NET_SAMPLES, open_connection, resolve
+from probes.wire.net import open_connection, resolve
+from probes.wire.tls import NET_METRICS, TLS_METRICS
 from probes.wire.url import Url
+
+# Of a later dial in the same run: the last one has the final say.
+_NET_SAMPLES = tuple(metric.name for metric in NET_METRICS)
+_TLS_SAMPLES = tuple(metric.name for metric in TLS_METRICS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +155,10 @@ class Session:
         url, tls, recorder = self._url, self._options.tls, self._recorder
         # a run dials one address: who answers the second call is who answered the first
         if self._address is None:
-            recorder.forget(*NET_SAMPLES)
+            recorder.forget(*_NET_SAMPLES)
             self._address = await resolve(url.host, url.port, recorder, ip=self._options.ip)
         if self.dials:
-            recorder.forget(*TLS_SAMPLES)
+            recorder.forget(*_TLS_SAMPLES)
         self.dials += 1
         self.peer = self._address.ip
         self._opened = opened = await open_connection(
