@@ -6,7 +6,7 @@ clock, retry, label, registry or logging in a kind: `probes.run` owns them. Know
 Prometheus nor any particular kind.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -71,6 +71,8 @@ class Kind(Settings):
     """Family (without ``probe_``) of the phase durations where blackbox_exporter has one."""
     phases: ClassVar[tuple[str, ...]] = ()
     """Names of the phases in their order, for the reference page."""
+    is_group: ClassVar[bool] = False
+    """Whether it checks several endpoints under one name: an entry of ``chains``."""
     named_by: ClassVar[str | None] = None
     """Key that takes the probe's name when the file leaves it out."""
     tells_unknown: ClassVar[bool] = False
@@ -102,6 +104,10 @@ class Kind(Settings):
         Raises:
             ValueError: becomes ``probes.yaml:9: probes.1.target: ...``.
         """
+
+    def advice(self, target: str) -> Iterable[str]:  # noqa: ARG002 - for those who override
+        """Return what is odd about settings or target but works; warnings of ``sonde lint``."""
+        return ()
 
     def display_target(self, target: str) -> str:
         """Return the form of a target that may be shown, without secrets, <= 200 bytes."""
