@@ -1,8 +1,9 @@
 """The dial: every reason told apart, one address, phases kept, nothing left behind."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from time import monotonic
 
 import pytest
 import trustme
@@ -53,7 +54,7 @@ async def _no_resolver_left() -> AsyncIterator[None]:
 # --- connecting
 
 
-async def test_a_closed_port_is_refused_at_once() -> None:
+async def test_a_closed_port_is_refused_at_once(lost_s: Callable[[], float]) -> None:
     """F2"""
     recorder = Recorder()
     port = closed_port()
@@ -64,7 +65,7 @@ async def test_a_closed_port_is_refused_at_once() -> None:
     assert (caught.value.reason, caught.value.phase) == (Reason.REFUSED, "connect")
     assert caught.value.message == f"want a connection to 127.0.0.1:{port}, got a refusal"
     assert phases(recorder) == [("connect", False)]
-    assert recorder.phases[0].seconds < 0.05
+    assert recorder.phases[0].seconds < 0.05 + lost_s()
 
 
 async def test_a_dropped_syn_is_a_timeout_while_connecting() -> None:
@@ -118,16 +119,27 @@ async def test_a_peer_that_never_ends_its_handshake_is_a_timeout_in_phase_tls(
     """F5, T49"""
     # before the clock runs: a context with the system's authorities takes 40 ms to build
     recorder, context = Recorder(), TlsOptions().context()
+    loop, greeted = asyncio.get_running_loop(), [0.0]
 
-    async with tcp_fault(handler) as port:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # the wait begins when the client is in its handshake, however long a busy machine took
+        assert await reader.readexactly(1)
+        greeted[0] = monotonic()
+        patience.reschedule(loop.time() + WAIT_S)
+        await handler(reader, writer)
+
+    async with tcp_fault(greet) as port:
+        began = monotonic()
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(WAIT_S):
+            async with asyncio.timeout(None) as patience:
                 await open_connection(asyncio.Protocol, here(port), recorder, context=context)
+        connect, tls = recorder.phases
 
     assert recorder.phase_name == "tls"
-    connect, tls = recorder.phases
     assert connect.complete
-    assert connect.seconds < WAIT_S / 2 < tls.seconds
+    # all of the wait is in the second phase, to the 5 ms that timers round; none in the first
+    assert connect.seconds <= greeted[0] - began
+    assert tls.seconds >= WAIT_S - 0.005
 
 
 @pytest.mark.parametrize(

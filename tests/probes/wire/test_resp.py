@@ -52,7 +52,7 @@ async def test_elements_count_until_the_next_reply() -> None:
 
 
 @given(st.binary(max_size=200))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_any_bytes_are_lines_or_a_verdict(data: bytes) -> None:
     async def read() -> None:
         reader = reader_of(data)
