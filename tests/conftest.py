@@ -21,7 +21,7 @@ from probes.result import Outcome, Result
 from probes.run import run_once
 from tests.harness import PACKAGES, Check, ours, undeclared
 
-pytest_plugins = ["tests.servers.fixtures", "tests.starvation"]
+pytest_plugins = ["tests.servers.fixtures", "tests.servers.nodes_fixtures", "tests.starvation"]
 
 # Seconds. Long enough for a loaded two-core machine, short enough for a test that hangs.
 CHECK_TIMEOUT_S = 5.0
