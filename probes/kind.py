@@ -78,6 +78,9 @@ class Kind(Settings):
     tells_unknown: ClassVar[bool] = False
     """Whether the samples of a run that ended unknown are shown too."""
 
+    takes_over: ClassVar[frozenset[str]] = frozenset()
+    """Keys common to all probes that mean something finer here, and become fields of the kind."""
+
     @property
     def default_every_s(self) -> float | None:
         """Seconds between two runs when the file does not say; None: as all kinds."""
@@ -103,6 +106,13 @@ class Kind(Settings):
 
         Raises:
             ValueError: becomes ``probes.yaml:9: probes.1.target: ...``.
+        """
+
+    def check_times(self, every_s: float, timeout_s: float) -> None:
+        """Judge at load what depends on how often and how long a run goes, in seconds.
+
+        Raises:
+            ValueError: becomes a mistake of the probe.
         """
 
     def advice(self, target: str) -> Iterable[str]:  # noqa: ARG002 - for those who override

@@ -22,10 +22,12 @@ class Keep:
     Args:
         memory: what the kind wants to know again in its next run; it replaces it, never changes it.
         news: asked for what has come in between two runs by ``Kind.watch``.
+        every_s: seconds between two runs.
     """
 
     memory: object = None
     news: Callable[[], object] = lambda: None
+    every_s: float = 30.0
 
 
 class Recorder:

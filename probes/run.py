@@ -22,6 +22,7 @@ from probes.prober_health import (
     descriptors_are_scarce,
 )
 from probes.recorder import Keep, Recorder
+from probes.redact import Redactor
 from probes.result import NO_FACTS, Failure, Outcome, Reason, Result
 
 log = logging.getLogger("sonde.run")
@@ -269,7 +270,18 @@ def _result(
         phases=recorder.phases,
         samples=recorder.samples,
         facts={name: redact(text) for name, text in facts.items()} if facts else NO_FACTS,
-        steps=recorder.steps,
+        steps=tuple([_redacted(step, redact) for step in recorder.steps]),
+    )
+
+
+def _redacted(step: Result, redact: Redactor) -> Result:
+    """Return *step* with its texts as they may be shown."""
+    return replace(
+        step,
+        failure=step.failure and replace(step.failure, message=redact(step.failure.message)),
+        warnings=tuple([replace(w, message=redact(w.message)) for w in step.warnings]),
+        facts={name: redact(text) for name, text in step.facts.items()},
+        steps=tuple([_redacted(inner, redact) for inner in step.steps]),
     )
 
 

@@ -20,7 +20,7 @@ from probes.probe import Probe
 from probes.prober_health import ProberHealth
 from probes.recorder import Recorder
 from probes.redact import Secret
-from probes.result import Outcome, Reason, Result
+from probes.result import Failure, Outcome, Reason, Result
 from probes.run import ABANDON_AFTER_S, prepare, run_all, run_once, stuck_runs, unfinished
 from probes.wire.policy import POLICY, Policy
 
@@ -202,7 +202,7 @@ async def test_an_endless_message_is_cut() -> None:
     assert len(result.failure.message) == 2048
 
 
-async def test_silence_is_a_timeout_in_the_phase_that_waited() -> None:
+async def test_silence_is_a_timeout_in_the_phase_that_waited(lost_s: Callable[[], float]) -> None:
     """P2: every run ends within its timeout and 250 ms."""
     result = await run_once(probe(hangs, timeout_s=SOON))
 
@@ -211,7 +211,7 @@ async def test_silence_is_a_timeout_in_the_phase_that_waited() -> None:
     assert (result.failure.reason, result.failure.phase) == (Reason.TIMEOUT, "query")
     assert result.failure.message == "want an answer within 0.05 s, got none in phase query"
     assert [(phase.name, phase.complete) for phase in result.phases] == [("query", False)]
-    assert SOON <= result.seconds < SOON + 0.25
+    assert SOON <= result.seconds < SOON + 0.25 + lost_s()
 
 
 async def test_silence_of_a_name_server_is_a_timeout_of_the_lookup() -> None:
@@ -282,7 +282,9 @@ async def test_a_run_that_ended_in_the_moment_of_its_deadline_keeps_its_verdict(
     assert result.outcome is Outcome.UP
 
 
-async def test_a_clean_up_that_hangs_does_not_hold_the_result_back() -> None:
+async def test_a_clean_up_that_hangs_does_not_hold_the_result_back(
+    lost_s: Callable[[], float],
+) -> None:
     """P2: a run that ignores its cancellation is left behind, counted, and forgotten at its end."""
     release = asyncio.Event()
 
@@ -297,7 +299,7 @@ async def test_a_clean_up_that_hangs_does_not_hold_the_result_back() -> None:
 
     assert result.failure is not None
     assert result.failure.reason is Reason.TIMEOUT
-    assert result.seconds < SOON + 0.25
+    assert result.seconds < SOON + 0.25 + lost_s()
     assert stuck_runs() == before + 1
     release.set()
     (task,) = asyncio.all_tasks() - {asyncio.current_task()}
@@ -409,8 +411,11 @@ async def test_there_is_no_try_that_would_begin_behind_the_deadline() -> None:
     assert (result.outcome, result.attempts) == (Outcome.DOWN, 1)
 
 
-@pytest.mark.parametrize("until_s", [None, SOON / 2])
-async def test_a_try_without_time_left_does_not_replace_a_verdict(until_s: float | None) -> None:
+# the first try must end before a busy machine lets the deadline pass
+@pytest.mark.parametrize(("timeout_s", "until_s"), [(0.2, None), (5.0, 0.2)])
+async def test_a_try_without_time_left_does_not_replace_a_verdict(
+    timeout_s: float, until_s: float | None
+) -> None:
     """A second try that hangs had less than its timeout: what the first one saw is truer."""
     tries = []
 
@@ -423,7 +428,7 @@ async def test_a_try_without_time_left_does_not_replace_a_verdict(until_s: float
 
     now = asyncio.get_running_loop().time()
     result = await run_once(
-        probe(fails_then_hangs, retries=3, retry_every_s=0.001, timeout_s=SOON),
+        probe(fails_then_hangs, retries=3, retry_every_s=0.001, timeout_s=timeout_s),
         until=None if until_s is None else now + until_s,
     )
 
@@ -498,6 +503,33 @@ async def test_a_policy_holds_for_the_run_and_not_longer() -> None:
 
     assert seen[0] is policy
     assert POLICY.get() is not policy
+
+
+async def test_no_text_of_a_step_shows_a_secret() -> None:
+    inner = Result(
+        probe="inner",
+        kind="http",
+        target="t",
+        outcome=Outcome.DOWN,
+        started_at=AT,
+        seconds=0.0,
+        failure=Failure(Reason.STATUS, "want 200, got s3cr3t-token"),
+    )
+
+    async def tells(target: str, recorder: Recorder) -> None:
+        recorder.hide("s3cr3t-token")
+        outer = replace(
+            inner,
+            warnings=(Failure(Reason.VALUE, "s3cr3t-token is odd"),),
+            facts={"answer": "s3cr3t-token"},
+            steps=(inner,),
+        )
+        recorder.step(outer)
+
+    result = await run_once(probe(tells))
+
+    assert "s3cr3t-token" not in str(result.as_dict())
+    assert str(result.as_dict()).count("***") == 4
 
 
 async def test_a_batch_returns_in_the_order_of_its_probes() -> None:

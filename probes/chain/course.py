@@ -1,0 +1,260 @@
+"""The course of one sample of a chain group: ask all at once, compare, judge, remember.
+
+    round 1    every endpoint on a connection of its own: what is due (`plan`, the dialect's `look`)
+    round 2    what only makes sense when all have answered: settled blocks (`confirm`)
+    judgement  `evaluate`
+    survey     once per group, of the first usable primary: calls, contracts, gas
+    memory     views, quotas, books, health
+
+One endpoint that hangs keeps its own part of the deadline busy and nobody else's. The I/O shell of
+the chain room; what an answer means is decided elsewhere.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Mapping
+from dataclasses import dataclass
+from math import isfinite
+from time import monotonic
+from typing import Any, Protocol, TypeVar
+
+from probes.chain.books import book
+from probes.chain.evaluate import common, conclude, evaluate, health, trouble
+from probes.chain.memory import Memory
+from probes.chain.model import Endpoint, Judgement, Now, Observation, Verdict
+from probes.chain.plan import Quota, due, settle_quota
+from probes.chain.reasons import ChainReason
+from probes.chain.talk import Answer, Ask, Survey, Talk
+from probes.chain.visit import NOBODY, Setup, Visit, wall
+from probes.recorder import Recorder
+from probes.result import Outcome
+from probes.wire.heads import News
+
+T = TypeVar("T")
+
+# Shares of a sample's time by which a part of it ends: an endpoint that hangs in one must leave
+# time for the next, or it would spoil the judgement of the others.
+LOOK_SHARE, CONFIRM_SHARE = 0.6, 0.8
+# Kept back of the run, so that what was found can still be judged.
+MARGIN_S = 0.05
+
+
+class Ear(Protocol):
+    """What listens to one endpoint's websocket."""
+
+    @property
+    def news(self) -> News:
+        """What has come so far."""
+        ...
+
+    def reconnect(self, reason: str) -> None:
+        """Dial again."""
+        ...
+
+
+Ears = Mapping[str, Ear]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one sample found."""
+
+    judgement: Judgement
+    memory: Memory
+    visits: Mapping[str, Visit]
+    now: Now
+
+
+class Course:
+    """Takes samples of one group.
+
+    Args:
+        setup: of the group.
+        secrets: gets what must not be shown of what the endpoints may send back.
+        ears: listeners by endpoint; those without one are missing.
+    """
+
+    def __init__(self, setup: Setup, recorder: Recorder, ears: Ears) -> None:
+        self._setup = setup
+        self._recorder = recorder
+        self._ears = ears
+
+    async def sample(self, memory: Memory, ends: float, *, everything: bool = False) -> Sample:
+        """Take one sample.
+
+        Args:
+            memory: of the samples before.
+            ends: time of the loop by which it must be done.
+            everything: ask what is due only now and then, too.
+        """
+        run = memory.views.runs + 1
+        now = _now()
+        recorder = self._recorder
+        visits = {
+            endpoint.name: self._visit(endpoint, memory, now, run, everything=everything)
+            for endpoint in self._setup.group.endpoints
+        }
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        allowed = max(0.0, ends - MARGIN_S - began) if isfinite(ends) else ends
+        try:
+            recorder.enter("look")
+            self._limit(visits, began + LOOK_SHARE * allowed)
+            await _all(self._look(visit) for visit in visits.values())
+            recorder.enter("confirm")
+            self._limit(visits, began + CONFIRM_SHARE * allowed)
+            await self._confirm(memory, visits, slow=_is_slow(visits, everything=everything))
+            recorder.enter("judge")
+            observations = {name: visit.seen for name, visit in visits.items()}
+            lost = await self._network_lost(observations)
+            judgement, views = evaluate(
+                self._setup.group, memory.views, observations, now, network_lost=lost
+            )
+            recorder.enter("survey")
+            self._limit(visits, began + allowed)
+            survey = await self._survey(memory, visits, judgement, now)
+            recorder.enter("judge")
+        finally:
+            for visit in visits.values():
+                recorder.secrets += visit.recorder.secrets
+                visit.close()
+        group = self._setup.group
+        judgement = conclude(group, judgement, survey.steps, dict(survey.outliers))
+        self._reconnect(views.endpoints)
+        kept = Memory(
+            views=views,
+            quotas=self._quotas(memory, visits, now, run),
+            books=book(group, memory.books, observations, judgement, views, survey, now),
+            survey=survey.memory,
+            indexers=memory.indexers,
+            health=health(group, judgement, views, memory.health, now),
+        )
+        recorder.leave()
+        return Sample(judgement, kept, visits, now)
+
+    # --- the parts of a sample
+
+    def _visit(
+        self, endpoint: Endpoint, memory: Memory, now: Now, run: int, *, everything: bool
+    ) -> Visit:
+        setup, name = self._setup, endpoint.name
+        view = memory.views.endpoints.get(name)
+        plan = due(
+            setup.group,
+            endpoint,
+            setup.dialect.topics,
+            memory.quotas.get(name, Quota()),
+            now,
+            trouble=view is not None and trouble(view),
+            run=run,
+            everything=everything,
+        )
+        visit = Visit(setup, setup.access[name], plan, Recorder(self._recorder.deadline))
+        if name in self._ears:
+            visit.seen.news = self._ears[name].news
+        return visit
+
+    def _limit(self, visits: Mapping[str, Visit], ends: float) -> None:
+        for visit in visits.values():
+            visit.recorder.deadline = min(self._recorder.deadline, ends)
+
+    async def _look(self, visit: Visit) -> None:
+        if not visit.plan.left_alone:
+            look = self._setup.dialect.look
+            due = visit.plan.topics
+            await visit.drive(look(self._setup.group, visit.endpoint, due, visit.seen))
+
+    async def _confirm(self, memory: Memory, visits: Mapping[str, Visit], *, slow: bool) -> None:
+        group = self._setup.group
+        observations = {name: visit.seen for name, visit in visits.items()}
+        shared = common(group, memory.views, observations, slow=slow)
+        if shared.settled is None and shared.finalized is None and not shared.blockhashes:
+            return
+        await _all(
+            visit.drive(self._setup.dialect.confirm(group, visit.endpoint, shared, visit.seen))
+            for visit in visits.values()
+            if visit.seen.head is not None and visit.plan.may_confirm
+        )
+
+    async def _network_lost(self, observations: Mapping[str, Observation]) -> str:
+        """Return why the prober itself may be to blame that nobody could be reached."""
+        asked = [seen for seen in observations.values() if not seen.left_alone]
+        faults = [seen.fault.reason if seen.fault else None for seen in asked]
+        unreachable = {ChainReason.DNS_FAILED, ChainReason.CONNECT_FAILED, ChainReason.TIMEOUT}
+        if not faults or not unreachable.issuperset(faults) or self._recorder.cut_off is None:
+            return ""
+        return await self._recorder.cut_off() or ""
+
+    async def _survey(
+        self, memory: Memory, visits: Mapping[str, Visit], judgement: Judgement, now: Now
+    ) -> Survey:
+        setup = self._setup
+        observations = {name: visit.seen for name, visit in visits.items()}
+        talk = setup.dialect.survey(setup.group, observations, judgement, now, memory.survey)
+        visit = self._first_usable(visits, judgement.endpoints)
+        return await visit.drive(talk) if visit is not None else _alone(talk)
+
+    def _first_usable(
+        self, visits: Mapping[str, Visit], verdicts: Iterable[Verdict]
+    ) -> Visit | None:
+        """Return the primary to ask on behalf of the group; rather one that is one node."""
+        usable = [
+            visits[verdict.name]
+            for verdict in verdicts
+            if verdict.outcome in (Outcome.UP, Outcome.DEGRADED)
+            and visits[verdict.name].endpoint.role == "primary"
+            and not visits[verdict.name].plan.left_alone
+            and visits[verdict.name].lost is None
+        ]
+        usable.sort(key=lambda visit: visit.endpoint.load_balanced)
+        return usable[0] if usable else None
+
+    def _reconnect(self, views: Mapping[str, Any]) -> None:
+        for name, ear in self._ears.items():
+            view = views.get(name)
+            if view is not None and view.reconnect:
+                ear.reconnect("silent")
+
+    def _quotas(
+        self, memory: Memory, visits: Mapping[str, Visit], now: Now, run: int
+    ) -> dict[str, Quota]:
+        setup = self._setup
+        return {
+            name: settle_quota(
+                setup.group,
+                visit.endpoint,
+                setup.dialect.topics,
+                memory.quotas.get(name, Quota()),
+                visit.seen,
+                visit.plan,
+                now,
+                run,
+            )
+            for name, visit in visits.items()
+        }
+
+
+def _is_slow(visits: Mapping[str, Visit], *, everything: bool) -> bool:
+    """Return whether finalized blocks are compared too: not in every run."""
+    return everything or any("finalized" in visit.plan.topics for visit in visits.values())
+
+
+def _now() -> Now:
+    return Now(monotonic(), wall())
+
+
+def _alone(talk: Talk[T]) -> T:
+    """Let *talk* come to its end with nobody to ask."""
+    answer: Answer | tuple[Answer, ...] | None = None
+    while True:
+        try:
+            wanted = talk.send(answer)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        answer = NOBODY if isinstance(wanted, Ask) else (NOBODY,) * len(wanted)
+
+
+async def _all(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for coroutine in coroutines:
+            tasks.create_task(coroutine)

@@ -1,0 +1,360 @@
+"""What the kinds evm, solana and cosmos share: the keys of a group, and the course of a run.
+
+A kind of a family adds its own keys and its `Dialect`. In a service a run takes one sample and
+remembers; a run that stands alone takes two, `settle` apart, so that "the head advances" is proven.
+Knows no method of any family.
+"""
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from math import ceil
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from probes.chain.books import METRICS
+from probes.chain.course import Course, Ears, Sample
+from probes.chain.evaluate import BLOCK_TIMES_S
+from probes.chain.listening import HeadsWatch, listening
+from probes.chain.memory import Memory
+from probes.chain.model import Endpoint, Group, Thresholds
+from probes.chain.plan import fast_calls_per_minute
+from probes.chain.settings import (
+    MAX_ENDPOINTS,
+    AccessKeys,
+    BudgetKeys,
+    Capability,
+    ConsecutiveKeys,
+    EndpointKeys,
+    ReferenceKeys,
+    ThresholdKeys,
+    WebsocketKeys,
+    endpoint_url,
+    header_pairs,
+    known_capability,
+    min_up,
+)
+from probes.chain.steps import record
+from probes.chain.talk import Dialect
+from probes.chain.visit import Access, Setup
+from probes.kind import Kind, Metric
+from probes.recorder import Recorder
+from probes.redact import SECRET_HEADER, Secret, parts_of_target
+from probes.units import Duration, format_duration
+from probes.wire.address import ANY_IP, IpChoice
+from probes.wire.headers import plain
+from probes.wire.heads import Listener
+from probes.wire.http import HTTP1_ALPN, Options
+from probes.wire.tls import NET_METRICS, TLS_METRICS, TlsOptions
+
+# chains.md 2.1
+MIN_EVERY_S, MAX_EVERY_S = 10.0, 60.0
+MAX_TIMEOUT_S = 20.0
+MAX_CALL_TIMEOUT_S = 5.0
+MAX_SETTLE_S = 20.0
+# metrics.md 2.6
+SERIES_PER_ENDPOINT, SERIES_OF_GROUP = 60, 40
+# Targets of one module come from outside through /probe; a setup is remade in microseconds.
+MAX_SETUPS = 64
+SINGLE = "target"
+"""Name of the endpoint of a probe that has only one."""
+
+
+class ChainKind(AccessKeys, Kind):
+    """Judge the RPC endpoints of one chain together."""
+
+    is_group = True
+    named_by = "chain"
+    tells_unknown = True
+    takes_over = frozenset({"retries"})
+    phases = ("look", "confirm", "judge", "survey", "settle")
+    metrics: ClassVar[tuple[Metric, ...]] = (*METRICS, *NET_METRICS, *TLS_METRICS)
+
+    chain: str = Field(default="", max_length=64)
+    """Label of the chain; the probe's name when left out."""
+    chain_id: str | None = None
+    """What the identity must be; without it the majority is believed."""
+    genesis_hash: str | None = Field(default=None, pattern=r"^[0-9A-Za-z]{1,66}$")
+    """Hash of block 0."""
+    block_time: Literal["auto"] | Duration = "auto"
+    """Time between two blocks until it is measured."""
+    endpoints: list[EndpointKeys] = Field(default=[], max_length=MAX_ENDPOINTS)
+    """Who is asked; under ``chains``."""
+    reference: list[ReferenceKeys] = Field(default=[], max_length=MAX_ENDPOINTS - 1)
+    """Whom a single target is compared with."""
+    call_timeout: Duration | None = None
+    """Time one call may take; by default the lesser of 5s and half the timeout."""
+    thresholds: ThresholdKeys = ThresholdKeys()
+    """Limits."""
+    require: list[Annotated[Capability, AfterValidator(known_capability)]] = Field(default=[])
+    """Capabilities that must be there: archive, logs, trace, batch, websocket, ..."""
+    min_up: Annotated[int | None, BeforeValidator(min_up)] = None
+    """``all`` or how many primaries must be usable, else the group is down."""
+    consecutive: ConsecutiveKeys = ConsecutiveKeys()
+    """Runs in a row until the exported state of an endpoint changes."""
+    budget: BudgetKeys = BudgetKeys()
+    """How much an endpoint is asked."""
+    retries: int = Field(default=1, ge=0, le=3)
+    """Further tries of one call after a connect error, a timeout or a 5xx; each is counted."""
+    websocket: WebsocketKeys = WebsocketKeys()
+    """Listening to new heads."""
+    halt_with_single: bool = False
+    """A single endpoint may declare the chain halted."""
+    settle: Literal["auto", "off"] | Duration = "auto"
+    """Distance of the two samples of a run that stands alone."""
+    latency_methods: list[str] = Field(default=[], max_length=8)
+    """Further methods whose latency is told by name."""
+    compat_names: bool = False
+    """Export the names that users have on their dashboards, too."""
+    ip: IpChoice = ANY_IP
+    """Which address of a name is dialled: any, 4, 6, prefer_4, prefer_6."""
+
+    @model_validator(mode="after")
+    def _endpoints_fit(self) -> Self:
+        for key in ("ws", "lcd", "load_balanced"):
+            if self.endpoints and getattr(self, key):
+                raise ValueError(f"want {key} at each endpoint, got it beside endpoints")
+        names = [endpoint.name for endpoint in (*self.endpoints, *self.reference)]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"want endpoints with names of their own, got {twice!r} twice")
+        if self.endpoints and self.reference:
+            raise ValueError("want role: reference in endpoints, got the key reference beside them")
+        primaries = [endpoint for endpoint in self.endpoints if endpoint.role == "primary"]
+        if self.endpoints and not primaries:
+            raise ValueError("want at least one endpoint with role: primary, got none")
+        if self.endpoints and self.min_up is not None and self.min_up > len(primaries):
+            got = f"got {self.min_up} of {len(primaries)}"
+            raise ValueError(f"want min_up of at most the number of primaries, {got}")
+        return self
+
+    # --- what a family adds
+
+    @abstractmethod
+    def dialect(self) -> Dialect:
+        """Return how the family speaks; made once by `_dialect`."""
+
+    def limits(self) -> Thresholds:
+        """Return the thresholds; a family adds those of its own keys."""
+        keys = self.thresholds
+        return Thresholds(
+            head_age_s=keys.head_age,
+            lag_warn=keys.lag.warn,
+            lag_down=keys.lag.down,
+            finality_lag=keys.finality_lag,
+            fork_depth=keys.fork_depth,
+            latency_warn_s=keys.latency.warn,
+            latency_down_s=keys.latency.down,
+            min_peers=keys.min_peers,
+            ws_silent_after_s=self.websocket.silent_after,
+        )
+
+    def default_ws(self, url: str) -> str | None:  # noqa: ARG002 - for those who override
+        """Return the websocket address of an endpoint that names none; None: it has none."""
+        return None
+
+    # --- what the product asks
+
+    @property
+    def prior_s(self) -> float:
+        """Block time until it is measured."""
+        if isinstance(self.block_time, float):
+            return self.block_time
+        return BLOCK_TIMES_S[self._dialect.family]
+
+    @property
+    def default_every_s(self) -> float:
+        return min(max(self.prior_s, MIN_EVERY_S), MAX_EVERY_S)
+
+    @property
+    def default_timeout_s(self) -> float:
+        return MAX_TIMEOUT_S
+
+    @property
+    def settle_s(self) -> float:
+        if self.settle == "off":
+            return 0.0
+        return min(2 * self.prior_s, MAX_SETTLE_S) if self.settle == "auto" else self.settle
+
+    @property
+    def series_limit(self) -> int:
+        count = max(1, len(self.endpoints)) + len(self.reference)
+        return count * SERIES_PER_ENDPOINT + SERIES_OF_GROUP
+
+    def check_target(self, target: str) -> None:
+        if self.endpoints:
+            return
+        endpoint_url(target)
+
+    def check_times(self, every_s: float, timeout_s: float) -> None:
+        if self.call_timeout is not None and self.call_timeout > timeout_s:
+            limit = format_duration(timeout_s)
+            got = format_duration(self.call_timeout)
+            raise ValueError(f"want a call_timeout of at most the timeout ({limit}), got {got}")
+        group = self._setup(SINGLE if self.endpoints else "http://127.0.0.1", every_s, 1.0).group
+        needed = fast_calls_per_minute(group, self._dialect.topics)
+        if needed > self.budget.calls_per_minute:
+            raise ValueError(
+                f"want a budget of at least {ceil(needed)} calls a minute for the calls of every "
+                f"run at every: {format_duration(every_s)}, got {self.budget.calls_per_minute}"
+            )
+
+    def advice(self, target: str) -> Iterable[str]:  # noqa: ARG002
+        if self.chain_id is None:
+            yield "want chain_id, got none: only a change of the identity can be judged"
+
+    def display_target(self, target: str) -> str:
+        return target if self.endpoints else super().display_target(target)
+
+    def secrets(self, target: str) -> set[str]:
+        found = super().secrets(target) if not self.endpoints else super().secrets("")
+        for address in self._addresses():
+            found |= parts_of_target(address)
+        for keys in (self, *self.endpoints):
+            headers = keys.headers.items()
+            found.update(plain(value) for name, value in headers if SECRET_HEADER.search(name))
+            if keys.auth is not None and keys.auth.basic is not None:
+                found.add(keys.auth.basic.encoded)
+        return found
+
+    def _addresses(self) -> Iterable[str]:
+        for keys in (self, *self.endpoints, *self.reference):
+            for name in ("http", "ws", "lcd"):
+                address: Secret | None = getattr(keys, name, None)
+                if address is not None:
+                    yield address.get_secret_value()
+
+    def prepare(self, target: str) -> None:
+        for access in self._setup(target, self.default_every_s, MAX_TIMEOUT_S).access.values():
+            if access.url.is_tls or (access.ws is not None and access.ws.is_tls):
+                access.options.prepare()
+
+    # --- a run
+
+    async def run(self, target: str, recorder: Recorder) -> None:
+        loop = asyncio.get_running_loop()
+        keep, began = recorder.keep, loop.time()
+        alone_s = self.settle_s if keep is None else 0.0
+        timeout_s = min(recorder.remaining(began) - alone_s, MAX_EVERY_S)
+        every_s = keep.every_s if keep is not None else self.default_every_s
+        setup = self._setup(target, every_s, timeout_s)
+        if keep is not None:
+            memory = keep.memory if isinstance(keep.memory, Memory) else Memory()
+            ears = cast("Ears", keep.news() or {})
+            course = Course(setup, recorder, ears)
+            sample = await course.sample(memory, recorder.deadline)
+            keep.memory = sample.memory
+        else:
+            async with listening(self._ears(setup)) as ears:
+                course = Course(setup, recorder, ears)
+                sample = await self._two_samples(course, setup, recorder, began + timeout_s)
+        record(setup.group, sample, recorder)
+
+    async def _two_samples(
+        self, course: Course, setup: Setup, recorder: Recorder, ends: float
+    ) -> Sample:
+        first = await course.sample(Memory(), ends, everything=True)
+        loop = asyncio.get_running_loop()
+        left = recorder.remaining(loop.time())
+        nobody = all(verdict.height is None for verdict in first.judgement.endpoints)
+        if nobody or not self.settle_s or left < self.settle_s + setup.call_timeout_s:
+            return first
+        recorder.enter("settle")
+        await asyncio.sleep(self.settle_s)
+        return await course.sample(first.memory, recorder.deadline)
+
+    def watch(self, target: str) -> HeadsWatch | None:
+        listeners = self._ears(self._setup(target, self.default_every_s, MAX_TIMEOUT_S))
+        return HeadsWatch(listeners) if listeners else None
+
+    def _ears(self, setup: Setup) -> dict[str, Listener]:
+        return {
+            name: Listener(
+                access.ws, access.options, access.headers, tongue, f"{self.chain}/{name}"
+            )
+            for name, access in setup.access.items()
+            if access.ws is not None and (tongue := setup.dialect.tongue()) is not None
+        }
+
+    def first_memory(self, target: str, kept: Mapping[str, Any] | None) -> Memory:  # noqa: ARG002
+        return Memory(survey=self._dialect.restored(kept) if kept is not None else None)
+
+    def durable(self, memory: object) -> Mapping[str, Any] | None:
+        return self._dialect.durable(memory.survey) if isinstance(memory, Memory) else None
+
+    # --- the group
+
+    @cached_property
+    def _dialect(self) -> Dialect:
+        return self.dialect()
+
+    @cached_property
+    def _setups(self) -> dict[tuple[str, float, float], Setup]:
+        return {}
+
+    def _setup(self, target: str, every_s: float, timeout_s: float) -> Setup:
+        # a tenth of a second is exact enough, and makes the setups of all runs one
+        key = target, every_s, round(timeout_s, 1)
+        setup = self._setups.get(key)
+        if setup is None:
+            if len(self._setups) >= MAX_SETUPS:
+                self._setups.clear()
+            setup = self._setups[key] = self._new_setup(target, every_s, key[2])
+        return setup
+
+    def _new_setup(self, target: str, every_s: float, timeout_s: float) -> Setup:
+        access = {endpoint.name: self._access(endpoint) for endpoint in self._reached(target)}
+        group = Group(
+            family=self._dialect.family,
+            chain=self.chain or self.name,
+            endpoints=tuple(one.endpoint for one in access.values()),
+            chain_id=self.chain_id,
+            genesis_hash=self.genesis_hash.lower() if self.genesis_hash else None,
+            every_s=every_s,
+            block_time_s=self.block_time if isinstance(self.block_time, float) else None,
+            thresholds=self.limits(),
+            require=frozenset(self.require),
+            min_up=self.min_up,
+            down_after=self.consecutive.down,
+            up_after=self.consecutive.up,
+            calls_per_minute=self.budget.calls_per_minute,
+            batch=self.budget.batch == "auto",
+            halt_with_single=self.halt_with_single,
+            latency_methods=frozenset(self.latency_methods),
+        )
+        call_timeout_s = self.call_timeout or min(MAX_CALL_TIMEOUT_S, timeout_s / 2)
+        return Setup(group, self._dialect, access, call_timeout_s, self.retries)
+
+    def _reached(self, target: str) -> list[EndpointKeys]:
+        """Return who is asked: the endpoints, or the target and whom it is compared with."""
+        if self.endpoints:
+            return list(self.endpoints)
+        own = {key: getattr(self, key) for key in ("ws", "lcd", "load_balanced", "health_mode")}
+        others = [
+            EndpointKeys(name=other.name, http=other.http, role="reference")
+            for other in self.reference
+        ]
+        return [EndpointKeys(name=SINGLE, http=Secret(target), **own), *others]
+
+    def _access(self, keys: EndpointKeys) -> Access:
+        text = keys.http.get_secret_value()
+        ws = keys.ws.get_secret_value() if keys.ws is not None else self.default_ws(text)
+        url = endpoint_url(text)
+        tls = keys.tls or self.tls or TlsOptions()
+        return Access(
+            endpoint=Endpoint(
+                name=keys.name,
+                role=keys.role,
+                load_balanced=keys.load_balanced,
+                websocket=ws is not None and self.websocket.enabled,
+                health_text=keys.health_mode == "http_text",
+                lcd=keys.lcd is not None,
+            ),
+            url=url,
+            options=Options(ip=self.ip, tls=tls, alpn=HTTP1_ALPN, follow_redirects=False),
+            headers=header_pairs(self.headers, keys.headers, keys.auth or self.auth),
+            ws=endpoint_url(ws) if ws is not None and self.websocket.enabled else None,
+            lcd=endpoint_url(keys.lcd.get_secret_value()) if keys.lcd is not None else None,
+        )

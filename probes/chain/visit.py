@@ -1,0 +1,184 @@
+"""One endpoint in one sample: its connections, its notebook, and the talk that is had with it.
+
+    visit = Visit(setup, access, plan, recorder)
+    await visit.drive(dialect.look(...))       # yields calls, is sent their answers
+
+The I/O shell under a `Talk`. Knows neither what is asked nor what an answer means for a verdict.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from probes.chain.classify import classify, classify_batch, classify_get
+from probes.chain.model import Endpoint, Group, Observation, Try
+from probes.chain.plan import Plan
+from probes.chain.talk import Answer, Ask, Dialect, Talk
+from probes.recorder import Recorder
+from probes.wire.http import Options
+from probes.wire.jsonrpc import Call, Line, Reply
+from probes.wire.url import Url
+
+T = TypeVar("T")
+
+NOBODY = Answer("transport", outcome="connect", detail="want a usable endpoint to ask, got none")
+# What ends all asking: it cannot be reached, or wants to be left alone.
+_FINAL = frozenset({"transport", "rate_limited", "plan_exhausted", "auth_failed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How an endpoint is reached."""
+
+    endpoint: Endpoint
+    url: Url
+    options: Options
+    headers: tuple[tuple[str, str], ...] = ()
+    ws: Url | None = None
+    lcd: Url | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """Everything a sample needs to know of its group.
+
+    Args:
+        group: what is judged.
+        dialect: how it speaks.
+        access: by name of the endpoint.
+        call_timeout_s: of one try.
+        retries: of one call.
+    """
+
+    group: Group
+    dialect: Dialect
+    access: Mapping[str, Access]
+    call_timeout_s: float
+    retries: int
+
+
+class Visit:
+    """One endpoint in one sample.
+
+    Args:
+        setup: of the group.
+        access: how it is reached.
+        plan: what it is to be asked.
+        recorder: of its own phases and facts; its deadline bounds every call.
+    """
+
+    def __init__(self, setup: Setup, access: Access, plan: Plan, recorder: Recorder) -> None:
+        self.access = access
+        self.plan = plan
+        self.recorder = recorder
+        self.seen = Observation(
+            access.endpoint.name, shed=set(plan.shed), left_alone=plan.left_alone
+        )
+        self.started_at = datetime.now(UTC)
+        self.lost: Answer | None = None
+        """Why nothing more is asked in this sample."""
+        self._setup = setup
+        self._lines: dict[str, Line] = {}
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Whom it asks."""
+        return self.access.endpoint
+
+    async def drive(self, talk: Talk[T]) -> T:
+        """Let *talk* ask until it is done."""
+        answer: Answer | tuple[Answer, ...] | None = None
+        while True:
+            try:
+                wanted = talk.send(answer)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            if isinstance(wanted, Ask):
+                answer = await self._answer(wanted)
+            elif self.plan.batch and len(wanted) > 1 and {ask.via for ask in wanted} == {"rpc"}:
+                answer = await self._batch(wanted)
+            else:
+                answer = tuple([await self._answer(ask) for ask in wanted])
+
+    def close(self) -> None:
+        """End the connections."""
+        for line in self._lines.values():
+            line.close()
+
+    async def _batch(self, asks: tuple[Ask, ...]) -> tuple[Answer, ...]:
+        line = self._line("rpc")
+        if self.lost is not None or line is None:
+            return (self.lost or NOBODY,) * len(asks)
+        reply = await line.batch([_call(ask) for ask in asks])
+        answers = classify_batch(self._setup.group.family, asks, reply, wall())
+        for ask, answer in zip(asks, answers, strict=True):
+            self._note(ask, answer)
+        self._judge(asks[0], answers[0])
+        return answers
+
+    async def _answer(self, ask: Ask) -> Answer:
+        service = "lcd" if ask.via == "lcd" else "rpc"
+        if self.lost is not None and service == "rpc":
+            return self.lost
+        line = self._line(service)
+        if line is None:
+            return NOBODY
+        if ask.via == "rpc":
+            reply = await line.call(_call(ask))
+        else:
+            reply = await line.get(ask.path, max_body=ask.max_body)
+        for earlier in reply.earlier:
+            self._note(ask, self._classify(ask, earlier))
+        if reply.earlier:
+            self.recorder.fact("tries", f"{1 + len(reply.earlier)} of {ask.method}")
+        answer = self._classify(ask, reply)
+        self._note(ask, answer)
+        self._judge(ask, answer)
+        return answer
+
+    def _classify(self, ask: Ask, reply: Reply) -> Answer:
+        if ask.via == "rpc":
+            return classify(self._setup.group.family, ask, reply, wall())
+        return classify_get(ask, reply, wall())
+
+    def _note(self, ask: Ask, answer: Answer) -> None:
+        seen = self.seen
+        seen.tries.append(Try(ask.method, answer.outcome, answer.code, answer.seconds or None))
+        if ask.via == "lcd":
+            return
+        self.seen.peer = self._lines["rpc"].session.peer
+        if answer.kind == "rate_limited":
+            seen.retry_after_s = max(answer.retry_after_s or 0.0, seen.retry_after_s or 0.0)
+
+    def _judge(self, ask: Ask, answer: Answer) -> None:
+        if answer.kind in _FINAL and ask.via != "lcd":
+            self.lost = replace(answer, seconds=0.0)
+
+    def _line(self, service: str) -> Line | None:
+        line = self._lines.get(service)
+        if line is None:
+            access = self.access
+            url = access.lcd if service == "lcd" else access.url
+            if url is None:
+                return None
+            line = self._lines[service] = Line(
+                url,
+                # phases of another service are no phases of the endpoint
+                self.recorder if service == "rpc" else Recorder(self.recorder.deadline),
+                access.options,
+                headers=access.headers,
+                call_timeout_s=self._setup.call_timeout_s,
+                retries=self._setup.retries,
+            )
+        return line
+
+
+def _call(ask: Ask) -> Call:
+    return Call(ask.method, ask.params, ask.max_body, ask.timed)
+
+
+def wall() -> float:
+    """Return Unix time in seconds."""
+    return datetime.now(UTC).timestamp()
