@@ -1,7 +1,8 @@
-"""Entries of ``probes`` become probes.
+"""Entries of ``probes`` and ``chains`` become probes.
 
     the entry itself  over  its module  over  the defaults of its file
 
+An entry of ``chains`` holds what it checks itself: its target is its name, and it has no module.
 Judges what concerns one entry; what concerns several is judged in `probes.config.whole`.
 """
 
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
+from typing import NamedTuple
 
 from probes.config.judge import Judge, has_control
 from probes.config.mistakes import Layered, Mistakes, Place
@@ -20,7 +22,7 @@ from probes.config.wording import got
 from probes.kind import Kind
 from probes.pattern import suggest
 from probes.probe import IncidentPolicy, Probe, Slo
-from probes.redact import display_target
+from probes.redact import Redactor, display_target
 from probes.units import format_duration, short
 
 # A name is a label value (at most 200 bytes), and a part of URLs and file names.
@@ -29,6 +31,21 @@ MAX_NAME_BYTES = 128
 BUDGET_PERIOD_S = 30 * 86400
 # metrics.md 11.3: the shortest page window holds four runs up to this interval.
 MAX_PAGING_EVERY_S = 450.0
+
+
+_NOT_IN_CHAINS = {
+    "target": "its endpoints are what is checked",
+    "targets": "its endpoints are what is checked",
+    "module": "its keys stand in the entry itself",
+}
+
+
+class _Timed(NamedTuple):
+    """The common keys of an entry, and the times in force."""
+
+    common: CommonKeys
+    every_s: float
+    timeout_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,39 +75,70 @@ class Entries:
 
     def read(self, source: Source) -> Iterator[Entry]:
         """Yield the probes of one file that have no mistake."""
-        raw = source.top.get("probes")
-        place = source.place / "probes"
+        for own in self._entries(source, "probes", "a mapping with name, kind, target"):
+            yield from self._entry(own, source.defaults)
+        for own in self._entries(source, "chains", "a mapping with name, kind, endpoints"):
+            yield from self._group(own, source.defaults)
+
+    def _entries(self, source: Source, section: str, want: str) -> Iterator[Layered]:
+        raw, place = source.top.get(section), source.place / section
         if raw is None:
             return
         if not isinstance(raw, list):
-            self._mistakes.add(place, f"want a list of probes, got {got(raw)}")
+            self._mistakes.add(place, f"want a list of {section}, got {got(raw)}")
             return
         for index, values in enumerate(raw):
             at = place / index
             if isinstance(values, dict):
-                yield from self._entry(Layered(values, (at,)), source.defaults)
+                yield Layered(values, (at,))
             else:
-                self._mistakes.add(at, f"want a mapping with name, kind, target, got {got(values)}")
+                self._mistakes.add(at, f"want {want}, got {got(values)}")
 
     def _entry(self, own: Layered, defaults: Layered) -> list[Entry]:
         before = len(self._mistakes)
         name = self._name(own)
         module = self._module(own)
         data = over(own, self._base(module, defaults))
-        common = self._judge.common(data)
-        if common is not None:
-            self._judge_times(common, data)
-            self.dependencies.append((common.depends_on, data))
-        kind = self._kind(own, data, module)
+        kind = self._kind(own, data, module, _title(own))
+        timed = self._timed(data, kind)
         targets = self._targets.read(own, kind.check_target if kind is not None else _anything)
-        if len(self._mistakes) > before or name is None or common is None or kind is None:
+        if len(self._mistakes) > before or name is None or timed is None or kind is None:
             return []
-        timed = data.values.get("timeout") is not None
-        timeout_s = common.timeout if timed else min(DEFAULT_TIMEOUT_S, common.every)
-        return [
-            Entry(self._probe(title, kind, common, target, (module, timeout_s)), name, data)
-            for title, target in titles(name, targets, expand="targets" in own.values)
+        expand = "targets" in own.values
+        if expand and kind.is_group:
+            text = "want chains: for endpoints of one chain, got targets: each is judged alone"
+            self._mistakes.warn(own.places[0] / "targets", text, at_key=True)
+        probes = [
+            self._probe(title, self._titled(kind, data, title), timed, target, module)
+            for title, target in titles(name, targets, expand=expand)
         ]
+        return self._advised([Entry(probe, name, data) for probe in probes])
+
+    def _group(self, own: Layered, defaults: Layered) -> list[Entry]:
+        before = len(self._mistakes)
+        place, name = own.places[0], self._name(own)
+        for key in ("target", "targets", "module"):
+            if own.values.get(key) is not None:
+                text = f"want no {key!r} in chains, got one: {_NOT_IN_CHAINS[key]}"
+                self._mistakes.add(place / key, text, at_key=True)
+        data = over(own, defaults)
+        kind = self._group_kind(own, data, _title(own))
+        timed = self._timed(data, kind)
+        if len(self._mistakes) > before or name is None or timed is None or kind is None:
+            return []
+        try:
+            kind.check_target(name)
+        except ValueError as error:
+            self._mistakes.add(place, Redactor(kind.secrets(name))(str(error)))
+            return []
+        target = Target(name, is_secret=False, place=place)
+        return self._advised([Entry(self._probe(name, kind, timed, target, ""), name, data)])
+
+    def _advised(self, entries: list[Entry]) -> list[Entry]:
+        for entry in entries:
+            for text in entry.probe.kind.advice(entry.probe.target):
+                self._mistakes.warn(entry.data.places[0], entry.probe.redact(text))
+        return entries
 
     def _base(self, module: str, defaults: Layered) -> Layered:
         """Return what an entry with *module* takes over; equal ones share one."""
@@ -134,7 +182,7 @@ class Entries:
             return ""
         return name
 
-    def _kind(self, own: Layered, data: Layered, module: str) -> Kind | None:
+    def _kind(self, own: Layered, data: Layered, module: str, title: str) -> Kind | None:
         place, name = own.places[0], own.values.get("kind")
         if own.values.get("module") is not None:
             if name is not None:
@@ -142,16 +190,61 @@ class Entries:
                 return None
             preset = self._presets.modules.get(module)
             # a module with a mistake is told where it stands
-            return self._judge.settings(preset.kind, data) if preset is not None else None
+            return self._judge.settings(preset.kind, data, title) if preset is not None else None
         if name is None:
             self._mistakes.add(place, "want the key 'kind' or 'module', got neither")
             return None
         kind = self._judge.kind(name, place / "kind")
-        return self._judge.settings(kind, data) if kind is not None else None
+        return self._judge.settings(kind, data, title) if kind is not None else None
 
-    def _judge_times(self, common: CommonKeys, data: Layered) -> None:
+    def _group_kind(self, own: Layered, data: Layered, title: str) -> Kind | None:
+        place, name = own.places[0], own.values.get("kind")
+        if name is None:
+            self._mistakes.add(place, "want the key 'kind', got none")
+            return None
+        kind = self._judge.kind(name, place / "kind")
+        if kind is None:
+            return None
+        if not kind.is_group:
+            known = ", ".join(self._judge.groups()) or "none is installed"
+            text = f"want the kind of a chain ({known}), got {short(name)}: it belongs to probes"
+            self._mistakes.add(place / "kind", text)
+            return None
+        return self._judge.settings(kind, data, title, in_chains=True)
+
+    def _titled(self, kind: Kind, data: Layered, title: str) -> Kind:
+        """Return *kind* as the probe *title* has it: each target of a list has its own name."""
+        if kind.named_by is None or data.values.get(kind.named_by) is not None:
+            return kind
+        return self._judge.settings(type(kind), data, title) or kind
+
+    def _timed(self, data: Layered, kind: Kind | None) -> _Timed | None:
+        """Return the common keys with the times that the file or else the kind gives."""
+        common = self._judge.common(data)
+        if common is None:
+            return None
+        self.dependencies.append((common.depends_on, data))
         every, timeout = common.every, common.timeout
-        if data.values.get("timeout") is not None and timeout > every:
+        usual = None if kind is None else kind.default_every_s
+        is_usual = data.values.get("every") is None and usual is not None
+        if is_usual and usual is not None:
+            every = usual
+        if data.values.get("timeout") is None:
+            wish = DEFAULT_TIMEOUT_S if kind is None else kind.default_timeout_s
+            timeout = min(DEFAULT_TIMEOUT_S if wish is None else wish, every)
+        elif is_usual and not data.is_own(("timeout",)):
+            # neither was meant for this entry
+            timeout = min(timeout, every)
+        if kind is not None and kind.takes_over:
+            usual_keys = {key: CommonKeys.model_fields[key].default for key in kind.takes_over}
+            common = common.model_copy(update=usual_keys)
+        timed = _Timed(common, every, timeout)
+        self._judge_times(timed, kind, data)
+        return timed
+
+    def _judge_times(self, timed: _Timed, kind: Kind | None, data: Layered) -> None:
+        common, every, timeout = timed
+        if timeout > every:
             text = f"want a timeout of at most every ({format_duration(every)})"
             text += f", got {format_duration(timeout)}"
             place = data.place_of(("timeout",))
@@ -159,6 +252,11 @@ class Entries:
                 # the inherited timeout may suit all others
                 text, place = f"{text} from {place}", data.place_of(("every",))
             self._mistakes.add(place, text)
+        elif kind is not None:
+            try:
+                kind.check_times(every, timeout)
+            except ValueError as error:
+                self._mistakes.add(data.places[0], str(error))
         if common.slo is None:
             return
         runs = _runs_in_a_period(every)
@@ -178,17 +276,17 @@ class Entries:
         self,
         name: str,
         kind: Kind,
-        common: CommonKeys,
+        timed: _Timed,
         target: Target,
-        extra: tuple[str, float],
+        module: str,
     ) -> Probe:
-        module, timeout_s = extra
+        common = timed.common
         return Probe(
             name=name,
             kind=kind,
             target=target.text,
-            every_s=common.every,
-            timeout_s=timeout_s,
+            every_s=timed.every_s,
+            timeout_s=timed.timeout_s,
             module=module,
             tags=frozenset(common.tags),
             labels=common.labels,
@@ -205,6 +303,12 @@ class Entries:
             display=display_target(target.text, host_only=True) if target.is_secret else "",
             redact=self._mistakes.redact,
         )
+
+
+def _title(own: Layered) -> str:
+    """Return the name of an entry for its kind, also where the name itself is a mistake."""
+    name = own.values.get("name")
+    return name if isinstance(name, str) and name else "unnamed"
 
 
 def _anything(_: str) -> None:

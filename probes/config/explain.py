@@ -16,7 +16,8 @@ def explain(probe: Probe) -> str:
     keys: dict[str, Any] = {
         "name": probe.name,
         "kind": probe.kind.name,
-        "target": probe.display,
+        # an entry of `chains` holds its endpoints instead
+        **({} if is_entry_of_chains(probe) else {"target": probe.display}),
         "every": format_duration(probe.every_s),
         "timeout": format_duration(probe.timeout_s),
         "retries": probe.retries,
@@ -38,6 +39,11 @@ def explain(probe: Probe) -> str:
     shown = {key: _text(value, key, redact) for key, value in keys.items()}
     shown |= _settings(probe.kind, dumped, redact)
     return f"{head}\n" + yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=100)
+
+
+def is_entry_of_chains(probe: Probe) -> bool:
+    """Return whether *probe* holds its endpoints itself."""
+    return probe.kind.is_group and probe.target == probe.name
 
 
 def _settings(settings: BaseModel, dumped: Mapping[str, Any], redact: Redactor) -> dict[str, Any]:

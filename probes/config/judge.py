@@ -11,11 +11,17 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from probes.config.mistakes import Layered, Mistakes, Place
-from probes.config.sections import COMMON_KEYS, DEFAULT_KEYS, HEAD_KEYS, CommonKeys
+from probes.config.sections import (
+    CHAIN_HEAD_KEYS,
+    COMMON_KEYS,
+    DEFAULT_KEYS,
+    HEAD_KEYS,
+    CommonKeys,
+)
 from probes.config.wording import got
 from probes.families import FREE_LABELS, REFUSED_LABELS, REFUSED_PREFIXES, all_label_names
 from probes.kind import Kind
-from probes.kinds import find_kind, missing_extra
+from probes.kinds import find_kind, kind_names, missing_extra
 from probes.units import short
 
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
@@ -75,6 +81,13 @@ class Judge:
             return None
         return found
 
+    def groups(self) -> list[str]:
+        """Return the names of the kinds that may stand in ``chains``."""
+        found = {name: self._find(name) for name in (*kind_names(), *self._allowed)}
+        return sorted(
+            name for name, kind in found.items() if not isinstance(kind, str) and kind.is_group
+        )
+
     def _find(self, name: str) -> type[Kind] | str:
         try:
             kind = find_kind(name, allowed=self._allowed)
@@ -108,23 +121,35 @@ class Judge:
             self._common[key] = common
         return common
 
-    def settings(self, kind: type[Kind], data: Layered, *, is_module: bool = False) -> Kind | None:
+    def settings(
+        self,
+        kind: type[Kind],
+        data: Layered,
+        title: str,
+        *,
+        is_module: bool = False,
+        in_chains: bool = False,
+    ) -> Kind | None:
         """Return *kind* with its settings among *data*; None after a mistake.
 
         Args:
             kind: whose settings they are.
             data: all keys of the probe or module.
+            title: of the probe or module, for a kind that wants to know it.
             is_module: a required key may still come from a probe.
+            in_chains: the keys that say what is checked are the kind's own.
         """
         fields = kind.model_fields
         values = {
             key: value
             for key, value in data.values.items()
-            if key not in COMMON_KEYS
+            if (key not in COMMON_KEYS or _is_taken_over(key, kind, data))
             and key not in HEAD_KEYS
             # an unknown key stays even when it is empty: it is told
             and (value is not None or key not in fields)
         }
+        if kind.named_by is not None and title:
+            values.setdefault(kind.named_by, title)
         key = (kind.name, repr(values))
         known = self._settings.get(key)
         if known is not None:
@@ -136,7 +161,7 @@ class Judge:
                 error,
                 Layered(values, data.places),
                 kind,
-                known=DEFAULT_KEYS if is_module else COMMON_KEYS | HEAD_KEYS,
+                known=_other_keys(is_module=is_module, in_chains=in_chains),
                 ignore_missing=is_module,
             )
             return None
@@ -167,6 +192,18 @@ class Judge:
         if name in REFUSED_LABELS or name.startswith(REFUSED_PREFIXES):
             return f"want a free label name, got {name!r} (Prometheus and its rules use it)"
         return None
+
+
+def _is_taken_over(key: str, kind: type[Kind], data: Layered) -> bool:
+    """Whether *key* is the kind's own; what ``defaults`` say was meant for the common one."""
+    return key in kind.takes_over and data.place_of((key,)).path[:1] != ("defaults",)
+
+
+def _other_keys(*, is_module: bool, in_chains: bool) -> Collection[str]:
+    """Return the keys that may stand beside those of a kind."""
+    if is_module:
+        return DEFAULT_KEYS
+    return COMMON_KEYS | (CHAIN_HEAD_KEYS if in_chains else HEAD_KEYS)
 
 
 def _label_value(value: str) -> str | None:

@@ -76,7 +76,7 @@ class Presets:
         kind = self._judge.kind(data.values["kind"], place / "kind")
         if kind is None:
             return
-        settings = self._judge.settings(kind, data, is_module=True)
+        settings = self._judge.settings(kind, data, name, is_module=True)
         timed = common is not None and data.values.get("timeout") is not None
         if len(self._mistakes) == before:
             timeout_s = common.timeout if common is not None and timed else None

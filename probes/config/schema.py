@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
-from probes.config.sections import DEFAULT_KEYS, CommonKeys, ProbeKeys, Sections
+from probes.config.sections import DEFAULT_KEYS, ChainKeys, CommonKeys, ProbeKeys, Sections
 from probes.kind import Kind
 from probes.kinds import discover
 
@@ -18,6 +18,8 @@ VARIABLE = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\
 _VARIABLE_REF = {"$ref": "#/$defs/variable"}
 _NULL = {"type": "null"}
 _SCALARS = ("integer", "number", "boolean")
+# Where a kind that is a group holds what it checks; its one-target form does without.
+_ENDPOINTS = "endpoints"
 # They say something about a value and nothing about its form.
 _ANNOTATIONS = ("description", "default", "title", "examples")
 EXAMPLES: tuple[Mapping[str, Any], ...] = (
@@ -46,10 +48,13 @@ def json_schema(*, allowed: Collection[str] = ()) -> Schema:
     common = _model(CommonKeys, "common", definitions)["properties"]
     probe = _model(ProbeKeys, "common", definitions)["properties"]
     common["labels"]["additionalProperties"] = {"type": ["string", "null"]}
-    probe["labels"] = common["labels"]
+    chain = _model(ChainKeys, "common", definitions)["properties"]
+    probe["labels"] = chain["labels"] = common["labels"]
     sections = _model(Sections, "sections", definitions)["properties"]
     defaults = {key: value for key, value in common.items() if key in DEFAULT_KEYS}
-    definitions["probe"] = _entry(probe, kinds, required=["name"])
+    groups = {name: kind for name, kind in kinds.items() if found[name].is_group}
+    definitions["probe"] = _probe_entry(probe, kinds)
+    definitions["chain"] = _chain_entry(chain, groups)
     definitions["module"] = _entry({**defaults, "kind": probe["kind"]}, kinds, required=["kind"])
     return {
         "$schema": DIALECT,
@@ -82,15 +87,44 @@ def json_schema(*, allowed: Collection[str] = ()) -> Schema:
                 "items": {"$ref": "#/$defs/probe"},
                 "description": "What is checked.",
             },
+            "chains": {
+                "type": "array",
+                "items": {"$ref": "#/$defs/chain"},
+                "description": "Chains whose endpoints are judged together.",
+            },
             **sections,
         },
         "$defs": definitions,
     }
 
 
-def _entry(common: Schema, kinds: Mapping[str, Schema], *, required: list[str]) -> Schema:
-    """Return the schema of a probe or module: common keys, and those of the kind it names."""
-    is_probe = "name" in common
+def _probe_entry(common: Schema, kinds: Mapping[str, Schema]) -> Schema:
+    schema = _entry(common, kinds, required=["name"], is_whole=True)
+    schema["oneOf"] = [{"required": ["kind"]}, {"required": ["module"]}]
+    schema["allOf"].append({"oneOf": [{"required": ["target"]}, {"required": ["targets"]}]})
+    return schema
+
+
+def _chain_entry(common: Schema, groups: Mapping[str, Schema]) -> Schema:
+    schema = _entry(common, groups, required=["name", "kind"], is_whole=True)
+    for rule, kind in zip(schema["allOf"], groups.values(), strict=False):
+        if _ENDPOINTS in kind["properties"]:
+            needed = {*rule["then"].get("required", ()), _ENDPOINTS}
+            rule["then"]["required"] = sorted(needed)
+    return schema
+
+
+def _entry(
+    common: Schema, kinds: Mapping[str, Schema], *, required: list[str], is_whole: bool = False
+) -> Schema:
+    """Return the schema of an entry or module: common keys, and those of the kind it names.
+
+    Args:
+        common: keys beside those of the kind.
+        kinds: that it may name.
+        required: of the common keys.
+        is_whole: what the kind requires must be there, too.
+    """
     named: Schema = {
         "description": "What speaks to the target.",
         "anyOf": [
@@ -103,7 +137,7 @@ def _entry(common: Schema, kinds: Mapping[str, Schema], *, required: list[str]) 
         {
             "if": {"properties": {"kind": {"const": name}}, "required": ["kind"]},
             "then": {"properties": _or_null(kind["properties"])}
-            | ({"required": kind["required"]} if is_probe and "required" in kind else {}),
+            | ({"required": kind["required"]} if is_whole and "required" in kind else {}),
         }
         for name, kind in kinds.items()
     ]
@@ -114,17 +148,13 @@ def _entry(common: Schema, kinds: Mapping[str, Schema], *, required: list[str]) 
             "else": {"additionalProperties": True},
         }
     )
-    schema: Schema = {
+    return {
         "type": "object",
         "properties": {**_or_null(common), "kind": named},
         "required": required,
         "allOf": rules,
         "unevaluatedProperties": False,
     }
-    if is_probe:
-        schema["oneOf"] = [{"required": ["kind"]}, {"required": ["module"]}]
-        schema["allOf"].append({"oneOf": [{"required": ["target"]}, {"required": ["targets"]}]})
-    return schema
 
 
 def _or_null(properties: Mapping[str, Schema]) -> Schema:
@@ -148,6 +178,8 @@ def _model(model: type[BaseModel], prefix: str, definitions: Schema) -> Schema:
     schema: Schema = _clean(raw)
     if issubclass(model, Kind):
         schema["description"] = (model.__doc__ or "").partition("\n")[0]
+        if model.named_by in (required := schema.get("required", [])):
+            required.remove(model.named_by)
     schema.setdefault("properties", {})
     return schema
 

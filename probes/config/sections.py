@@ -112,11 +112,20 @@ class CommonKeys(Settings):
     """Names of probes whose failure mutes the alerts of this one, never the check."""
 
 
+class ChainKeys(CommonKeys):
+    """One chain whose endpoints are judged together; the keys of its kind stand beside these."""
+
+    name: str
+    """Unique name among chains and probes; the label ``probe`` of its series."""
+    kind: str
+    """What speaks to the endpoints."""
+
+
 class ProbeKeys(CommonKeys):
     """One thing that is checked; the keys of its kind stand beside these."""
 
     name: str
-    """Unique name; the label ``probe`` of its series."""
+    """Unique name among probes and chains; the label ``probe`` of its series."""
     kind: str | None = None
     """What speaks to the target; or give ``module``."""
     module: str | None = None
@@ -129,6 +138,7 @@ class ProbeKeys(CommonKeys):
 
 COMMON_KEYS = frozenset(CommonKeys.model_fields)
 HEAD_KEYS = frozenset(ProbeKeys.model_fields) - COMMON_KEYS
+CHAIN_HEAD_KEYS = frozenset(ChainKeys.model_fields) - COMMON_KEYS
 # A module is used by many probes, `defaults` by all: what names one probe cannot stand there.
 OWN_KEYS = HEAD_KEYS | {"depends_on"}
 DEFAULT_KEYS = COMMON_KEYS - OWN_KEYS
@@ -215,7 +225,7 @@ class Sections(Settings):
 
 
 SECTION_KEYS = frozenset(Sections.model_fields)
-FILE_KEYS = frozenset({"version", "include", "defaults", "modules", "probes"})
+FILE_KEYS = frozenset({"version", "include", "defaults", "modules", "probes", "chains"})
 # Sections and keys that the design names and this version does not have: refused, with the reason.
 LATER_KEYS = frozenset(
     {

@@ -100,6 +100,66 @@ class Picky(Demo):
     """What to ask; there is no default."""
 
 
+class Member(Settings):
+    """One of several."""
+
+    name: str
+    """Its name."""
+    url: Secret
+    """Where it is."""
+
+
+class Herd(Kind):
+    """Check several members under one name.
+
+    Target:
+        ``up``
+    """
+
+    name = "herd"
+    network = False
+    is_group = True
+    named_by = "brand"
+    takes_over = frozenset({"retries"})
+
+    brand: str
+    """Name of the herd."""
+    pace: Duration = 12.0
+    """Time between two looks."""
+    endpoints: tuple[Member, ...] = ()
+    """The members."""
+    reference: tuple[Member, ...] = ()
+    """Whom a single one is compared with."""
+    number: int | None = None
+    """How many there should be."""
+    retries: int = Field(default=1, ge=0, le=3)
+    """Further looks at one member."""
+
+    @property
+    def default_every_s(self):
+        return self.pace
+
+    @property
+    def default_timeout_s(self):
+        return 20.0
+
+    def check_target(self, target: str) -> None:
+        if not self.endpoints and target != "up":
+            raise ValueError(f"want endpoints or the target up, got {target!r}")
+
+    def check_times(self, every_s: float, timeout_s: float) -> None:
+        if every_s > 7200:
+            raise ValueError(f"want a herd that is seen every 2h, got {every_s:g} s")
+
+    def advice(self, target: str):
+        if self.number is None:
+            yield "want number: to know how many there should be, got none"
+            for member in self.endpoints:
+                yield f"want number: for {member.url.get_secret_value()}, got none"
+
+    async def run(self, target: str, recorder: Recorder) -> None: ...
+
+
 class Bare(Demo):
     """Need a driver that nobody has.
 
@@ -115,12 +175,13 @@ ENTRY_POINTS = """[sonde.kinds]
 demo = sonde_demo:Demo
 picky = sonde_demo:Picky
 bare = sonde_demo:Bare
+herd = sonde_demo:Herd
 lost = sonde_demo:Lost
 misnamed = sonde_demo:Demo
 settings = sonde_demo:Tls
 """
 METADATA = "Metadata-Version: 2.1\nName: sonde-demo\nVersion: 1.0\n"
-HEAD = "version: 1\nprober: {kinds: [demo, picky, bare]}\n"
+HEAD = "version: 1\nprober: {kinds: [demo, picky, bare, herd]}\n"
 
 
 @pytest.fixture(scope="session", autouse=True)

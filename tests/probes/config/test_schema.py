@@ -42,7 +42,7 @@ def test_every_key_is_there_and_described() -> None:
     properties = schema["$defs"]["probe"]["properties"]
     assert properties.keys() == COMMON_KEYS | HEAD_KEYS
     assert all(item.get("description") for item in properties.values())
-    for key in ("include", "defaults", "modules", "probes", "version"):
+    for key in ("include", "defaults", "modules", "probes", "chains", "version"):
         assert schema["properties"][key]["description"]
 
 
@@ -58,6 +58,34 @@ def test_each_kind_has_its_keys_behind_an_if() -> None:
     assert keys["picky"]["required"] == ["query"]
     assert keys["demo"]["properties"]["mode"]["description"] == "How to look."
     assert "json" in json_schema(allowed=KINDS)["$defs"]["demo.Expect"]["properties"]
+
+
+def test_chains_admit_groups_alone_and_want_their_endpoints() -> None:
+    chain = json_schema(allowed=(*KINDS, "herd"))["$defs"]["chain"]
+
+    named = {form.get("const") for form in chain["properties"]["kind"]["anyOf"]}
+    assert "herd" in named
+    assert not {"demo", "http"} & named
+    assert not {"target", "targets", "module"} & chain["properties"].keys()
+    assert chain["required"] == ["name", "kind"]
+    (herd,) = (
+        rule["then"]
+        for rule in chain["allOf"]
+        if rule["if"]["properties"]["kind"].get("const") == "herd"
+    )
+    assert herd["required"] == ["endpoints"]
+
+
+def test_a_key_that_takes_the_name_need_not_be_given() -> None:
+    rules = json_schema(allowed=("herd",))["$defs"]["probe"]["allOf"]
+
+    (herd,) = (
+        rule["then"]
+        for rule in rules
+        if rule.get("if", {}).get("properties", {}).get("kind", {}).get("const") == "herd"
+    )
+    assert "brand" in herd["properties"]
+    assert "brand" not in herd["required"]
 
 
 def test_a_module_need_not_be_complete() -> None:
