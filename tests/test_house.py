@@ -48,6 +48,7 @@ HOMES = {
     "pycares": ("probes/wire/",),
     "re2": ("probes/pattern.py",),
     "redis": ("probes/kinds/redis.py",),
+    "websockets": ("probes/wire/frames.py",),
     "yaml": ("probes/config/",),
     "yarl": ("probes/wire/url.py",),
 }

@@ -83,6 +83,7 @@ class Http1:
         "is_complete",
         "outgoing",
         "pending",
+        "rest",
         "waiting",
     )
 
@@ -101,6 +102,13 @@ class Http1:
         self.failure: CheckFailed | None = None
         self.outgoing = b""
         self.pending = False
+        self.rest = b""
+        """What came behind the head of a 101: the first bytes of another protocol."""
+
+    @property
+    def has_head(self) -> bool:
+        """Whether the head of the final answer is whole."""
+        return not self._in_head
 
     def begins(self, data: bytes) -> bool:
         """Guess whether the final answer begins with *data*: no informational status."""
@@ -120,6 +128,8 @@ class Http1:
             if self.failure is not None or not self._parse(
                 data[at:end] if at or end < size else data
             ):
+                if self._response.status == SWITCHING_PROTOCOLS:
+                    self.rest = data[end:]
                 return
             at = end
         if at < size:
