@@ -1,16 +1,9 @@
 """Real chain nodes: each starter gives a `Node` that answered a real call.
 
-| starter | chain | odd about it |
-|---|---|---|
-| start_anvil | EVM; many levers | net_peerCount is not offered |
-| start_ganache | EVM | -32700 for a method that it lacks, with a stack |
-| start_hardhat | EVM | -32004 for a method that it lacks |
-| start_ethereumjs | EVM, with a real peer-to-peer layer | safe and finalized are null |
-| start_surfpool | Solana | no batch |
-
 ``scripts/nodes.sh`` installs them into ``.testnodes``. They hold nothing worth keeping, so they are
-killed; the kernel does it where the test process died before it could. Knows no kind of probe; a
-CometBFT node stands in `tests.servers.nodes_comet`, the fixtures in `tests.servers.nodes_fixtures`.
+killed; the kernel does it where the test process died before it could. Here is anvil, which has the
+levers; others stand in `nodes_evm`, `nodes_solana` and `nodes_comet` beside it, the fixtures in
+`nodes_fixtures`. Knows no kind of probe.
 """
 
 import http.client

@@ -1,20 +1,29 @@
 """Fixtures of the chain nodes; knows how many there are and who ends them, not how they start.
 
 The fixtures named after a node are starters: a test calls one as often as it wants nodes, and they
-end with the test. ``shared_anvil`` and ``ticking_anvil`` run for the session, for tests that only
-read. An absent node skips the test, or fails it with ``REQUIRE_SERVICES=1``.
+end with the test. Others run for the session, for tests that only read: ``shared_anvil``,
+``ticking_anvil``, ``shared_surfpool``, ``ganache``, ``hardhat``, ``ethereumjs``. An absent node skips
+the test, or fails it with ``REQUIRE_SERVICES=1``; cometbft, which wants Go, always skips.
 """
 
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from tests.servers.nodes import Anvil, AnvilOptions, Node, start_anvil
+from tests.servers.nodes_comet import Comet, start_cometbft, start_network
+from tests.servers.nodes_evm import start_ethereumjs, start_ganache, start_hardhat
+from tests.servers.nodes_solana import Surfpool, start_surfpool
 
 # A starter: takes the options of its node by name.
 StartAnvil = Callable[..., Anvil]
+StartSurfpool = Callable[..., Surfpool]
+StartComet = Callable[[], Comet]
+StartNetwork = Callable[..., list[Comet]]
+N = TypeVar("N", bound=Node)
 # Blocks of ``shared_anvil``: more than two epochs of two, so safe and finalized have moved.
 SHARED_BLOCKS = 12
 
@@ -27,11 +36,9 @@ class Running:
         self.nodes: list[Node] = []
 
     def directory(self) -> Path:
-        directory = self.root / f"node{len(self.nodes)}"
-        directory.mkdir()
-        return directory
+        return Path(tempfile.mkdtemp(dir=self.root))
 
-    def add(self, node: Any) -> Any:
+    def add(self, node: N) -> N:
         self.nodes.append(node)
         return node
 
@@ -59,8 +66,7 @@ def anvil(_nodes: Running) -> StartAnvil:
     """Starts an anvil; takes the fields of `AnvilOptions` by name."""
 
     def start(**options: Any) -> Anvil:
-        node: Anvil = _nodes.add(start_anvil(_nodes.directory(), AnvilOptions(**options)))
-        return node
+        return _nodes.add(start_anvil(_nodes.directory(), AnvilOptions(**options)))
 
     return start
 
@@ -69,7 +75,7 @@ def anvil(_nodes: Running) -> StartAnvil:
 def shared_anvil(_session_nodes: Running) -> Anvil:
     """An anvil with a few blocks that nobody changes; its head is old."""
     options = AnvilOptions(no_mining=True, slots_in_an_epoch=2)
-    node: Anvil = _session_nodes.add(start_anvil(_session_nodes.directory(), options))
+    node = _session_nodes.add(start_anvil(_session_nodes.directory(), options))
     node.call("anvil_mine", hex(SHARED_BLOCKS))
     return node
 
@@ -78,5 +84,54 @@ def shared_anvil(_session_nodes: Running) -> Anvil:
 def ticking_anvil(_session_nodes: Running) -> Anvil:
     """An anvil with a new block each second; pull no lever of it."""
     options = AnvilOptions(block_time=1, slots_in_an_epoch=2)
-    node: Anvil = _session_nodes.add(start_anvil(_session_nodes.directory(), options))
-    return node
+    return _session_nodes.add(start_anvil(_session_nodes.directory(), options))
+
+
+@pytest.fixture(scope="session")
+def ganache(_session_nodes: Running) -> Node:
+    """A ganache with a new block each second."""
+    return _session_nodes.add(start_ganache(_session_nodes.directory()))
+
+
+@pytest.fixture(scope="session")
+def hardhat(_session_nodes: Running) -> Node:
+    """A hardhat with a new block each second."""
+    return _session_nodes.add(start_hardhat(_session_nodes.directory()))
+
+
+@pytest.fixture(scope="session")
+def ethereumjs(_session_nodes: Running) -> Node:
+    """An EVM client with a peer-to-peer layer and no peers, at block 0 for ten seconds."""
+    return _session_nodes.add(start_ethereumjs(_session_nodes.directory()))
+
+
+@pytest.fixture
+def surfpool(_nodes: Running) -> StartSurfpool:
+    """Starts a Solana node; takes the options of `start_surfpool` by name."""
+
+    def start(**options: Any) -> Surfpool:
+        return _nodes.add(start_surfpool(_nodes.directory(), **options))
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def shared_surfpool(_session_nodes: Running) -> Surfpool:
+    """A Solana node with a new slot every 400 ms; pull no lever of it."""
+    return _session_nodes.add(start_surfpool(_session_nodes.directory()))
+
+
+@pytest.fixture
+def cometbft(_nodes: Running) -> StartComet:
+    """Starts a CometBFT chain of one validator."""
+    return lambda: _nodes.add(start_cometbft(_nodes.directory()))
+
+
+@pytest.fixture
+def comet_network(_nodes: Running) -> StartNetwork:
+    """Starts a CometBFT chain of so many validators."""
+
+    def start(size: int = 4) -> list[Comet]:
+        return [_nodes.add(node) for node in start_network(_nodes.directory(), size)]
+
+    return start

@@ -1,0 +1,113 @@
+"""Real CometBFT nodes with the application ``kvstore``: one alone, or a network of validators.
+
+Absent without Go: what runs everywhere is the simulator, `tests.servers.comet`. A node keeps its
+files, so it can be ended and started again, which makes it catch up with the others.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers.nodes import HOME, Node, launch
+from tests.servers.process import free_port
+
+SERVING = re.compile(r"RPC HTTP server on 127\.0\.0\.1:(\d+)")
+# Between two blocks: 1 s by default, too long for a test.
+BLOCK_TIME = "200ms"
+SETTINGS = {
+    "timeout_commit": BLOCK_TIME,
+    "addr_book_strict": False,
+    "allow_duplicate_ip": True,
+    # peers are told, and found once
+    "pex": False,
+}
+
+
+class Comet(Node):
+    """A running CometBFT; ``home`` are its files."""
+
+    home: Path
+    words: tuple[str, ...] = ()
+
+    async def status(self) -> Any:
+        """Return what ``status`` says."""
+        return await self.rpc("status")
+
+    async def height(self) -> int:
+        """Return the latest height."""
+        return int((await self.status())["sync_info"]["latest_block_height"])
+
+    def again(self) -> "Comet":
+        """Start it again after `stop`, with the same files and another port."""
+        (self.directory / "log").unlink()
+        return _run(self.home, self.directory, self.words)
+
+
+def program() -> str:
+    """Return the path of cometbft; without it the test is skipped, in CI too: Go is not wanted."""
+    path = os.pathsep.join((str(HOME / "bin"), os.environ.get("PATH", "")))
+    found = shutil.which("cometbft", path=path)
+    if found is None:
+        pytest.skip("want the program 'cometbft', got none (scripts/nodes.sh builds it with Go)")
+    return found
+
+
+def _command(*words: str) -> str:
+    done = subprocess.run(
+        [program(), *words], capture_output=True, text=True, timeout=30, check=True
+    )
+    return done.stdout.strip()
+
+
+def configure(home: Path) -> None:
+    """Write `SETTINGS` into the configuration below *home*."""
+    file = home / "config" / "config.toml"
+    text = file.read_text()
+    for name, value in SETTINGS.items():
+        word = str(value).lower() if isinstance(value, bool) else f'"{value}"'
+        text = re.sub(rf"(?m)^{name} = .*$", f"{name} = {word}", text)
+    file.write_text(text)
+
+
+def _run(home: Path, directory: Path, words: Sequence[str]) -> Comet:
+    command = [
+        program(), "node", "--home", home, "--proxy_app=kvstore",
+        "--rpc.laddr", "tcp://127.0.0.1:0", *words,
+    ]  # fmt: skip
+    node = launch(Comet, command, directory, "status", SERVING)
+    node.home, node.words, node.ws_path = home, tuple(words), "/websocket"
+    return node
+
+
+def start_cometbft(directory: Path) -> Comet:
+    """Start a chain of one validator."""
+    home = directory / "home"
+    _command("init", "--home", str(home))
+    configure(home)
+    return _run(home, directory, ["--p2p.laddr", "tcp://127.0.0.1:0"])
+
+
+def start_network(directory: Path, size: int = 4) -> list[Comet]:
+    """Start a chain of *size* validators, each a peer of all others."""
+    folder = directory / "network"
+    _command("testnet", "--v", str(size), "--o", str(folder), "--populate-persistent-peers=false")
+    homes = [folder / f"node{number}" for number in range(size)]
+    addresses = [f"127.0.0.1:{free_port()}" for _ in homes]
+    names = [_command("show-node-id", "--home", str(home)) for home in homes]
+    nodes = []
+    for home, address in zip(homes, addresses, strict=True):
+        configure(home)
+        peers = [
+            f"{name}@{other}"
+            for name, other in zip(names, addresses, strict=True)
+            if other != address
+        ]
+        words = ["--p2p.laddr", f"tcp://{address}", "--p2p.persistent_peers", ",".join(peers)]
+        nodes.append(_run(home, home, words))
+    return nodes
