@@ -258,15 +258,16 @@ def module(pattern: str) -> Path:
     return found[0]
 
 
-def guarded(command: Sequence[str | Path]) -> list[str | Path]:
+def guarded(command: Sequence[object]) -> list[str]:
     """Return *command* so that the kernel kills it when the test process dies; same process id."""
     setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "KILL", *command] if setpriv else list(command)
+    words = [str(word) for word in command]
+    return [setpriv, "--pdeathsig", "KILL", *words] if setpriv else words
 
 
 def launch(
     node: type[N],
-    command: Sequence[str | Path],
+    command: Sequence[object],
     directory: Path,
     method: str,
     port: int | re.Pattern[str],

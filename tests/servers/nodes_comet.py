@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,14 +93,13 @@ def start_cometbft(directory: Path) -> Comet:
     return _run(home, directory, ["--p2p.laddr", "tcp://127.0.0.1:0"])
 
 
-def start_network(directory: Path, size: int = 4) -> list[Comet]:
+def start_network(directory: Path, size: int = 4) -> Iterator[Comet]:
     """Start a chain of *size* validators, each a peer of all others."""
     folder = directory / "network"
     _command("testnet", "--v", str(size), "--o", str(folder), "--populate-persistent-peers=false")
     homes = [folder / f"node{number}" for number in range(size)]
     addresses = [f"127.0.0.1:{free_port()}" for _ in homes]
     names = [_command("show-node-id", "--home", str(home)) for home in homes]
-    nodes = []
     for home, address in zip(homes, addresses, strict=True):
         configure(home)
         peers = [
@@ -109,5 +108,4 @@ def start_network(directory: Path, size: int = 4) -> list[Comet]:
             if other != address
         ]
         words = ["--p2p.laddr", f"tcp://{address}", "--p2p.persistent_peers", ",".join(peers)]
-        nodes.append(_run(home, home, words))
-    return nodes
+        yield _run(home, home, words)

@@ -2,8 +2,8 @@
 
 The fixtures named after a node are starters: a test calls one as often as it wants nodes, and they
 end with the test. Others run for the session, for tests that only read: ``shared_anvil``,
-``ticking_anvil``, ``shared_surfpool``, ``ganache``, ``hardhat``, ``ethereumjs``. An absent node skips
-the test, or fails it with ``REQUIRE_SERVICES=1``; cometbft, which wants Go, always skips.
+``ticking_anvil``, ``shared_surfpool``, ``ganache``, ``hardhat``, ``ethereumjs``. An absent node
+skips the test, or fails it with ``REQUIRE_SERVICES=1``; cometbft, which wants Go, always skips.
 """
 
 import tempfile
