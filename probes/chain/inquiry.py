@@ -1,0 +1,146 @@
+"""What all chain families do with an answer: blame the endpoint, learn from it, or complain.
+
+    answer = yield ask
+    if not answer.ok: yield from blame(family, seen, ask, answer)      # a core method
+    yield from learn(seen, Lesson(ask, take), ...)                     # all others
+
+Knows no method but those by which the families tell themselves apart. What a fault means for the
+group is for the judge.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from probes.chain.model import Family, Observation
+from probes.chain.reasons import ChainReason, Finding
+from probes.chain.talk import Answer, Ask, Talk
+from probes.result import Outcome
+from probes.units import short
+
+IDENTITIES: Mapping[Family, str] = MappingProxyType(
+    {"evm": "eth_chainId", "solana": "getVersion", "cosmos": "status"}
+)
+"""What a node of each family answers at once, and no node of another."""
+_ARTICLES: Mapping[Family, str] = MappingProxyType(
+    {"evm": "an EVM", "solana": "a Solana", "cosmos": "a CometBFT"}
+)
+# The endpoint itself cannot be asked: that is told once, for the endpoint.
+_UNHEARD = frozenset({"transport", "rate_limited", "plan_exhausted", "auth_failed"})
+# It answered, and has nothing to give: no fault.
+_EMPTY = frozenset({"unsupported", "missing_data"})
+_OUTCOMES: Mapping[ChainReason, Outcome] = MappingProxyType(
+    {
+        ChainReason.RATE_LIMITED: Outcome.DEGRADED,
+        ChainReason.PROBE_NETWORK: Outcome.UNKNOWN,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A call, and what to do with its result.
+
+    Args:
+        ask: the call.
+        take: reads the result; a ValueError of it means that the endpoint talks nonsense.
+    """
+
+    ask: Ask
+    take: Callable[[Any], None]
+
+
+def blame(family: Family, seen: Observation, ask: Ask, answer: Answer) -> Talk[None]:
+    """Note why a core method gave no head; a method nobody knows may be of another family."""
+    reason = answer.reason or ChainReason.RPC_CORE_ERROR
+    if answer.kind == "unsupported":
+        other = yield from _other_family(family, ask)
+        if other is not None:
+            hint = f"this is {_ARTICLES[other]} endpoint, use kind: {other}"
+            seen.fault = Finding(ChainReason.WRONG_FAMILY, Outcome.DOWN, hint)
+            return
+        reason = ChainReason.RPC_CORE_ERROR
+    seen.fault = Finding(
+        reason,
+        _OUTCOMES.get(reason, Outcome.DOWN),
+        answer.detail if answer.kind == "transport" else f"{ask.method}: {answer.detail}",
+        phase=answer.phase,
+        cause=answer.cause,
+    )
+
+
+def _other_family(family: Family, ask: Ask) -> Talk[Family | None]:
+    for other, method in IDENTITIES.items():
+        if other != family:
+            answer: Answer = yield Ask(ask.topic, method)
+            if answer.ok:
+                return other
+            if answer.kind in _UNHEARD:
+                break
+    return None
+
+
+def learn(seen: Observation, *lessons: Lesson) -> Talk[None]:
+    """Ask all of *lessons*, as one where the endpoint can, and take what comes."""
+    if not lessons:
+        return
+    answers: tuple[Answer, ...] = yield tuple(lesson.ask for lesson in lessons)
+    for lesson, answer in zip(lessons, answers, strict=True):
+        if heard(seen, lesson.ask, answer):
+            understand(seen, lesson.ask, lesson.take, answer)
+
+
+def heard(seen: Observation, ask: Ask, answer: Answer) -> bool:
+    """Note what came of a method that is not core; return whether there is a result."""
+    if answer.kind in _UNHEARD:
+        return False
+    seen.asked.add(ask.topic)
+    if answer.kind == "unsupported":
+        seen.unsupported.add(ask.topic)
+    elif not answer.ok and answer.kind not in _EMPTY:
+        complain(seen, ask, answer.detail)
+    return answer.ok
+
+
+def understand(seen: Observation, ask: Ask, take: Callable[[Any], None], answer: Answer) -> bool:
+    """Take the result of *answer*; return whether it made sense."""
+    try:
+        take(answer.result)
+    except ValueError as error:
+        complain(seen, ask, str(error))
+        return False
+    return True
+
+
+def complain(seen: Observation, ask: Ask, detail: str) -> None:
+    """Note that a method fails, once for an endpoint: the first of them is enough to look."""
+    if all(finding.reason is not ChainReason.METHOD_ERRORS for finding in seen.findings):
+        text = f"{ask.method}: {detail}"
+        seen.findings.append(Finding(ChainReason.METHOD_ERRORS, Outcome.DEGRADED, text))
+
+
+def at(document: Any, *names: str) -> Any:
+    """Return what stands at *names* in *document*.
+
+    Raises:
+        ValueError: nothing does.
+    """
+    value = document
+    for name in names:
+        if not isinstance(value, dict) or name not in value:
+            raise ValueError(f"want {'.'.join(names)} in the result, got {short(document)}")
+        value = value[name]
+    return value
+
+
+def text_at(document: Any, *names: str) -> str:
+    """Return the text at *names* in *document*.
+
+    Raises:
+        ValueError: there is none.
+    """
+    value = at(document, *names)
+    if not isinstance(value, str):
+        raise ValueError(f"want {'.'.join(names)} as text, got {short(value)}")  # noqa: TRY004
+    return value
