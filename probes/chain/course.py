@@ -11,19 +11,20 @@ the chain room; what an answer means is decided elsewhere.
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping
-from dataclasses import dataclass
-from math import isfinite
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any, Protocol, TypeVar
 
 from probes.chain.books import book
 from probes.chain.evaluate import common, conclude, evaluate, health, trouble
+from probes.chain.indexer import Tip
+from probes.chain.indexing import Readings
 from probes.chain.memory import Memory
 from probes.chain.model import Endpoint, Judgement, Now, Observation, Verdict
 from probes.chain.plan import Quota, due, settle_quota
 from probes.chain.reasons import ChainReason
-from probes.chain.talk import Answer, Ask, Survey, Talk
+from probes.chain.talk import Answer, Ask, Talk
 from probes.chain.visit import NOBODY, Setup, Visit, wall
 from probes.recorder import Recorder
 from probes.result import Outcome
@@ -86,49 +87,69 @@ class Course:
             ends: time of the loop by which it must be done.
             everything: ask what is due only now and then, too.
         """
-        run = memory.views.runs + 1
-        now = _now()
-        recorder = self._recorder
+        began, run = _now(), memory.views.runs + 1
         visits = {
-            endpoint.name: self._visit(endpoint, memory, now, run, everything=everything)
+            endpoint.name: self._visit(endpoint, memory, began, run, everything=everything)
             for endpoint in self._setup.group.endpoints
         }
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        allowed = max(0.0, ends - MARGIN_S - began) if isfinite(ends) else ends
+        readings = Readings(self._setup.sources, self._recorder)
         try:
-            recorder.enter("look")
-            self._limit(visits, began + LOOK_SHARE * allowed)
-            await _all(self._look(visit) for visit in visits.values())
-            recorder.enter("confirm")
-            self._limit(visits, began + CONFIRM_SHARE * allowed)
-            await self._confirm(memory, visits, slow=_is_slow(visits, everything=everything))
-            recorder.enter("judge")
-            observations = {name: visit.seen for name, visit in visits.items()}
-            lost = await self._network_lost(observations)
-            judgement, views = evaluate(
-                self._setup.group, memory.views, observations, now, network_lost=lost
-            )
-            recorder.enter("survey")
-            self._limit(visits, began + allowed)
-            survey = await self._survey(memory, visits, judgement, now)
-            recorder.enter("judge")
+            await self._ask(memory, visits, readings, ends)
+            now = _now()
+            sample = await self._judge(memory, visits, readings, now)
         finally:
             for visit in visits.values():
-                recorder.secrets += visit.recorder.secrets
+                self._recorder.secrets += visit.recorder.secrets
                 visit.close()
-        group = self._setup.group
-        judgement = conclude(group, judgement, survey.steps, dict(survey.outliers))
+        quotas = self._quotas(memory, visits, now, run)
+        self._recorder.leave()
+        return replace(sample, memory=replace(sample.memory, quotas=quotas))
+
+    async def _ask(
+        self, memory: Memory, visits: Mapping[str, Visit], readings: Readings, ends: float
+    ) -> None:
+        """Have both rounds."""
+        recorder, began = self._recorder, asyncio.get_running_loop().time()
+        allowed = max(0.0, ends - MARGIN_S - began)
+        recorder.enter("look")
+        self._limit(visits, began + LOOK_SHARE * allowed)
+        reading_s = min(self._setup.call_timeout_s, LOOK_SHARE * allowed)
+        await _all((*map(self._look, visits.values()), *readings.ask(reading_s)))
+        recorder.enter("confirm")
+        self._limit(visits, began + CONFIRM_SHARE * allowed)
+        await self._confirm(memory, visits)
+        self._limit(visits, began + allowed)
+
+    async def _judge(
+        self, memory: Memory, visits: Mapping[str, Visit], readings: Readings, now: Now
+    ) -> Sample:
+        """Judge what was answered, and ask what is asked once per group."""
+        setup, recorder = self._setup, self._recorder
+        group = setup.group
+        recorder.enter("judge")
+        observations = {name: visit.seen for name, visit in visits.items()}
+        lost = await self._network_lost(observations)
+        judgement, views = evaluate(group, memory.views, observations, now, network_lost=lost)
         self._reconnect(views.endpoints)
-        kept = Memory(
+        recorder.enter("survey")
+        spokesman = self._first_usable(visits, judgement.endpoints)
+        talk = setup.dialect.survey(group, observations, judgement, now, memory.survey)
+        survey = await spokesman.drive(talk) if spokesman is not None else _alone(talk)
+        indexed = await readings.judge(
+            memory.indexers, _tips(judgement, spokesman), self._asker(spokesman), now
+        )
+        recorder.enter("judge")
+        steps = (*survey.steps, *indexed.steps)
+        judgement = conclude(group, judgement, steps, dict(survey.outliers))
+        survey = replace(survey, gauges=(*survey.gauges, *indexed.gauges))
+        kept = replace(
+            memory,
             views=views,
-            quotas=self._quotas(memory, visits, now, run),
             books=book(group, memory.books, observations, judgement, views, survey, now),
             survey=survey.memory,
-            indexers=memory.indexers,
+            indexers=indexed.progress,
             health=health(group, judgement, views, memory.health, now),
         )
-        recorder.leave()
         return Sample(judgement, kept, visits, now)
 
     # --- the parts of a sample
@@ -163,9 +184,11 @@ class Course:
             due = visit.plan.topics
             await visit.drive(look(self._setup.group, visit.endpoint, due, visit.seen))
 
-    async def _confirm(self, memory: Memory, visits: Mapping[str, Visit], *, slow: bool) -> None:
+    async def _confirm(self, memory: Memory, visits: Mapping[str, Visit]) -> None:
         group = self._setup.group
         observations = {name: visit.seen for name, visit in visits.items()}
+        # finalized blocks are read now and then: only then they can be compared
+        slow = any("finalized" in visit.plan.topics for visit in visits.values())
         shared = common(group, memory.views, observations, slow=slow)
         if shared.settled is None and shared.finalized is None and not shared.blockhashes:
             return
@@ -184,14 +207,13 @@ class Course:
             return ""
         return await self._recorder.cut_off() or ""
 
-    async def _survey(
-        self, memory: Memory, visits: Mapping[str, Visit], judgement: Judgement, now: Now
-    ) -> Survey:
-        setup = self._setup
-        observations = {name: visit.seen for name, visit in visits.items()}
-        talk = setup.dialect.survey(setup.group, observations, judgement, now, memory.survey)
-        visit = self._first_usable(visits, judgement.endpoints)
-        return await visit.drive(talk) if visit is not None else _alone(talk)
+    def _asker(self, spokesman: Visit | None) -> Callable[[int], Awaitable[str | None]]:
+        async def hash_at(height: int) -> str | None:
+            if spokesman is None:
+                return None
+            return await spokesman.drive(self._setup.dialect.hash_at(height))
+
+        return hash_at
 
     def _first_usable(
         self, visits: Mapping[str, Visit], verdicts: Iterable[Verdict]
@@ -233,9 +255,18 @@ class Course:
         }
 
 
-def _is_slow(visits: Mapping[str, Visit], *, everything: bool) -> bool:
-    """Return whether finalized blocks are compared too: not in every run."""
-    return everything or any("finalized" in visit.plan.topics for visit in visits.values())
+def _tips(judgement: Judgement, spokesman: Visit | None) -> dict[str, Tip]:
+    """Return where the chain stands, by what an indexer is compared with."""
+    seen = spokesman.seen if spokesman is not None else None
+    latest = judgement.reference
+    if latest is None and seen is not None and seen.head is not None:
+        latest = seen.head.height
+    finalized = seen.tags.get("finalized") if seen is not None else None
+    heights = {"latest": latest, "finalized": finalized.height if finalized else None}
+    return {
+        against: Tip(height, judgement.block_time_s, judgement.is_halted)
+        for against, height in heights.items()
+    }
 
 
 def _now() -> Now:

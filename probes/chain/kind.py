@@ -7,16 +7,17 @@ Knows no method of any family.
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from math import ceil
 from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from probes.chain.blocktime import BLOCK_TIMES_S
 from probes.chain.books import METRICS
 from probes.chain.course import Course, Ears, Sample
-from probes.chain.evaluate import BLOCK_TIMES_S
+from probes.chain.indexer_settings import IndexerKeys
 from probes.chain.listening import HeadsWatch, listening
 from probes.chain.memory import Memory
 from probes.chain.model import Endpoint, Group, Thresholds
@@ -36,6 +37,7 @@ from probes.chain.settings import (
     known_capability,
     min_up,
 )
+from probes.chain.sources import Source
 from probes.chain.steps import record
 from probes.chain.talk import Dialect
 from probes.chain.visit import Access, Setup
@@ -54,6 +56,7 @@ MIN_EVERY_S, MAX_EVERY_S = 10.0, 60.0
 MAX_TIMEOUT_S = 20.0
 MAX_CALL_TIMEOUT_S = 5.0
 MAX_SETTLE_S = 20.0
+MAX_INDEXERS = 20
 # metrics.md 2.6
 SERIES_PER_ENDPOINT, SERIES_OF_GROUP = 60, 40
 # Targets of one module come from outside through /probe; a setup is remade in microseconds.
@@ -110,6 +113,11 @@ class ChainKind(AccessKeys, Kind):
     """Export the names that users have on their dashboards, too."""
     ip: IpChoice = ANY_IP
     """Which address of a name is dialled: any, 4, 6, prefer_4, prefer_6."""
+    indexers: list[IndexerKeys] = Field(default=[], max_length=MAX_INDEXERS)
+    """What indexes the chain, and how far behind it may be."""
+
+    find: ClassVar[Callable[[str], type[Kind]]]
+    """The registry of kinds, for indexers that tell their progress in a database."""
 
     @model_validator(mode="after")
     def _endpoints_fit(self) -> Self:
@@ -125,6 +133,9 @@ class ChainKind(AccessKeys, Kind):
         primaries = [endpoint for endpoint in self.endpoints if endpoint.role == "primary"]
         if self.endpoints and not primaries:
             raise ValueError("want at least one endpoint with role: primary, got none")
+        indexers = [keys.name for keys in self.indexers]
+        if len(set(indexers)) < len(indexers):
+            raise ValueError("want indexers with names of their own, got one twice")
         if self.endpoints and self.min_up is not None and self.min_up > len(primaries):
             got = f"got {self.min_up} of {len(primaries)}"
             raise ValueError(f"want min_up of at most the number of primaries, {got}")
@@ -184,9 +195,10 @@ class ChainKind(AccessKeys, Kind):
         return count * SERIES_PER_ENDPOINT + SERIES_OF_GROUP
 
     def check_target(self, target: str) -> None:
-        if self.endpoints:
-            return
-        endpoint_url(target)
+        if not self.endpoints:
+            endpoint_url(target)
+        # the registry is not asked before: another kind may be on its way to be loaded
+        _ = self._sources
 
     def check_times(self, every_s: float, timeout_s: float) -> None:
         if self.call_timeout is not None and self.call_timeout > timeout_s:
@@ -212,7 +224,7 @@ class ChainKind(AccessKeys, Kind):
         found = super().secrets(target) if not self.endpoints else super().secrets("")
         for address in self._addresses():
             found |= parts_of_target(address)
-        for keys in (self, *self.endpoints):
+        for keys in (self, *self.endpoints, *self.indexers):
             headers = keys.headers.items()
             found.update(plain(value) for name, value in headers if SECRET_HEADER.search(name))
             if keys.auth is not None and keys.auth.basic is not None:
@@ -220,8 +232,8 @@ class ChainKind(AccessKeys, Kind):
         return found
 
     def _addresses(self) -> Iterable[str]:
-        for keys in (self, *self.endpoints, *self.reference):
-            for name in ("http", "ws", "lcd"):
+        for keys in (self, *self.endpoints, *self.reference, *self.indexers):
+            for name in ("http", "ws", "lcd", "url", "target"):
                 address: Secret | None = getattr(keys, name, None)
                 if address is not None:
                     yield address.get_secret_value()
@@ -291,6 +303,11 @@ class ChainKind(AccessKeys, Kind):
         return self.dialect()
 
     @cached_property
+    def _sources(self) -> list[Source]:
+        tls = self.tls or TlsOptions()
+        return [Source(keys, type(self).find, tls, self.ip) for keys in self.indexers]
+
+    @cached_property
     def _setups(self) -> dict[tuple[str, float, float], Setup]:
         return {}
 
@@ -325,7 +342,9 @@ class ChainKind(AccessKeys, Kind):
             latency_methods=frozenset(self.latency_methods),
         )
         call_timeout_s = self.call_timeout or min(MAX_CALL_TIMEOUT_S, timeout_s / 2)
-        return Setup(group, self._dialect, access, call_timeout_s, self.retries)
+        return Setup(
+            group, self._dialect, access, call_timeout_s, self.retries, tuple(self._sources)
+        )
 
     def _reached(self, target: str) -> list[EndpointKeys]:
         """Return who is asked: the endpoints, or the target and whom it is compared with."""

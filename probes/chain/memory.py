@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from probes.chain.books import Books
-from probes.chain.evaluate import Views
 from probes.chain.model import EndpointHealth
 from probes.chain.plan import Quota
+from probes.chain.views import Views
 
 NOTHING: Mapping[str, object] = MappingProxyType({})
 

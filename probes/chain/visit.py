@@ -14,6 +14,7 @@ from typing import TypeVar
 from probes.chain.classify import classify, classify_batch, classify_get
 from probes.chain.model import Endpoint, Group, Observation, Try
 from probes.chain.plan import Plan
+from probes.chain.sources import Source
 from probes.chain.talk import Answer, Ask, Dialect, Talk
 from probes.recorder import Recorder
 from probes.wire.http import Options
@@ -49,6 +50,7 @@ class Setup:
         access: by name of the endpoint.
         call_timeout_s: of one try.
         retries: of one call.
+        sources: of its indexers.
     """
 
     group: Group
@@ -56,6 +58,7 @@ class Setup:
     access: Mapping[str, Access]
     call_timeout_s: float
     retries: int
+    sources: tuple[Source, ...] = ()
 
 
 class Visit:
