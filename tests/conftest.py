@@ -27,12 +27,12 @@ pytest_plugins = ["tests.servers.fixtures", "tests.servers.nodes_fixtures", "tes
 CHECK_TIMEOUT_S = 5.0
 
 
-class FastLoop(uvloop.Loop):
-    """That of uvloop, but it cuts TLS goodbyes short before it closes.
+class Polite(asyncio.AbstractEventLoop):
+    """A loop that cuts TLS goodbyes short before it closes.
 
     A transport that was closed waits for the peer's last word for up to `SHUTDOWN_TIMEOUT_S`, which
-    is good manners and no leak; a test that ends meanwhile would fail by a ResourceWarning. One
-    that nobody closed still does.
+    is good manners and no leak; a test that ends meanwhile would fail by a ResourceWarning, or a
+    later one would. A transport that nobody closed still fails its test.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,12 @@ class FastLoop(uvloop.Loop):
         return transport
 
     def close(self) -> None:
-        leaving = [transport for transport in self._talks if transport.is_closing()]
+        # `is_closing` of asyncio is false until the goodbye is over
+        leaving = [
+            transport
+            for transport in self._talks
+            if transport.is_closing() or getattr(transport, "_closed", False)
+        ]
         if leaving and not self.is_closed():
             for transport in leaving:
                 transport.abort()
@@ -62,12 +67,20 @@ class FastLoop(uvloop.Loop):
         super().close()
 
 
+class FastLoop(Polite, uvloop.Loop):  # type: ignore[misc] # its stubs differ from asyncio's
+    """That of uvloop."""
+
+
+class StockLoop(Polite, asyncio.SelectorEventLoop):
+    """That of asyncio."""
+
+
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, object]:
     """Run every async test on both loops.
 
     ``@pytest.mark.asyncio(loop_factories=["uvloop"])`` narrows one test.
     """
-    return {"asyncio": asyncio.new_event_loop, "uvloop": FastLoop}
+    return {"asyncio": StockLoop, "uvloop": FastLoop}
 
 
 @pytest.fixture(scope="session")

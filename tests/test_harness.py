@@ -1,11 +1,17 @@
 """The harness itself: a guard that does not bite guards nothing."""
 
 import asyncio
+import gc
+import socket
+import ssl
 import sys
+import threading
 import time
+import warnings
+from concurrent.futures import Future
 from pathlib import Path
 from types import ModuleType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import uvloop
@@ -123,3 +129,39 @@ def test_an_absent_server_skips_at_home_and_fails_in_ci(monkeypatch: pytest.Monk
 
 def test_blocking_outside_of_a_loop_is_nobodys_business() -> None:
     time.sleep(0)
+
+
+@pytest.mark.parametrize("name", ["asyncio", "uvloop"])
+def test_a_tls_goodbye_that_nobody_answers_leaves_nothing_for_the_next_test(
+    name: str, server_context: ssl.SSLContext, ca_file: Path
+) -> None:
+    loops: Any = sys.modules["tests.conftest"].pytest_asyncio_loop_factories(None, None)
+    over, port = threading.Event(), Future[int]()
+
+    def serve() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port.set_result(server.getsockname()[1])
+            with server_context.wrap_socket(server.accept()[0], server_side=True):
+                over.wait(10)
+
+    async def talk() -> None:
+        transport, _ = await loop.create_connection(
+            asyncio.Protocol,
+            "127.0.0.1",
+            port.result(10),
+            ssl=ssl.create_default_context(cafile=str(ca_file)),
+        )
+        transport.close()
+
+    loop = loops[name]()
+    peer = threading.Thread(target=serve)
+    peer.start()
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        loop.run_until_complete(talk())
+        loop.close()
+        gc.collect()
+    over.set()
+    peer.join()
+
+    assert [str(one.message) for one in told] == []
