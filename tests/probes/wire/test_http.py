@@ -6,6 +6,7 @@ import ssl
 import sys
 from dataclasses import replace
 from pathlib import Path
+from time import thread_time
 
 import pytest
 
@@ -219,19 +220,20 @@ async def test_a_bomb_without_a_cap_never_freezes_the_loop(encoding: str) -> Non
     loop, gaps, last = asyncio.get_running_loop(), [0.0], [0.0]
 
     def tick() -> None:
-        now = loop.time()
+        # what the loop's thread computed in one turn: a processor that is taken away adds nothing
+        now = thread_time()
         gaps.append(now - last[0])
         last[0] = now
         handle[0] = loop.call_later(0.001, tick)
 
     async with fault_server() as server:
-        last[0] = loop.time()
+        last[0] = thread_time()
         handle = [loop.call_later(0.001, tick)]
         response = await fetch(server, f"/bomb/{encoding}", options=UNCAPPED)
         handle[0].cancel()
     response.check()
     assert response.body.size == BOMB_BYTES
-    # P13 says 50 ms; asyncio's debug mode of the tests and a busy machine get some more
+    # P13 says 50 ms; asyncio's debug mode of the tests and two busy cores get some more
     assert sorted(gaps)[-5] < 0.1
 
 
