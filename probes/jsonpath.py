@@ -55,7 +55,8 @@ def parse_json(data: bytes) -> Any:
     if _LONG_NUMBER.search(data):
         raise ValueError(f"want numbers of at most {MAX_NUMBER_DIGITS} digits, got a longer one")
     try:
-        return json.loads(data, parse_constant=_refuse_constant)
+        # decoded here: json would guess UTF-16, of which `_depth` sees nothing
+        return json.loads(data.decode("utf-8-sig"), parse_constant=_refuse_constant)
     except UnicodeDecodeError:
         raise ValueError("want JSON in UTF-8, got other bytes") from None
     except json.JSONDecodeError as error:

@@ -117,6 +117,12 @@ def test_json_is_read_as_it_was_written(document: Any) -> None:
         pytest.param(b"NaN", "the number NaN", id="NaN"),
         pytest.param(b"[-Infinity]", "the number -Infinity", id="infinity"),
         pytest.param(b"\xff\xfe\x00", "want JSON", id="not UTF-8"),
+        pytest.param(
+            # in UTF-16 the letter holds the byte of a quote, which hides what follows
+            ('["\u0122",' + "[" * 100_000).encode("utf-16"),
+            "want JSON in UTF-8, got other bytes",
+            id="deep in UTF-16",
+        ),
         pytest.param(b"<html>", "want JSON, got Expecting value at byte 0: b'<html>'", id="HTML"),
         pytest.param(b"", "want JSON, got Expecting value", id="nothing"),
     ],
