@@ -339,7 +339,8 @@ def test_a_full_disk_behind_stdout_is_3_in_one_line(tmp_path: Path, listening: i
 
 SILENT_DNS = """
 mount --bind {directory}/resolv.conf /etc/resolv.conf
-exec {python} {directory}/silent.py {sonde} smoke --config {config} --deadline {deadline_s}s --output json
+exec {python} {directory}/silent.py \\
+  {sonde} smoke --config {config} --deadline {deadline_s}s --output json
 """
 # Brings the loopback up (SIOCSIFFLAGS, IFF_UP), binds port 53, never answers, runs the gate.
 SILENT_SERVER = """
