@@ -30,6 +30,12 @@ from probes.wire.tls import TlsOptions
 FindKind = Callable[[str], type[Kind]]
 # An exposition page of a large indexer is longer than a JSON answer.
 MAX_PAGE_BYTES = 8 * MAX_BODY_BYTES
+# What only a database says; the rest are faults of a transport.
+_DATABASE_REASONS = {
+    Reason.AUTH: ChainReason.AUTH_FAILED,
+    Reason.STATUS: ChainReason.METHOD_ERRORS,
+    Reason.VALUE: ChainReason.METHOD_ERRORS,
+}
 _OWN_HEADERS = (("Accept-Encoding", "gzip, deflate, br"),)
 
 
@@ -67,6 +73,10 @@ class Source:
             text = f"want an answer within {timeout_s:g} s, got none{where}"
             return Reading(finding=Finding(ChainReason.TIMEOUT, Outcome.DOWN, text))
         except CheckFailed as failure:
+            reason = _DATABASE_REASONS.get(failure.reason)
+            if reason is not None:
+                text, phase = failure.message, failure.phase
+                return Reading(finding=Finding(reason, Outcome.DOWN, text, phase, failure.reason))
             # the classifier turns it into words of the chain, as for any endpoint
             return _unread(classify_get(_ask(self.keys), Reply(failure=failure)))
 

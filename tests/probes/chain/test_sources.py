@@ -143,8 +143,9 @@ async def test_a_closed_port_is_refused() -> None:
     assert reading.finding.phase == "connect"
 
 
-def database(server: Postgres, query: str) -> Source:
-    return source(source="sql", kind="postgres", target=server.dsn(), query=query)
+def database(server: Postgres, query: str, password: str = "pw-scram") -> Source:
+    target = server.dsn(password=password)
+    return source(source="sql", kind="postgres", target=target, query=query)
 
 
 @pytest.fixture
@@ -158,6 +159,19 @@ def no_rows(postgres_server: Postgres) -> Source:
     return database(postgres_server, "SELECT 1 WHERE false")
 
 
+@pytest.fixture
+def wrong_password(postgres_server: Postgres) -> Source:
+    return database(postgres_server, "SELECT 1", password="wrong")
+
+
+@pytest.mark.service
+async def test_a_refused_login_has_a_word_of_the_chain(wrong_password: Source) -> None:
+    reading = await wrong_password.read(Recorder(), WAIT_S)
+
+    assert reading.finding is not None
+    assert reading.finding.reason is ChainReason.AUTH_FAILED
+
+
 @pytest.mark.service
 async def test_sql_is_asked_by_the_kind_of_the_database(heights: Source, no_rows: Source) -> None:
     reading, nothing = (
@@ -165,7 +179,7 @@ async def test_sql_is_asked_by_the_kind_of_the_database(heights: Source, no_rows
         await no_rows.read(Recorder(), WAIT_S),
     )
 
-    assert reading.height == 4711
+    assert reading.height == 4711, reading
     assert nothing.finding is not None
     assert "got no row" in nothing.finding.detail
 
