@@ -23,8 +23,9 @@ import uvloop
 from bench import server
 from exporter.descriptors import plan_capacity
 from exporter.metrics import SelfMetrics
+from exporter.options import MetricsOptions
 from exporter.schedule import Scheduler
-from exporter.sink import MetricsOptions, MetricsSink
+from exporter.sink import MetricsSink
 from probes.kinds.http import Http
 from probes.probe import Probe
 from probes.prober_health import ProberHealth

@@ -8,7 +8,7 @@
 Knows no value, no registry and no page in bytes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from probes.families import BLACKBOX, BLACKBOX_BY_NAME, SHARED, Family, FamilyType, family_name
 from probes.kind import Kind, Metric
@@ -142,6 +142,15 @@ OWN: tuple[Family, ...] = (
     _counter("sonde_config_reloads_total", "Reloads of the config"),
     _counter("sonde_config_reload_failures_total", "Reloads that were refused"),
     _family("sonde_config_info", "First digits of the config's SHA-256", "hash", kind="info"),
+    _family("sonde_store_degraded", "1 while the data directory cannot be written; with --data"),
+    _family("sonde_store_bytes", "Size of the state in the data directory; with --data"),
+    _counter("sonde_store_writes_total", "Pieces of state that were written; with --data"),
+    _counter("sonde_store_write_failures_total", "Attempts to write that failed; with --data"),
+    _counter(
+        "sonde_store_dropped_samples_total", "Pieces of state that were given up; with --data"
+    ),
+    _family("sonde_probe_endpoint_in_flight", "Runs that /probe was asked for and that go on now"),
+    _family("sonde_probe_endpoint_queued", "Requests to /probe that wait for their turn"),
     _counter("sonde_web_requests_total", "Answered requests", "handler", "code"),
     _counter("sonde_web_rejected_total", "Requests that a limit or a rule refused", "reason"),
     _family(
@@ -227,6 +236,9 @@ _RULES = """\
   max(3 x interval, timeout) + 5 s, result families disappear. `probe_success == 0` therefore never
   speaks of the prober's own faults. Counters, `sonde_probe_info`, interval, state and the last-run
   timestamps stay.
+* Families marked *lasting* speak of the probe rather than of its last run (counters, thresholds):
+  they stay until there is a newer value. Kinds that judge several endpoints tell their samples
+  after a run that ended `unknown`, too; `probe_success` is gone there as well.
 * A probe that leaves the file leaves the page with the next scrape. A reload keeps the counters of
   a probe that keeps its name; a restart begins at 0.
 
@@ -266,7 +278,10 @@ def metrics_page(kinds: Iterable[type[Kind]] | None = None) -> str:
         _table("Counters of a probe", "P", COUNTERS),
         _table("Families of blackbox_exporter (result of the last run)", "P", BLACKBOX),
     ]
-    parts += [_table(f"Kind `{k.name}`", "P", own) for k in kinds if (own := kind_families(k))]
+    for kind in kinds:
+        lasting = {family_name(metric.name) for metric in kind.metrics if metric.lasting}
+        if own := kind_families(kind):
+            parts.append(_table(f"Kind `{kind.name}`", "P", own, lasting))
     parts += [
         _table("The prober itself", "", OWN),
         _table("With `metrics: {compat: [blackbox]}`", "", BLACKBOX_OWN),
@@ -276,10 +291,13 @@ def metrics_page(kinds: Iterable[type[Kind]] | None = None) -> str:
     return "\n".join(parts)
 
 
-def _table(title: str, shared: str, families: Iterable[Family]) -> str:
+def _table(
+    title: str, shared: str, families: Iterable[Family], lasting: Collection[str] = ()
+) -> str:
     rows = [f"## {title}\n", "| family | type | labels | meaning |", "|---|---|---|---|"]
     for family in families:
         labels = ", ".join(filter(None, (shared, *(f"`{label}`" for label in family.labels))))
         note = " *dynamic*" if family.dynamic else ""
+        note += " *lasting*" if family.name in lasting else ""
         rows.append(f"| `{family.name}` | {family.type} | {labels}{note} | {family.help} |")
     return "\n".join(rows) + "\n"

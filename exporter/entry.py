@@ -3,6 +3,8 @@
 Run state only. Knows neither the page nor the rules by which a series lives and dies.
 """
 
+from collections.abc import Container
+
 from exporter.series import NO_LABELS, Labels
 from exporter.tally import Tally
 from probes.probe import Probe
@@ -28,8 +30,8 @@ class Entry:
     """
 
     __slots__ = (
-        "confirmed", "constant", "expires_at", "is_admitted", "is_cut", "key", "labels", "probe",
-        "registered_at", "result", "samples", "shown", "slot", "tally",
+        "confirmed", "constant", "expires_at", "is_admitted", "is_cut", "key", "labels", "lasting",
+        "probe", "registered_at", "result", "samples", "shown", "slot", "tally",
     )  # fmt: skip
 
     def __init__(self, probe: Probe, slot: int, registered_at: float) -> None:
@@ -51,12 +53,20 @@ class Entry:
         self.result: Result | None = None
         self.shown: tuple[str, ...] = ()
         """Families that hold the last result."""
+        self.lasting: dict[str, int] = {}
+        """Families that outlive it, each with its number of series."""
         self.expires_at = float("inf")
 
     def begin_anew(self, now: float) -> None:
         """Forget what was found, not what was counted: the name checks something else now."""
         self.registered_at, self.confirmed, self.result = now, None, None
         self.tally.consecutive = 0
+
+    def lasting_beside(self, names: Container[str]) -> int:
+        """Return how many series of families stay that are none of these."""
+        if not self.lasting:
+            return 0
+        return sum(count for name, count in self.lasting.items() if name not in names)
 
     @property
     def is_current(self) -> bool:

@@ -36,9 +36,10 @@ from exporter.catalogue import (
     PRESENT_FROM_THE_START,
 )
 from exporter.exposition import EOF_LINE, Busy, Page, RenderFailed
+from exporter.options import MetricsOptions
 from exporter.scrape import PageQuery, accepts_gzip, content_type, negotiate, parse_shard
 from exporter.series import RENDER_ERRORS, render_result
-from exporter.sink import MetricsOptions, MetricsSink
+from exporter.sink import MetricsSink
 from probes.families import Family
 from probes.pattern import suggest
 from probes.units import short

@@ -4,7 +4,7 @@ Pure: a Result and the labels in, text by family out; what had to be left out is
 Knows neither the page, nor the life of a series, nor a registry.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from math import isfinite
@@ -19,6 +19,7 @@ from exporter.catalogue import (
     TIMEOUT,
     sample_family,
 )
+from exporter.histogram import SUFFIXES, histogram_lines, whole_sets
 from probes.families import ALWAYS_TOLD, BLACKBOX, BLACKBOX_BY_NAME, SHARED, Family
 from probes.kind import Kind
 from probes.probe import Probe
@@ -81,13 +82,17 @@ class Shape:
     """What the samples and phases of one kind become."""
 
     families: Mapping[str, Family]
-    """Sample name -> family, in declared order."""
+    """Sample name -> family, in declared order; the parts of a histogram lead to one."""
     by_name: Mapping[str, Family]
     """The same families, and that of the phases, by their own name; in the order of the page."""
     phase_family: Family
     always: tuple[str, ...]
     """Families that are 0 when a run had nothing to tell."""
     phases: tuple[str, ...]
+    grouped: frozenset[str]
+    """Names of the samples whose family has more than one series, or may have."""
+    lasting: frozenset[str]
+    """Families that speak of the probe rather than of its last run."""
 
 
 @cache
@@ -97,7 +102,10 @@ def shape_of(kind: type[Kind]) -> Shape:
     Raises:
         ValueError: it declares a metric that may not be.
     """
-    families = {metric.name: sample_family(metric) for metric in kind.metrics}
+    families: dict[str, Family] = {}
+    for metric in kind.metrics:
+        ends = SUFFIXES if metric.type == "histogram" else ("",)
+        families |= dict.fromkeys((metric.name + end for end in ends), sample_family(metric))
     for family in BLACKBOX:  # the wire layer may record these for any kind
         families.setdefault(family.name.removeprefix("probe_"), family)
     for family in SHARED:
@@ -106,9 +114,15 @@ def shape_of(kind: type[Kind]) -> Shape:
     if kind.phase_family is not None:
         phase_family = BLACKBOX_BY_NAME[f"probe_{kind.phase_family}"]
     by_name = {family.name: family for family in (*families.values(), phase_family)}
-    declared = (families[metric.name].name for metric in kind.metrics)
-    always = tuple(name for name in declared if name in ALWAYS_TOLD)
-    return Shape(families, by_name, phase_family, always, kind.phases)
+    declared = {metric: sample_family(metric).name for metric in kind.metrics}
+    always = tuple(name for name in declared.values() if name in ALWAYS_TOLD)
+    grouped = frozenset(
+        name
+        for name, family in families.items()
+        if family.labels or family.dynamic or family.type == "histogram"
+    )
+    lasting = frozenset(name for metric, name in declared.items() if metric.lasting)
+    return Shape(families, by_name, phase_family, always, kind.phases, grouped, lasting)
 
 
 Report = Callable[[str, int], None]
@@ -131,7 +145,12 @@ def sample_lines(result: Result, shape: Shape, labels: Labels, dropped: Report) 
     groups: dict[str, list[Sample]] = {}
     lines = _plain_lines(result.samples, shape, labels, groups, dropped)
     for name, samples in groups.items():
-        if text := _labelled_lines(shape.by_name[name], samples, labels, dropped):
+        family = shape.by_name[name]
+        if family.type == "histogram":
+            text = histogram_lines(family, samples, labels.more, dropped)
+        else:
+            text = _labelled_lines(family, samples, labels, dropped)
+        if text:
             lines.setdefault(name, text)
     for name in shape.always:
         if name not in lines:
@@ -156,7 +175,9 @@ def changed_lines(
         if old == new:
             continue
         family = shape.families.get(new.name)
-        if family is None or old.name != new.name or old.labels or new.labels or family.labels:
+        if family is None or old.name != new.name or old.labels or new.labels:
+            return None
+        if new.name in shape.grouped:
             return None
         try:
             lines[family.name] = f"{family.name}{labels.plain}{_value(family, new.value)}\n"
@@ -171,6 +192,11 @@ def changed_lines(
 def series_in(lines: Mapping[str, str]) -> int:
     """Return how many series these lines are."""
     return sum([text.count("\n") for text in lines.values()])
+
+
+def series_by_family(lines: Mapping[str, str], names: Collection[str]) -> dict[str, int]:
+    """Return how many series each of these families has, where it has any."""
+    return {name: text.count("\n") for name, text in lines.items() if name in names and text}
 
 
 def _plain_lines(
@@ -188,7 +214,7 @@ def _plain_lines(
             dropped("encoding", 1)  # undeclared: the laws of kinds forbid it
             continue
         name = family.name
-        if family.labels or family.dynamic or sample.labels:
+        if sample.labels or sample.name in shape.grouped:
             groups.setdefault(name, []).append(sample)
         elif name in lines:
             dropped("duplicate", 1)
@@ -313,14 +339,17 @@ def _phase_seconds(phases: Sequence[Phase], shape: Shape) -> dict[str, float]:
 
 
 def cut(lines: Mapping[str, str], shape: Shape, room: int) -> dict[str, str]:
-    """Return the first *room* series in declared order."""
+    """Return the first *room* series in declared order, but no part of a histogram."""
     kept: dict[str, str] = {}
     for name in shape.by_name:
         if name not in lines:
             continue
         series = lines[name].splitlines(keepends=True)
-        if room > 0:
-            kept[name] = "".join(series[:room])
+        fitting = series[: max(room, 0)]
+        if len(fitting) < len(series) and shape.by_name[name].type == "histogram":
+            fitting = whole_sets(name, fitting)
+        if fitting:
+            kept[name] = "".join(fitting)
         room -= len(series)
     return kept
 

@@ -27,10 +27,11 @@ from exporter.entry import checks_another
 from exporter.incidents import State, step
 from exporter.log import PROBE, LogHandle
 from exporter.metrics import SelfMetrics
+from exporter.options import MetricsOptions
 from exporter.reload import Reloads, in_slices
 from exporter.schedule import Scheduler
 from exporter.shard import share
-from exporter.sink import MetricsOptions, MetricsSink
+from exporter.sink import MetricsSink
 from exporter.web.listen import address_text
 from exporter.web.server import WebServer
 from probes.config.load import Config

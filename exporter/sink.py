@@ -2,9 +2,12 @@
 
     registered      identity, state and counters at 0; no result
     judged run      result families replaced as a whole
-    unknown run     result families gone, but for what says "unknown"
+    unknown run     result families gone, but for what says "unknown"; samples stay where the kind
+                    tells them for unknown too
     no run          the same, after max(3 x interval, timeout) + 5 s
     left the file   everything gone
+
+Lasting families speak of the probe rather than of a run: they stay until there is a newer value.
 
 Knows neither the client library, nor how a page reaches anybody.
 """
@@ -12,7 +15,6 @@ Knows neither the client library, nor how a page reaches anybody.
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Protocol
@@ -34,15 +36,16 @@ from exporter.catalogue import (
 from exporter.entry import Entry, checks_another
 from exporter.exposition import Exposition, Page
 from exporter.identity import about, identity_lines, state_lines
+from exporter.options import MetricsOptions
 from exporter.scrape import PageQuery
 from exporter.series import (
-    MAX_SERIES_OF_ONE,
     Shape,
     changed_lines,
     cut,
     labels_of,
     outcome_lines,
     sample_lines,
+    series_by_family,
     series_in,
     shape_of,
 )
@@ -51,8 +54,6 @@ from probes.result import Outcome, Reason, Result
 
 log = logging.getLogger("sonde.metrics")
 
-# metrics.md 2.6: about 120 MB of blocks.
-MAX_SERIES = 500_000
 # metrics.md 2.6: one line a minute about probes that find no room.
 WARN_EVERY_S = 60.0
 # With the first runs: success, duration, timeout, outcome, failure, failures in a row, last run,
@@ -60,25 +61,6 @@ WARN_EVERY_S = 60.0
 SERIES_TO_COME = 8
 # Filters that scrapers use at a time; each keeps the slots it admits.
 MAX_SELECTIONS = 16
-
-
-@dataclass(frozen=True, slots=True)
-class MetricsOptions:
-    """What the config says about metrics.
-
-    Args:
-        drop: families that are not exposed, by exact name.
-        latency_buckets: upper bounds in seconds; empty: no histogram.
-        instance_label: expose ``instance`` and ``job`` too.
-        series: of all probes at most.
-        series_per_probe: of one probe at most.
-    """
-
-    drop: frozenset[str] = frozenset()
-    latency_buckets: tuple[float, ...] = ()
-    instance_label: bool = False
-    series: int = MAX_SERIES
-    series_per_probe: int = MAX_SERIES_OF_ONE
 
 
 class OwnMetrics(Protocol):
@@ -257,6 +239,7 @@ class MetricsSink:
         entry.probe = probe
         if is_another:
             self._hide(entry)
+            self._end_lasting(entry)
             entry.begin_anew(self._wall().timestamp())
         labels = labels_of(probe, instance=self.options.instance_label)
         key = (labels.plain, *about(probe))
@@ -275,6 +258,7 @@ class MetricsSink:
         entry.is_admitted = has_room or self._admits(entry)
         if entry.is_admitted:
             self._series += entry.constant
+            self._end_lasting(entry)
             self._put(entry, {**_NO_CONSTANT_LINES, **lines})
             if entry.is_current and entry.result is not None:
                 self._show(entry, entry.result)
@@ -321,37 +305,41 @@ class MetricsSink:
 
     def _show(self, entry: Entry, result: Result) -> None:
         """Replace the result families of a probe as a whole."""
-        labels = entry.labels
+        labels, shape = entry.labels, shape_of(type(entry.probe.kind))
         lines = outcome_lines(result, labels)
         lines[CONSECUTIVE.name] = entry.tally.consecutive_line(labels)
+        samples: dict[str, str] = {}
         if result.outcome is not Outcome.UNKNOWN:
             plain, seconds = labels.plain, number(round(result.seconds, 6))
             lines[SUCCESS.name] = f"{SUCCESS.name}{plain}{int(result.ok)}\n"
             lines[DURATION.name] = f"{DURATION.name}{plain}{seconds}\n"
             lines[TIMEOUT.name] = f"{TIMEOUT.name}{plain}{number(entry.probe.timeout_s)}\n"
-            lines |= self._samples(entry, result)
-        else:
-            self._count_samples(entry, 0)
+            samples = self._samples(entry, result, shape)
+        elif entry.probe.kind.tells_unknown:
+            samples = self._samples(entry, result, shape)
+        lines |= samples
+        if shape.lasting:
+            entry.lasting |= series_by_family(samples, shape.lasting)
+        self._count_samples(entry, series_in(samples) + entry.lasting_beside(samples))
         self._put(entry, lines)
-        shown = tuple(lines)
+        shown = tuple(name for name in lines if name not in entry.lasting)
         if shown != entry.shown:
             self._put(entry, {name: "" for name in entry.shown if name not in lines})
             entry.shown = self._known_shows.setdefault(shown, shown)
 
-    def _samples(self, entry: Entry, result: Result) -> dict[str, str]:
+    def _samples(self, entry: Entry, result: Result, shape: Shape) -> dict[str, str]:
         """Return the lines of a run's samples and phases, as many as there is room for."""
-        shape = shape_of(type(entry.probe.kind))
         lines = sample_lines(result, shape, entry.labels, self._drop)
-        count = series_in(lines)
-        own_room = self.options.series_per_probe - entry.constant
+        count = series_in(lines) + entry.lasting_beside(lines)
+        limit = max(self.options.series_per_probe, entry.probe.kind.series_limit or 0)
+        own_room = limit - entry.constant
         free_room = self.options.series - self._series + entry.samples
         room = max(0, min(own_room, free_room))
         entry.is_cut = count > room
         if entry.is_cut:
             reason = "probe_limit" if own_room <= free_room else "global_limit"
             self._drop(reason, count - room)
-            lines, count = cut(lines, shape, room), room
-        self._count_samples(entry, count)
+            lines = cut(lines, shape, room - entry.lasting_beside(lines))
         return lines
 
     def _count_samples(self, entry: Entry, count: int) -> None:
@@ -361,9 +349,16 @@ class MetricsSink:
     def _hide(self, entry: Entry) -> None:
         if entry.key:
             self._put(entry, dict.fromkeys(entry.shown, ""))
-        self._count_samples(entry, 0)
+        self._count_samples(entry, entry.lasting_beside(()))
         entry.shown = ()
         entry.expires_at = float("inf")
+
+    def _end_lasting(self, entry: Entry) -> None:
+        """Take away what speaks of a probe that is another now, or has other labels."""
+        if entry.lasting:
+            self._put(entry, dict.fromkeys(entry.lasting, ""))
+            self._count_samples(entry, entry.samples - entry.lasting_beside(()))
+            entry.lasting.clear()
 
     def _put(self, entry: Entry, lines: Mapping[str, str]) -> None:
         families, slot = self._blocks.families, entry.slot
@@ -394,6 +389,7 @@ class MetricsSink:
         self._series = 0
         for entry in self._entries.values():
             entry.key, entry.samples = (), 0
+            entry.lasting.clear()
         return new
 
 

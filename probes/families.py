@@ -241,8 +241,19 @@ _CORE_LABELS: Mapping[str, str] = {
     "contract": "indexer_contract_tx_total",
     "status": "indexer_contract_tx_total",
     "event_type": "indexer_events_total",
-    "indexer": "indexer_lag_blocks",
+    "indexer": "chain_indexer_height",
     "store": "chain_earliest_height",
+    "tag": "chain_head_height",
+    "capability": "chain_capability",
+    "chain_id": "chain_info",
+    "client": "chain_info",
+    "percentile": "evm_priority_fee_wei",
+    "result": "evm_contract_transactions_total",
+    "event": "evm_contract_events_total",
+    "commitment": "solana_slot",
+    "program": "solana_program_transactions_total",
+    "vote": "solana_vote_delinquent",
+    "denom": "cosmos_min_gas_price",
 }
 
 
