@@ -143,7 +143,12 @@ async def test_a_closed_port_is_refused() -> None:
     assert reading.finding.phase == "connect"
 
 
-def database(server: Postgres, query: str, password: str = "pw-scram") -> Source:
+def soon() -> Recorder:
+    """Return a recorder of a run that ends: a database is told how long a statement may take."""
+    return Recorder(asyncio.get_running_loop().time() + WAIT_S)
+
+
+def database(server: Postgres, query: str, password: str) -> Source:
     target = server.dsn(password=password)
     return source(source="sql", kind="postgres", target=target, query=query)
 
@@ -151,12 +156,12 @@ def database(server: Postgres, query: str, password: str = "pw-scram") -> Source
 @pytest.fixture
 def heights(postgres_server: Postgres) -> Source:
     # a kind is found before the loop runs, as at load
-    return database(postgres_server, "SELECT 4711::bigint")
+    return database(postgres_server, "SELECT 4711::bigint", "pw-scram")
 
 
 @pytest.fixture
 def no_rows(postgres_server: Postgres) -> Source:
-    return database(postgres_server, "SELECT 1 WHERE false")
+    return database(postgres_server, "SELECT 1 WHERE false", "pw-scram")
 
 
 @pytest.fixture
@@ -166,7 +171,7 @@ def wrong_password(postgres_server: Postgres) -> Source:
 
 @pytest.mark.service
 async def test_a_refused_login_has_a_word_of_the_chain(wrong_password: Source) -> None:
-    reading = await wrong_password.read(Recorder(), WAIT_S)
+    reading = await wrong_password.read(soon(), WAIT_S)
 
     assert reading.finding is not None
     assert reading.finding.reason is ChainReason.AUTH_FAILED
@@ -175,8 +180,8 @@ async def test_a_refused_login_has_a_word_of_the_chain(wrong_password: Source) -
 @pytest.mark.service
 async def test_sql_is_asked_by_the_kind_of_the_database(heights: Source, no_rows: Source) -> None:
     reading, nothing = (
-        await heights.read(Recorder(), WAIT_S),
-        await no_rows.read(Recorder(), WAIT_S),
+        await heights.read(soon(), WAIT_S),
+        await no_rows.read(soon(), WAIT_S),
     )
 
     assert reading.height == 4711, reading
