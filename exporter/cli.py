@@ -254,7 +254,7 @@ def probe(
 
     \b
     sonde probe http https://example.org --set expect.status=2xx
-    sonde probe postgres postgresql://127.0.0.1/orders --output json
+    sonde probe postgres postgresql://sonde@127.0.0.1/orders --output json
     sonde probe --name frontend --output prometheus
     """
     from exporter import look

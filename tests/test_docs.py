@@ -1,11 +1,16 @@
 """The pages say what the code does: generated ones are fresh, examples load, links lead on."""
 
 import re
+import shlex
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
+from exporter.cli import app
+from exporter.oneshot import probe_from_words
 from probes.config.load import load
 from probes.config.sections import SECTION_KEYS, CommonKeys, Sections
 from probes.kinds import discover
@@ -15,6 +20,8 @@ from scripts.docs import PAGES, ROOT, main, stale
 WRITTEN = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/index.md", "docs/config.md",
            "docs/design.md", "docs/security.md")  # fmt: skip
 BLOCK = re.compile(r"^```yaml probes\.yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PLACES = (*WRITTEN, *PAGES, "probes.yaml")
+COMMANDS: Any = get_command(app)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 
 
@@ -66,36 +73,70 @@ def test_the_example_of_the_readme_loads(tmp_path: Path) -> None:
     assert [probe.kind.name for probe in config.probes] == ["http", "postgres", "redis", "host"]
 
 
-def test_the_first_commands_of_the_readme_are_targets() -> None:
-    commands = re.findall(r"^\$ make (\w+)", text("README.md"), re.MULTILINE)
-
-    assert commands == ["run", "test"]
-    assert all(re.search(rf"^{name}:", text("Makefile"), re.MULTILINE) for name in commands)
-
-
-def test_every_command_of_the_pages_exists_with_its_flags() -> None:
-    from typer.main import get_command
-
-    from exporter.cli import app
-
-    root = get_command(app)
-    lines = {
-        line.strip()
-        for name in (*WRITTEN, "probes.yaml")
-        for line in re.findall(
-            r"`(sonde [^`]+)`|^#  +(sonde \w+.*?)(?:   |$)", text(name), re.MULTILINE
-        )
-        for line in line
-        if line
+def test_every_make_that_is_shown_has_its_target() -> None:
+    targets = set(re.findall(r"^(\w+):", text("Makefile"), re.MULTILINE))
+    shown = {
+        name: re.findall(r"(?:`|^\$ |^(?:\w+=\w+ )*)make (\w+)", text(name), re.MULTILINE)
+        for name in (*PLACES, ".ci/run")
     }
-    assert len(lines) > 8
-    for line in sorted(lines):
-        words = line.split(" > ")[0].split()[1:]
-        context = root.make_context("sonde", words, resilient_parsing=True)
-        _, command, rest = root.resolve_command(context, words)  # type: ignore[attr-defined]
-        assert command is not None, line
-        flags = {flag for parameter in command.params for flag in parameter.opts}
-        assert {word for word in rest if word.startswith("-")} <= flags, line
+
+    assert shown["README.md"] == ["run", "test"]
+    assert shown[".ci/run"] == ["test", "check"]
+    assert {
+        name: set(found) - targets for name, found in shown.items() if set(found) - targets
+    } == {}
+
+
+def command_lines(page: str) -> set[str]:
+    """Return the calls of sonde that *page* shows: in its sentences, listings and comments."""
+    known = "|".join(command for command in COMMANDS.commands)
+    found = re.findall(
+        r"`(sonde [^`]+)`"  # in a sentence
+        r"|^(?:\$ )?(sonde .+?)(?:  |$)"  # in a listing
+        r"|^# {2,}(sonde .+?)(?:  |$)"  # in a listing that is a comment
+        rf"|\S +# (sonde (?:{known})\b.*)$",  # behind a line of YAML
+        page,
+        re.MULTILINE,
+    )
+    return {line for each in found for line in each if line}
+
+
+def test_a_call_is_found_wherever_it_is_shown() -> None:
+    page = (
+        "say `sonde x y`\n$ sonde a  # b\nsonde c\n#   sonde d e   f\nk: v # sonde lint g\n"
+        "# sonde is told apart\nk: v # sonde is not\n"
+    )
+
+    assert command_lines(page) == {
+        "sonde x y", "sonde a", "sonde c", "sonde d e", "sonde lint g",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "line", sorted({line for name in PLACES for line in command_lines(text(name))})
+)
+def test_every_call_that_is_shown_is_understood(line: str) -> None:
+    words = shlex.split(line.partition(" > ")[0])[1:]
+
+    with COMMANDS.make_context("sonde", words, resilient_parsing=True) as root:
+        name, command, rest = COMMANDS.resolve_command(root, words)
+        assert command is not None
+        if not rest:
+            return  # the command is named, not called
+        # raises for an unknown flag, a wrong choice, a word too many or too few
+        given = command.make_context(name, list(rest), parent=root).params
+
+    if given.get("kind") and given.get("target"):
+        probe = probe_from_words(given["kind"], given["target"], given["settings"] or [], 5.0)
+        assert probe.kind.name == given["kind"]
+
+
+def test_the_pages_show_calls() -> None:
+    shown = [name for name in PLACES if command_lines(text(name))]
+
+    assert {"README.md", "docs/cli.md", "docs/config.md", "CHANGELOG.md", "probes.yaml"} <= set(
+        shown
+    )
 
 
 def test_the_readme_is_short() -> None:
