@@ -128,12 +128,12 @@ def due(  # noqa: PLR0913 - the contract with the course of a run
     moment = _Moment(group, endpoint, quota, now, run, trouble or not quota.asked)
     wanted = sorted(topics, key=moment.order) if everything else moment.wanted(topics)
     tokens = _tokens(group, quota, now)
-    chosen, shed, may_confirm = _afford(group, wanted, tokens, moment)
+    chosen, shed, left = _afford(wanted, tokens, moment)
     return Plan(
         frozenset(topic.name for topic in chosen),
         frozenset(topic.name for topic in shed),
         batch=group.batch and quota.batch is True,
-        may_confirm=may_confirm,
+        may_confirm=left >= CONFIRM_CALLS,
         calls=max(0, int(tokens)),
     )
 
@@ -155,13 +155,24 @@ class _Moment:
         slow = [topic for topic in topics if self._is_slow(topic)]
         regular = [topic for topic in topics if topic not in slow and self._is_due(topic)]
         waiting = sorted(filter(self._is_due, slow), key=self.order)
+        # they are told as shed, in nobody's way
+        hopeless = [topic for topic in waiting if not self.can_ever(topic)]
+        waiting = [topic for topic in waiting if topic not in hopeless]
         room = ceil(CATCH_UP * len(slow) / slow_runs(self.group))
-        return sorted((*regular, *waiting[:room]), key=self.order)
+        return sorted((*regular, *waiting[:room], *hopeless), key=self.order)
 
     def order(self, topic: Topic) -> tuple[int, int, bytes]:
         """Return where *topic* stands among all: by rank, then by who has waited longest."""
         _, run = self.quota.asked.get(topic.name, (0.0, -1))
         return (self._rank(topic), run, self._phase(topic))
+
+    def kept_back(self, topic: Topic) -> int:
+        """Return the calls that must be left for round 2."""
+        return CONFIRM_CALLS if len(self.group.endpoints) > 1 and not topic.is_core else 0
+
+    def can_ever(self, topic: Topic) -> bool:
+        """Return whether a full bucket would be enough for *topic*."""
+        return topic.cost + self.kept_back(topic) <= self.group.calls_per_minute
 
     def is_pressing(self, topic: Topic) -> bool:
         """Return whether *topic* is worth more than what comes after it."""
@@ -217,9 +228,9 @@ def _tokens(group: Group, quota: Quota, now: Now) -> float:
 
 
 def _afford(
-    group: Group, wanted: Sequence[Topic], tokens: float, moment: _Moment
-) -> tuple[list[Topic], list[Topic], bool]:
-    """Return the topics that the budget allows, those that it does not, and whether round 2 may be.
+    wanted: Iterable[Topic], tokens: float, moment: _Moment
+) -> tuple[list[Topic], list[Topic], float]:
+    """Return the topics that the budget allows, those that it does not, and what is left.
 
     What is not pressing waits behind the first that found no room, so that the costly ones have
     their turn; one that costs more than the whole budget is in nobody's way.
@@ -227,18 +238,15 @@ def _afford(
     chosen: list[Topic] = []
     shed: list[Topic] = []
     is_blocked = False
-    reserve = CONFIRM_CALLS if len(group.endpoints) > 1 else 0
     for topic in wanted:
-        kept_back = 0 if topic.is_core else reserve
         is_pressing = moment.is_pressing(topic)
-        if topic.cost + kept_back <= tokens and (is_pressing or not is_blocked):
+        if topic.cost + moment.kept_back(topic) <= tokens and (is_pressing or not is_blocked):
             chosen.append(topic)
             tokens -= topic.cost
         else:
             shed.append(topic)
-            can_ever = topic.cost + kept_back <= group.calls_per_minute
-            is_blocked = is_blocked or (not is_pressing and can_ever)
-    return chosen, shed, tokens >= reserve
+            is_blocked = is_blocked or (not is_pressing and moment.can_ever(topic))
+    return chosen, shed, tokens
 
 
 def settle_quota(  # noqa: PLR0913, PLR0917 - the contract with the course of a run
