@@ -6,19 +6,20 @@ levers; others stand in `nodes_evm`, `nodes_solana` and `nodes_comet` beside it,
 `nodes_fixtures`. Knows no kind of probe.
 """
 
+import asyncio
 import http.client
 import json
 import re
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import aiohttp
 
-from tests.servers.process import STOP_S, Server, absent, start
+from tests.servers.process import READY_S, RETRY_S, STOP_S, Server, absent, start
 
 ROOT = Path(__file__).parents[2]
 HOME = ROOT / ".testnodes"
@@ -104,6 +105,19 @@ def ask(
         connection.close()
 
 
+async def eventually(
+    condition: Callable[[], Awaitable[object]], deadline_s: float = READY_S
+) -> None:
+    """Ask until *condition* is true: a node tells nobody that it got there.
+
+    Raises:
+        TimeoutError: it was not.
+    """
+    async with asyncio.timeout(deadline_s):
+        while not await condition():  # noqa: ASYNC110 - another process, which sets no event
+            await asyncio.sleep(RETRY_S)
+
+
 @dataclass
 class Node(Server):
     """A running node.
@@ -136,17 +150,17 @@ class Node(Server):
         """
         return ask(self.port, body, verb, path, kind)
 
-    def call(self, method: str, *params: Any) -> Any:
+    def call(self, method: str, *params: Any, **named: Any) -> Any:
         """Return the result of one call; blocks, so for tests without a loop.
 
         Raises:
             RpcRefused: the node answered with an error.
             OSError, ValueError: no answer, or none of JSON-RPC.
         """
-        return result_of(self.ask(payload(method, params)).json())
+        return result_of(self.ask(payload(method, named or params)).json())
 
-    async def rpc(self, method: str, *params: Any) -> Any:
-        """Return the result of one call.
+    async def rpc(self, method: str, *params: Any, **named: Any) -> Any:
+        """Return the result of one call, with its parameters as an array or by their names.
 
         Raises:
             RpcRefused: the node answered with an error.
@@ -156,7 +170,7 @@ class Node(Server):
         headers = {"Content-Type": JSON_TYPE, "Connection": "close"}
         async with (
             aiohttp.ClientSession(timeout=limit, headers=headers) as session,
-            session.post(self.url, data=payload(method, params)) as answer,
+            session.post(self.url, data=payload(method, named or params)) as answer,
         ):
             return result_of(json.loads(await answer.read()))
 

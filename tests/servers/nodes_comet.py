@@ -14,14 +14,18 @@ from typing import Any
 
 import pytest
 
-from tests.servers.nodes import HOME, Node, launch
+from tests.servers.nodes import HOME, Node, eventually, launch
 from tests.servers.process import free_port
 
 SERVING = re.compile(r"RPC HTTP server on 127\.0\.0\.1:(\d+)")
-# Between two blocks: 1 s by default, too long for a test.
-BLOCK_TIME = "200ms"
+# Seconds by default, which is too long for a test.
 SETTINGS = {
-    "timeout_commit": BLOCK_TIME,
+    "timeout_propose": "500ms",
+    "timeout_prevote": "200ms",
+    "timeout_precommit": "200ms",
+    "timeout_commit": "100ms",
+    "peer_gossip_sleep_duration": "10ms",
+    "peer_query_maj23_sleep_duration": "200ms",
     "addr_book_strict": False,
     "allow_duplicate_ip": True,
     # peers are told, and found once
@@ -42,6 +46,14 @@ class Comet(Node):
     async def height(self) -> int:
         """Return the latest height."""
         return int((await self.status())["sync_info"]["latest_block_height"])
+
+    async def until(self, height: int) -> None:
+        """Wait for the block of *height*."""
+
+        async def is_there() -> bool:
+            return await self.height() >= height
+
+        await eventually(is_there)
 
     def again(self) -> "Comet":
         """Start it again after `stop`, with the same files and another port."""
