@@ -10,11 +10,12 @@ Source:
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from probes.chain.announcements import SlotTongue
 from probes.chain.cluster import Vote, blockhash, look_at_votes, now_and_then, whole
-from probes.chain.inquiry import Lesson, at, blame, complain, heard, learn, understand
+from probes.chain.inquiry import Lesson, at, blame, complain, heard, learn
 from probes.chain.model import (
     Endpoint,
     Family,
@@ -40,8 +41,12 @@ GENESIS: Mapping[str, str] = {
 PROCESSED, FINALIZED = "processed", "finalized"
 # chains.md 10: a slot without a block has no time; one of its neighbours has.
 NEIGHBOURS = 5
-# Each blockhash is shown to so many others: with all of twenty that would be 380 calls a run.
-WITNESSES = 3
+# Each blockhash is shown to so many others: round 2 may cost that much.
+WITNESSES = 2
+# https://docs.anza.xyz/consensus/commitments: a slot is final when 31 more were built on it.
+FINAL_DEPTH = 32
+# The nominal time of a slot: what the head is younger than the block whose time is read.
+SLOT_S = 0.4
 BEHIND = re.compile(r"behind by ([0-9]{1,18}) slots", re.ASCII)
 # What GET /health says when it is not ok (agave, rpc_service.rs); none of them says by how much.
 SICK = frozenset({"behind", "unknown", "transaction status behind"})
@@ -108,7 +113,9 @@ class SolanaDialect:
             Topic("head", "fast", is_core=True),
             Topic("health", "fast"),
             Topic("replay", "fast"),
-            Topic("finalized", "second", cost=2 + NEIGHBOURS),
+            # a slot without a block is the exception: few more calls, few times
+            Topic("age", "fast", cost=2),
+            Topic("finalized", "second"),
             Topic("blockhash", "second"),
             Topic("again", "second"),
             Topic("identity", "identity"),
@@ -134,7 +141,9 @@ class SolanaDialect:
             return
         yield from _pulse(endpoint, due, seen)
         if "finalized" in due:
-            yield from _finalized(endpoint, seen)
+            yield from learn(seen, _finalized(endpoint, seen))
+        if "age" in due and seen.head is not None:
+            yield from _age(seen, seen.head)
         slow = (blockhash(seen, self._commitment), *now_and_then(seen))
         yield from learn(seen, *(lesson for lesson in slow if lesson.ask.topic in due))
         if "votes" in due:
@@ -298,40 +307,49 @@ def _again(seen: Observation) -> Lesson:
 # --- finality and age
 
 
-def _finalized(endpoint: Endpoint, seen: Observation) -> Talk[None]:
-    ask = Ask("finalized", "getEpochInfo", ({"commitment": FINALIZED},))
-    answer: Answer = yield ask
-    if not heard(seen, ask, answer):
-        return
-    found: list[int] = []
-
+def _finalized(endpoint: Endpoint, seen: Observation) -> Lesson:
     def take(result: Any) -> None:
-        found.append(whole(at(result, "absoluteSlot")))
+        slot = whole(at(result, "absoluteSlot"))
+        seen.tags[FINALIZED] = Head(slot)
+        seen.capabilities["finalized"] = True
+        seen.gauge("finalized", "solana_slot", slot, commitment=FINALIZED)
         count = result.get("transactionCount")
         if count is not None and not endpoint.load_balanced:
             # behind a balancer it would fall now and then, which rate() takes for a restart
             seen.gauge("finalized", "solana_transactions_total", whole(count))
 
-    if understand(seen, ask, take, answer):
-        time = yield from _time_near(found[0], seen)
-        seen.tags[FINALIZED] = Head(found[0], timestamp=time, seen=answer.ended)
-        seen.capabilities["finalized"] = True
-        seen.gauge("finalized", "solana_slot", found[0], commitment=FINALIZED)
+    return Lesson(Ask("finalized", "getEpochInfo", ({"commitment": FINALIZED},)), take)
+
+
+def _age(seen: Observation, head: Head) -> Talk[None]:
+    """Find out when the head was made: by a final block, for not every node times a newer one.
+
+    In every run, or a node that replays an old ledger would look stale in every second run only.
+    """
+    final = seen.tags.get(FINALIZED)
+    slot = min(final.height if final else head.height - FINAL_DEPTH, head.height)
+    time = yield from _time_near(max(0, slot), seen)
+    if time is None:
+        return
+    if final is not None:
+        seen.tags[FINALIZED] = replace(final, timestamp=time)
+    seen.head = replace(head, timestamp=time + (head.height - slot) * SLOT_S)
+    seen.tags[PROCESSED] = seen.head
 
 
 def _time_near(slot: int, seen: Observation) -> Talk[float | None]:
     """Return the time of the block at *slot*, or of one just before it."""
     for near in range(slot, max(-1, slot - NEIGHBOURS - 1), -1):
-        ask = Ask("finalized", "getBlockTime", (near,), allows_null=True)
+        ask = Ask("age", "getBlockTime", (near,), allows_null=True)
         answer: Answer = yield ask
-        if answer.ok and answer.result is not None:
+        if not heard(seen, ask, answer) and answer.kind != "missing_data":
+            return None
+        if answer.result is not None:
             try:
                 return float(whole(answer.result))
             except ValueError as error:
                 complain(seen, ask, str(error))
                 return None
-        if not answer.ok and answer.kind != "missing_data":
-            return None
     return None
 
 
