@@ -23,6 +23,7 @@ from probes.recorder import Recorder
 from probes.redact import SECRET_HEADER
 from probes.result import Reason
 from probes.wire.decode import MAX_DECODED_BYTES
+from probes.wire.headers import USER_AGENT
 from probes.wire.http import Options
 from probes.wire.message import MAX_HEAD_BYTES, MAX_WIRE_BYTES, Limits, Request
 from probes.wire.session import Session, break_off
@@ -51,6 +52,7 @@ PASSING = frozenset(
 _NEVER = float("inf")
 _TIMEOUTS = frozenset({Reason.TIMEOUT, Reason.DNS_TIMEOUT})
 _OWN_HEADERS = {
+    "User-Agent": USER_AGENT,
     "Content-Type": "application/json",
     "Accept": "application/json",
     "Accept-Encoding": "gzip, deflate, br",
