@@ -14,9 +14,6 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from tests.servers.process import free_port, wait_until
-from tests.servers.prometheus import get
-
 ROOT = Path(__file__).resolve().parent.parent
 UV = ROOT / ".tools/bin/uv"
 
@@ -156,39 +153,88 @@ def test_the_build_stage_makes_a_sonde_that_runs(installed: Path, tmp_path: Path
     assert not (installed / "ruff").exists()
 
 
+# Makes the root that the last stage of the Dockerfile makes, in namespaces of its own: the system's
+# programs and libraries, the environment at its place and where it was built, the interpreter. Then
+# nothing can be written but /data. The network is new, so the image's own port is free.
+CONTAINER = """
+set -e
+mount -t tmpfs -o mode=755 tmpfs "$ROOT"
+cd "$ROOT"
+mkdir -p proc dev data etc opt/sonde
+for name in usr bin sbin lib lib64; do
+  if [ -L /$name ]; then cp -P /$name .; elif [ -d /$name ]; then
+    mkdir $name; mount --rbind /$name $name; mount -o remount,ro,bind $name; fi
+done
+cp -a /etc/. etc
+mkdir -p etc/sonde
+cp "$CONFIG" etc/sonde/probes.yaml
+for name in "$BUILT" "$PREFIX"; do mkdir -p ".$name"; mount --bind "$name" ".$name"; done
+mount --bind "$BUILT" opt/sonde
+mount -t proc proc proc
+mount --rbind /dev dev
+mount -t tmpfs -o mode=755,uid="${OWNER%:*}",gid="${OWNER#*:}" tmpfs data
+for name in opt/sonde ".$BUILT" ".$PREFIX" .; do mount -o remount,ro,bind "$ROOT/$name"; done
+"$PYTHON" -c 'import fcntl, socket, struct
+fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh", b"lo", 1))  # SIOCSIFFLAGS, IFF_UP'
+inside() {
+  exec chroot "$ROOT" setpriv --reuid "${OWNER%:*}" --regid "${OWNER#*:}" --clear-groups \\
+    --bounding-set=-all --inh-caps=-all --no-new-privs env -C "$WORKDIR" "$@"
+}
+(inside "$@" >&2) &
+service=$!
+until healthy=$(inside $HEALTHCHECK 2>&1); do kill -0 $service; done
+echo "$healthy"
+grep -E '^(Uid|CapEff|CapBnd|NoNewPrivs):' proc/$service/status
+for place in / /etc/sonde /opt/sonde /data; do  # not even its owner may
+  chroot "$ROOT" touch "$place/x" 2>/dev/null && echo "wrote $place"
+done
+kill $service
+wait $service && echo "ended with $?"
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 @pytest.mark.skipif(os.geteuid() != 0, reason="want root for mounts of its own")
 def test_it_serves_and_checks_itself_where_nothing_can_be_written(
     installed: Path, tmp_path: Path
 ) -> None:
-    """P27: a read-only root and no capability, as compose.yaml has it; the uid alone is ours."""
-    script = (
-        "mount -o remount,ro,bind / && ! touch /tmp/x 2>/dev/null && "
-        'exec setpriv --bounding-set=-all --inh-caps=-all --no-new-privs "$@"'
-    )
-    isolated = ["unshare", "--mount", "sh", "-c", script, "sh", str(installed / "sonde")]
-    port = free_port()
-    words = [*isolated, "run", "--config", str(ROOT / "probes.yaml")]
-    environment = {**os.environ, "SONDE_PORT": str(port), "PYTHONDONTWRITEBYTECODE": "1"}
-    with (tmp_path / "log").open("wb") as log:
-        service = subprocess.Popen(
-            [*words, "--listen", f"127.0.0.1:{port}"],
-            cwd=tmp_path, env=environment, stdout=log, stderr=log,
-        )  # fmt: skip
-    error = wait_until(lambda: get(port, "/-/ready"), service)
-    _, *healthcheck = json.loads(last("HEALTHCHECK").partition("CMD ")[2])
+    """P27: ENTRYPOINT, CMD, USER, WORKDIR and HEALTHCHECK as they stand, no right, no file."""
+    words = [*json.loads(last("ENTRYPOINT")), *json.loads(last("CMD"))]
+    healthcheck = json.loads(last("HEALTHCHECK").partition("CMD ")[2])
+    (tmp_path / "root").mkdir()
+    environment = {
+        "PATH": f"/opt/sonde/bin:{os.environ['PATH']}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+        "ROOT": str(tmp_path / "root"),
+        "CONFIG": str(ROOT / "probes.yaml"),
+        "BUILT": str(installed.parent),
+        "PREFIX": sys.base_prefix,
+        "PYTHON": sys.executable,
+        "OWNER": last("USER"),
+        "WORKDIR": last("WORKDIR"),
+        "HEALTHCHECK": " ".join(healthcheck),
+    }
 
-    healthy = subprocess.run(
-        [*isolated, *(word.replace("9115", str(port)) for word in healthcheck)],
-        capture_output=True, text=True, check=False, env=environment,
+    done = subprocess.run(
+        ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", CONTAINER,
+         "sh", *words],
+        capture_output=True, text=True, check=False, env=environment, timeout=120,
     )  # fmt: skip
-    service.terminate()
 
-    assert error is None, (tmp_path / "log").read_text()
-    assert (healthy.returncode, healthy.stderr) == (0, "")
-    assert service.wait(15) == 0
-    assert healthy.stdout.startswith("command-line: up\n")
+    assert done.returncode == 0, done.stderr
+    healthy, _, rest = done.stdout.partition("\nUid:")
+    assert healthy.startswith("command-line: up\n")
+    owner = "\t".join([last("USER").partition(":")[0]] * 4)
+    assert f"Uid:{rest}".splitlines() == [
+        f"Uid:\t{owner}",
+        "CapEff:\t0000000000000000",
+        "CapBnd:\t0000000000000000",
+        "NoNewPrivs:\t1",
+        "wrote /data",
+        "ended with 0",
+    ]
 
 
 def copy(source: Path, target: Path, name: str) -> None:

@@ -217,9 +217,8 @@ def test_no_second_of_a_start_has_more_than_twice_the_steady_starts(
     # a hash is not a comb: three standard deviations of chance
     allowed = steady + max(FIRST_RATE, steady)
     assert max(per_second.values()) <= allowed + 3 * allowed**0.5
-    assert {start.name for start in stage.starts if start.at <= 1000 + spread_of(plan) + 1} == set(
-        plan
-    )
+    over = 1000 + spread_of(plan) + 1
+    assert {start.name for start in stage.starts if start.at <= over} == set(plan)
     assert sum(stage.stats.missed.values()) == 0
 
 
