@@ -145,7 +145,16 @@ class Course:
         kept = replace(
             memory,
             views=views,
-            books=book(group, memory.books, observations, judgement, views, survey, now),
+            books=book(
+                group,
+                memory.books,
+                observations,
+                judgement,
+                views,
+                survey,
+                now,
+                setup.dialect,
+            ),
             survey=survey.memory,
             indexers=indexed.progress,
             health=health(group, judgement, views, memory.health, now),

@@ -15,7 +15,8 @@ from typing import Any
 
 from probes.chain.announcements import SlotTongue
 from probes.chain.cluster import Vote, blockhash, look_at_votes, now_and_then, whole
-from probes.chain.inquiry import Lesson, at, blame, complain, heard, learn
+from probes.chain.inquiry import BATCH, Lesson, at, blame, complain, heard, learn, prove_batch
+from probes.chain.metrics import SOLANA_LATENCY
 from probes.chain.model import (
     Endpoint,
     Family,
@@ -57,6 +58,7 @@ def _gauge(name: str, text: str, *labels: str) -> Metric:
 
 
 METRICS: tuple[Metric, ...] = (
+    SOLANA_LATENCY,
     _gauge("rpc_health", "1 if getHealth says ok, 0 if not or if the endpoint is down"),
     _gauge("slots_behind", "Slots behind the cluster as getHealth says; absent while it does not"),
     _gauge("slot", "Latest slot", "commitment"),
@@ -123,6 +125,7 @@ class SolanaDialect:
             Topic("history", "slow", cost=2),
             Topic("throughput", "slow"),
             Topic("fees", "slow"),
+            Topic(BATCH, "slow", cost=2),
             *([Topic("votes", "slow", cost=1 + len(votes))] if votes else []),
         )
 
@@ -130,7 +133,7 @@ class SolanaDialect:
 
     def look(
         self,
-        group: Group,  # noqa: ARG002 - the same for every group
+        group: Group,
         endpoint: Endpoint,
         due: frozenset[str],
         seen: Observation,
@@ -148,6 +151,8 @@ class SolanaDialect:
         yield from learn(seen, *(lesson for lesson in slow if lesson.ask.topic in due))
         if "votes" in due:
             yield from look_at_votes(seen, self._votes)
+        if BATCH in due:
+            yield from prove_batch(group, seen, self.identity_method)
 
     # --- round 2
 

@@ -26,7 +26,7 @@ def record(group: Group, sample: Sample, recorder: Recorder) -> None:
         CheckFailed: the group is down, or nothing can be said of it.
     """
     judgement = sample.judgement
-    recorder.extend(samples(group, sample.memory.books, judgement, sample.memory.views, sample.now))
+    recorder.extend(samples(group, sample.memory.books, judgement, sample.now))
     _record_certificates(sample, recorder)
     _record_facts(judgement, recorder)
     for verdict in judgement.endpoints:
