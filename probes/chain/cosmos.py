@@ -12,7 +12,17 @@ from typing import Any
 
 from probes.chain.announcements import HeaderTongue
 from probes.chain.comet import FIRST_HEIGHT, app_lag, beside, old_state, signed_power
-from probes.chain.inquiry import Lesson, at, blame, heard, learn, text_at, understand
+from probes.chain.inquiry import (
+    BATCH,
+    Lesson,
+    at,
+    blame,
+    heard,
+    learn,
+    prove_batch,
+    text_at,
+    understand,
+)
 from probes.chain.lcd import TOPICS as LCD_TOPICS
 from probes.chain.lcd import Contract, ask_contracts, look_at_lcd
 from probes.chain.model import (
@@ -51,6 +61,7 @@ TOPICS = (
     Topic("peers", "slow"),
     Topic("power", "slow", cost=3),
     Topic("archive", "slow"),
+    Topic(BATCH, "slow", cost=2),
 )
 
 
@@ -135,6 +146,8 @@ class CosmosDialect:
             yield from signed_power(seen, head)
         if "archive" in due:
             yield from old_state(seen, head, earliest_time)
+        if BATCH in due:
+            yield from prove_batch(group, seen, self.identity_method)
         yield from self._elsewhere(endpoint, due, seen, head)
 
     def _elsewhere(

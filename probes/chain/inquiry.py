@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from probes.chain.model import Family, Observation
+from probes.chain.model import Family, Group, Observation
 from probes.chain.reasons import ChainReason, Finding
 from probes.chain.talk import Answer, Ask, Talk
 from probes.result import Outcome
@@ -26,6 +26,9 @@ IDENTITIES: Mapping[Family, str] = MappingProxyType(
 _ARTICLES: Mapping[Family, str] = MappingProxyType(
     {"evm": "an EVM", "solana": "a Solana", "cosmos": "a CometBFT"}
 )
+BATCH = "batch"
+"""Topic of the proof: `probes.chain.visit` sends it as one request although nothing is proven."""
+UNKNOWN_METHOD = "sonde_unknown"
 # The endpoint itself cannot be asked: that is told once, for the endpoint.
 _UNHEARD = frozenset({"transport", "rate_limited", "plan_exhausted", "auth_failed"})
 # It answered, and has nothing to give: no fault.
@@ -111,6 +114,18 @@ def understand(seen: Observation, ask: Ask, take: Callable[[Any], None], answer:
         complain(seen, ask, str(error))
         return False
     return True
+
+
+def prove_batch(group: Group, seen: Observation, method: str) -> Talk[None]:
+    """Send *method* and one that nobody has as one request: an answer to each must come back."""
+    if not group.batch and BATCH not in group.require:
+        seen.asked.add(BATCH)
+        return
+    answers: tuple[Answer, Answer] = yield (Ask(BATCH, method), Ask(BATCH, UNKNOWN_METHOD))
+    known, unknown = answers
+    if known.kind not in _UNHEARD:
+        seen.asked.add(BATCH)
+        seen.capabilities[BATCH] = known.ok and unknown.code is not None
 
 
 def complain(seen: Observation, ask: Ask, detail: str) -> None:

@@ -13,14 +13,11 @@ Knows how none of them is made.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from probes.chain.books import Books
 from probes.chain.model import EndpointHealth
 from probes.chain.plan import Quota
 from probes.chain.views import Views
-
-NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,5 +28,5 @@ class Memory:
     quotas: Mapping[str, Quota] = field(default_factory=dict)
     books: Books = field(default_factory=Books)
     survey: object = None
-    indexers: Mapping[str, object] = NOTHING
+    indexers: Mapping[str, object] = field(default_factory=dict[str, object])
     health: tuple[EndpointHealth, ...] = ()

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from probes.chain.classify import classify, classify_batch, classify_get
+from probes.chain.inquiry import BATCH
 from probes.chain.model import Endpoint, Group, Observation, Try
 from probes.chain.plan import Plan
 from probes.chain.sources import Source
@@ -100,10 +101,15 @@ class Visit:
                 return result
             if isinstance(wanted, Ask):
                 answer = await self._answer(wanted)
-            elif self.plan.batch and len(wanted) > 1 and {ask.via for ask in wanted} == {"rpc"}:
+            elif self._travels_as_one(wanted):
                 answer = await self._batch(wanted)
             else:
                 answer = tuple([await self._answer(ask) for ask in wanted])
+
+    def _travels_as_one(self, wanted: tuple[Ask, ...]) -> bool:
+        """Return whether *wanted* is sent as a batch: one is proven, or this is the proof."""
+        allowed = self.plan.batch or {ask.topic for ask in wanted} == {BATCH}
+        return allowed and len(wanted) > 1 and {ask.via for ask in wanted} == {"rpc"}
 
     def close(self) -> None:
         """End the connections."""
