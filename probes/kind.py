@@ -119,6 +119,10 @@ class Kind(Settings):
         """Return what is odd about settings or target but works; warnings of ``sonde lint``."""
         return ()
 
+    def rule_numbers(self) -> Mapping[str, float]:
+        """Return numbers for generated alert rules that no metric carries, by their word."""
+        return {}
+
     def display_target(self, target: str) -> str:
         """Return the form of a target that may be shown, without secrets, <= 200 bytes."""
         return display_target(target)

@@ -15,11 +15,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self, cast
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from probes.chain.blocktime import BLOCK_TIMES_S
-from probes.chain.books import METRICS
 from probes.chain.course import Course, Ears, Sample
 from probes.chain.indexer_settings import IndexerKeys
 from probes.chain.listening import HeadsWatch, listening
 from probes.chain.memory import Memory
+from probes.chain.metrics import METRICS
 from probes.chain.model import Endpoint, Group, Thresholds
 from probes.chain.plan import fast_calls_per_minute
 from probes.chain.settings import (
@@ -124,7 +124,7 @@ class ChainKind(AccessKeys, Kind):
         for key in ("ws", "lcd", "load_balanced"):
             if self.endpoints and getattr(self, key):
                 raise ValueError(f"want {key} at each endpoint, got it beside endpoints")
-        names = [endpoint.name for endpoint in (*self.endpoints, *self.reference)]
+        names = [keys.name for keys in self.endpoints] + [keys.name for keys in self.reference]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise ValueError(f"want endpoints with names of their own, got {twice!r} twice")
@@ -224,7 +224,8 @@ class ChainKind(AccessKeys, Kind):
         found = super().secrets(target) if not self.endpoints else super().secrets("")
         for address in self._addresses():
             found |= parts_of_target(address)
-        for keys in (self, *self.endpoints, *self.indexers):
+        several: tuple[AccessKeys | IndexerKeys, ...] = (self, *self.endpoints, *self.indexers)
+        for keys in several:
             headers = keys.headers.items()
             found.update(plain(value) for name, value in headers if SECRET_HEADER.search(name))
             if keys.auth is not None and keys.auth.basic is not None:
