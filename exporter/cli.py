@@ -170,6 +170,15 @@ def run(
     shard: Annotated[
         str, typer.Option("--shard", metavar="I/N", help="Run the I-th of N shares of the probes.")
     ] = "1/1",
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="DIR",
+            help="Keep here what must survive a restart; of this process alone.",
+            show_default=False,
+        ),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", "--config.check", help="Judge the config and leave.")
     ] = False,
@@ -203,6 +212,7 @@ def run(
         web_config=web_config,
         reload_every_s=auto_reload_s if auto_reload else None,
         shard=share,
+        data=data,
     )
     try:
         code = run_loop(Service(loaded, options, handle).run)

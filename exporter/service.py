@@ -21,34 +21,36 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from exporter.catalogue import LATENCY_BUCKETS
 from exporter.descriptors import plan_capacity
 from exporter.entry import checks_another
 from exporter.incidents import State, step
+from exporter.keeps import Keeps
 from exporter.log import PROBE, LogHandle
 from exporter.metrics import SelfMetrics
-from exporter.options import MetricsOptions
+from exporter.options import metrics_options
 from exporter.reload import Reloads, in_slices
 from exporter.schedule import Scheduler
 from exporter.shard import share
 from exporter.sink import MetricsSink
+from exporter.store import Store
+from exporter.vitals import Vitals, bind_vitals
 from exporter.web.listen import address_text
 from exporter.web.server import WebServer
 from probes.config.load import Config
 from probes.errors import ConfigError
 from probes.probe import Probe
-from probes.prober_health import LAG_WINDOW_S, ProberHealth
+from probes.prober_health import ProberHealth
 from probes.result import Outcome, Result
-from probes.run import run_once, stuck_runs
+from probes.run import run_once
 from probes.wire.net import close_resolvers, reachable
 
 log = logging.getLogger("sonde.service")
 
-# P26: whatever hangs, the process is gone by then: 7 s for runs, 1 to cut them off, 1 for answers.
+# P26: whatever hangs, the process is gone by then: 7 s for runs, 1 to cut them off, half a second
+# for answers, 1 for the disk.
 HARD_EXIT_S = 10.0
 ANSWERS_S = 0.5
-# metrics.md 4.6
-SHOWN_HASH_DIGITS = 12
+STORE_S = 1.0
 NEW = State()
 # Old results disappear at most this long after their time (metrics.md 3).
 EXPIRE_EVERY_S = 1.0
@@ -72,23 +74,30 @@ class Options:
         web_config: file of ``--web.config.file``.
         reload_every_s: look for a changed file this often; None: only when asked.
         shard: which share of the probes is ours.
+        data: directory for what must survive a restart; None: nothing does.
     """
 
     listen: Sequence[str]
     web_config: Path | None = None
     reload_every_s: float | None = None
     shard: tuple[int, int] = (1, 1)
+    data: Path | None = None
 
 
 class Service:
-    """The running service; also the `exporter.web.backend.Backend` of the web server."""
+    """The running service; also the `exporter.web.backend.Backend` of the web server.
+
+    Raises:
+        StoreRefused: another process has the data directory, or a newer version made it.
+        OSError: it cannot be made.
+    """
 
     def __init__(self, config: Config, options: Options, handle: LogHandle) -> None:
         self.version = version("sonde")
         self.health = ProberHealth(config.prober.connectivity, reachable)
         self.own = SelfMetrics(self.version, compat=frozenset(config.metrics.compat))
-        self.metrics = MetricsSink(self.own, _metrics_options(config))
-        self.sinks: tuple[Sink, ...] = (self._note, self._measure, self._tell)
+        self.metrics = MetricsSink(self.own, metrics_options(config))
+        self.sinks: tuple[Sink, ...] = (self._note, self._measure, self._tell, self._remember)
         self._config = config
         self._options = options
         self._handle = handle
@@ -96,6 +105,8 @@ class Service:
         self._results: dict[str, Result] = {}
         self._states: dict[str, State] = {}
         self._reloads = Reloads(config, options.shard[1])
+        self._store = Store(options.data) if options.data is not None else None
+        self._keeps = Keeps(self._store)
         self._stop = asyncio.Event()
         self._exit_code = 0
         self._why_not_ready = "starting"
@@ -114,7 +125,8 @@ class Service:
         """
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_on_loop_error)
-        self._bind()
+        parts = Vitals(self._scheduler, self.health, self._reloads, self._handle, self._store)
+        bind_vitals(self.own, self.metrics, parts, lambda: self._config.hash)
         await self._reloads.prepare(self._config)
         await self._put(self._config)
         self.health.start()
@@ -143,9 +155,12 @@ class Service:
     async def _shut_down(self) -> None:
         self._why_not_ready = "draining"
         cancelled = await self._scheduler.drain()
+        await self._keeps.close()
         await self.health.stop()
         await self._web.stop(ANSWERS_S)
         await close_resolvers()
+        if self._store is not None:
+            await self._store.close(STORE_S)
         self.metrics.close()
         self._reloads.close()
         log.info("stopped; %d runs were cut off", cancelled)
@@ -169,7 +184,7 @@ class Service:
         if probe is None:
             return
         PROBE.set(name)
-        result = await run_once(probe, health=self.health)
+        result = await run_once(probe, health=self.health, keep=self._keeps.of(name))
         now = self._probes.get(name)
         # a reload meanwhile may have given the name another target: then this answers nothing
         if now is probe or now == probe:
@@ -219,6 +234,9 @@ class Service:
             },
         )
 
+    def _remember(self, result: Result) -> None:
+        self._keeps.ran(result.probe)
+
     def _expire(self) -> None:
         self.metrics.expire()
 
@@ -242,7 +260,7 @@ class Service:
         # who leaves stops now; who comes starts when there is a place for the Result
         staying = self._probes.keys() & probes.keys()
         self._scheduler.set_probes({name: self._probes[name].every_s for name in staying})
-        self.metrics.begin(_metrics_options(config))
+        self.metrics.begin(metrics_options(config))
         await in_slices(self._exchange(probes))
         self.metrics.commit()
         self._probes = probes  # in the order of the file
@@ -254,12 +272,14 @@ class Service:
         for name in [name for name in self._probes if name not in probes]:
             del self._probes[name]
             self._forget_results(name)
+            self._keeps.drop(name)
             self.metrics.forget(name)
             yield
         for name, probe in probes.items():
             if checks_another(self._probes.get(name, probe), probe):
                 self._forget_results(name)
             self._probes[name] = probe
+            self._keeps.take(probe)
             self.metrics.register(probe)
             yield
 
@@ -339,32 +359,6 @@ class Service:
         """Count a refused request."""
         self.own.count("sonde_web_rejected_total", reason)
 
-    # --- the prober's own numbers ---
-
-    def _bind(self) -> None:
-        stats, reloads = self._scheduler.stats, self._reloads
-        sources: Mapping[str, Callable[[], float | Mapping[tuple[str, ...], float]]] = {
-            "sonde_active": lambda: 1,
-            "sonde_probes_inflight": lambda: self._scheduler.inflight,
-            "sonde_scheduler_due_runs_total": lambda: stats.due,
-            "sonde_scheduler_started_runs_total": lambda: stats.started,
-            "sonde_scheduler_missed_runs_total": lambda: {
-                (reason,): count for reason, count in stats.missed.items()
-            },
-            "sonde_clock_jumps_total": lambda: stats.clock_jumps,
-            "sonde_event_loop_lag_seconds": lambda: self.health.worst_lag(LAG_WINDOW_S),
-            "sonde_stuck_workers": stuck_runs,
-            "sonde_log_dropped_total": self._handle.dropped,
-            "sonde_config_last_reload_successful": lambda: float(reloads.last_was_good),
-            "sonde_config_last_reload_success_timestamp_seconds": lambda: reloads.last_good_s,
-            "sonde_config_reloads_total": lambda: reloads.count,
-            "sonde_config_reload_failures_total": lambda: reloads.failures,
-            "sonde_config_info": lambda: {(self._config.hash[:SHOWN_HASH_DIGITS],): 1},
-        }
-        for family, source in sources.items():
-            self.own.bind(family, source)
-        self.own.bind_sink(self.metrics)
-
 
 def _break_off(code: int, why: str) -> None:
     """End the process at once, and say why where that can be said without waiting."""
@@ -375,23 +369,6 @@ def _break_off(code: int, why: str) -> None:
         if any(event == select.POLLOUT for _, event in waiter.poll(0)):
             os.write(STDERR, f"sonde: {why}\n".encode())
     os._exit(code)
-
-
-def _metrics_options(config: Config) -> MetricsOptions:
-    settings, limits = config.metrics, config.limits
-    return MetricsOptions(
-        drop=frozenset(settings.drop),
-        latency_buckets=_buckets(settings.latency_buckets),
-        instance_label=settings.instance_label,
-        series=limits.series,
-        series_per_probe=limits.series_per_probe,
-    )
-
-
-def _buckets(wish: bool | tuple[float, ...]) -> tuple[float, ...]:  # noqa: FBT001 - a YAML key
-    if isinstance(wish, tuple):
-        return wish
-    return LATENCY_BUCKETS if wish else ()
 
 
 def _on_loop_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
