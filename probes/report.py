@@ -29,6 +29,8 @@ _WORDS = {PASS: "PASSED", FAILED: "FAILED", INCONCLUSIVE: "INCONCLUSIVE"}
 MAX_NAMED = 3
 # Longer names would push the reason off an 80 column terminal.
 MAX_NAME_COLUMN = 40
+# The longest outcome, and the indent of a step.
+_OUTCOME_COLUMN = 9
 BAR_CHARACTERS = 30
 JSON_VERSION = 1
 
@@ -120,18 +122,32 @@ def name_column(names: Sequence[str]) -> int:
 
 def text_head(width: int) -> str:
     """Return the head of the table; *width* is that of `name_column`."""
-    return f"{'OUTCOME':<9} {'TIME':>10}  {'PROBE':<{max(width, 5)}}  WHY"
+    return f"{'OUTCOME':<{_OUTCOME_COLUMN}} {'TIME':>10}  {'PROBE':<{max(width, 5)}}  WHY"
 
 
 def text_row(result: Result, width: int, *, colour: bool = False) -> str:
-    """Return one row of the table, so that a batch can be shown while it runs."""
-    outcome = f"{result.outcome.value:<9}"
+    """Return one row of the table, so that a batch can be shown while it runs.
+
+    Below it stands one for each of its steps that is not up.
+    """
+    rows = [_row(result, width, "", colour=colour)]
+    steps = _failed_steps(result)
+    inner = max(width, name_column([f"  {step.probe}" for step in steps]))
+    rows += [_row(step, inner, " ", colour=colour) for step in steps]
+    return "\n".join(rows)
+
+
+def _row(result: Result, width: int, indent: str, *, colour: bool) -> str:
+    outcome = f"{result.outcome.value:<{_OUTCOME_COLUMN - len(indent)}}"
     if colour:
         outcome = f"{_COLOURS[result.outcome]}{outcome}{_PLAIN}"
     took = "not run" if is_unfinished(result) else _time(result.seconds)
-    return (
-        f"{outcome} {took:>10}  {printable(result.probe):<{max(width, 5)}}  {why(result)}".rstrip()
-    )
+    name = f"{2 * indent}{printable(result.probe)}"
+    return f"{indent}{outcome} {took:>10}  {name:<{max(width, 5)}}  {why(result)}".rstrip()
+
+
+def _failed_steps(result: Result) -> list[Result]:
+    return [step for step in result.steps if step.outcome is not Outcome.UP]
 
 
 def text_end(
@@ -233,8 +249,14 @@ def _junit_case(result: Result, *, fail_on_degraded: bool) -> str:
     notes = [f"target: {printable(result.target)}"]
     notes += [f"warning: {_failure(warning)}" for warning in result.warnings]
     notes += [f"{printable(name)}: {printable(text)}" for name, text in result.facts.items()]
+    notes += [f"step {_step_line(step)}" for step in result.steps]
     lines.append("      <system-out>" + escape("\n".join(notes)) + "</system-out>")
     return "\n".join([*lines, "    </testcase>"])
+
+
+def _step_line(step: Result) -> str:
+    cause = f": {why(step)}" if step.cause else ""
+    return f"{printable(step.probe)}: {step.outcome.value} in {_time(step.seconds)}{cause}"
 
 
 def _xml(text: str) -> str:
@@ -253,10 +275,18 @@ def as_markdown(
         lines += [f"{_count(len(results))}{took}: {counts}", ""]
         lines += ["| Outcome | Time | Probe | Why |", "| --- | ---: | --- | --- |"]
     for result in results:
-        time = "not run" if is_unfinished(result) else _time(result.seconds)
-        cells = f"| {result.outcome.value} | {time} | {_cell(result.probe)} |"
-        lines.append(f"{cells} {_cell(why(result))} |" if result.cause else f"{cells} |")
+        lines.append(_markdown_row(result, _cell(result.probe)))
+        lines += [
+            _markdown_row(step, f"{_cell(result.probe)}: {_cell(step.probe)}")
+            for step in _failed_steps(result)
+        ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _markdown_row(result: Result, name: str) -> str:
+    time = "not run" if is_unfinished(result) else _time(result.seconds)
+    cells = f"| {result.outcome.value} | {time} | {name} |"
+    return f"{cells} {_cell(why(result))} |" if result.cause else f"{cells} |"
 
 
 def _code(text: str) -> str:
@@ -296,7 +326,7 @@ def describe(result: Result, *, colour: bool = False) -> str:
     if result.steps:
         width = name_column([step.probe for step in result.steps])
         blocks.append(
-            ["steps", *(f"  {text_row(step, width, colour=colour)}" for step in result.steps)]
+            ["steps", *(f"  {_row(step, width, '', colour=colour)}" for step in result.steps)]
         )
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 

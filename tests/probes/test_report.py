@@ -271,6 +271,83 @@ def test_markdown_of_a_hostile_target_stays_in_its_cell() -> None:
     assert row == "| down | 12.3 ms | `a\\|'b` | `body: 'x' \\| <b>\\n\\| @all` |"
 
 
+def group() -> Result:
+    """A chain of five endpoints, two of them not up."""
+    return result(
+        "ethereum",
+        Outcome.DEGRADED,
+        kind="evm",
+        target="ethereum",
+        warnings=(Failure(Reason.VALUE, "lag_warn: provider: 3 blocks behind, want at most 2"),),
+        steps=(
+            result("own", Outcome.UP),
+            result(
+                "provider",
+                Outcome.DEGRADED,
+                warnings=(Failure(Reason.VALUE, "lag_warn: 3 blocks behind, want at most 2"),),
+            ),
+            result("third", Outcome.UP),
+            result("fourth", Outcome.UP),
+            result(
+                "public",
+                Outcome.DOWN,
+                failure=Failure(Reason.REFUSED, "connect_refused: want a connection", "connect"),
+            ),
+        ),
+    )
+
+
+def test_the_steps_that_are_not_up_stand_below_their_probe() -> None:
+    assert (
+        as_text([group(), result("frontend", Outcome.UP)])
+        == """\
+OUTCOME         TIME  PROBE     WHY
+degraded     12.3 ms  ethereum  value: lag_warn: provider: 3 blocks behind, want at most 2
+ degraded    12.3 ms    provider  value: lag_warn: 3 blocks behind, want at most 2
+ down        12.3 ms    public    refused in connect: connect_refused: want a connection
+up           12.3 ms  frontend
+
+2 probes: 1 up, 1 degraded
+PASSED: 2 probes passed, 1 degraded: ethereum (value)
+"""
+    )
+
+
+def test_junit_tells_every_step_in_the_notes_of_its_probe() -> None:
+    suite = ElementTree.fromstring(as_junit([group()]))
+
+    assert suite.get("tests") == "1"
+    notes = (suite.findtext(".//system-out") or "").splitlines()
+    assert notes[2:] == [
+        "step own: up in 12.3 ms",
+        "step provider: degraded in 12.3 ms: value: lag_warn: 3 blocks behind, want at most 2",
+        "step third: up in 12.3 ms",
+        "step fourth: up in 12.3 ms",
+        "step public: down in 12.3 ms: refused in connect: connect_refused: want a connection",
+    ]
+
+
+def test_markdown_has_a_row_for_each_step_that_is_not_up() -> None:
+    rows = as_markdown([group()]).splitlines()[-3:]
+
+    assert rows == [
+        "| degraded | 12.3 ms | `ethereum`"
+        + " | `value: lag_warn: provider: 3 blocks behind, want at most 2` |",
+        "| degraded | 12.3 ms | `ethereum`: `provider`"
+        + " | `value: lag_warn: 3 blocks behind, want at most 2` |",
+        "| down | 12.3 ms | `ethereum`: `public`"
+        + " | `refused in connect: connect_refused: want a connection` |",
+    ]
+
+
+def test_json_has_every_step() -> None:
+    (told,) = json.loads(as_json([group()]))["results"]
+
+    assert [step["probe"] for step in told["steps"]] == [
+        "own", "provider", "third", "fourth", "public",
+    ]  # fmt: skip
+
+
 def test_one_result_in_full_word_for_word() -> None:
     whole = result(
         "shop",
