@@ -23,6 +23,7 @@ run:  ## start the service with the shipped probes.yaml on 127.0.0.1:9115
 
 test:  ## install the test servers it lacks, then run every test
 	@scripts/servers.sh
+	@scripts/nodes.sh
 	$(DEV_ENV)
 	$(PYTEST)
 
