@@ -11,6 +11,7 @@ Source:
 import json
 from typing import Any
 
+from probes.chain.cluster import whole
 from probes.chain.inquiry import at, text_at
 from probes.chain.quantity import comet_time, decimal
 from probes.jsonpath import parse_json
@@ -56,8 +57,10 @@ class SlotTongue:
         try:
             document = _document(message)
             if document.get("method") == "slotNotification":
-                slot = at(document, "params", "result", "slot")
-                return Sighting(slot) if isinstance(slot, int) and slot > 0 else None
+                notice = at(document, "params", "result")
+                slot, parent = whole(at(notice, "slot")), whole(at(notice, "parent"))
+                # slots without a block are part of the chain, and were not missed
+                return Sighting(slot, skipped=max(0, slot - parent - 1))
             return _refusal(document)
         except ValueError:
             return None

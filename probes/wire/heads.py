@@ -55,6 +55,7 @@ class Sighting:
         timestamp: of the block, in Unix seconds; None where the announcement has none.
         received_at: when it came, in Unix seconds; the listener notes it.
         received: when it came, on the clock of `time.monotonic`; the listener notes it.
+        skipped: heights just before it that have no block on its branch (Solana).
     """
 
     height: int
@@ -63,6 +64,7 @@ class Sighting:
     timestamp: float | None = None
     received_at: float = 0.0
     received: float = 0.0
+    skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,8 +250,8 @@ class Listener:
         if head is None:
             return
         last = self._last_height
-        if last is not None and head.height > last + 1:
-            self._missed += head.height - last - 1
+        if last is not None:
+            self._missed += max(0, head.height - last - 1 - head.skipped)
         self._last_height = head.height
         self._heads += 1
         now = datetime.now(UTC).timestamp()
