@@ -20,7 +20,7 @@ from probes.chain.indexer_settings import IndexerKeys
 from probes.chain.listening import HeadsWatch, listening
 from probes.chain.memory import Memory
 from probes.chain.metrics import METRICS
-from probes.chain.model import Endpoint, Group, Thresholds
+from probes.chain.model import Endpoint, EndpointHealth, Group, Thresholds
 from probes.chain.plan import fast_calls_per_minute
 from probes.chain.settings import (
     MAX_ENDPOINTS,
@@ -249,8 +249,10 @@ class ChainKind(AccessKeys, Kind):
     async def run(self, target: str, recorder: Recorder) -> None:
         loop = asyncio.get_running_loop()
         keep, began = recorder.keep, loop.time()
-        alone_s = self.settle_s if keep is None else 0.0
-        timeout_s = min(recorder.remaining(began) - alone_s, MAX_EVERY_S)
+        left = recorder.remaining(began)
+        # a caller who has less time, such as a scraper, wants one sample
+        alone_s = self.settle_s if keep is None and left > self.settle_s else 0.0
+        timeout_s = min(left - alone_s, MAX_EVERY_S)
         every_s = keep.every_s if keep is not None else self.default_every_s
         setup = self._setup(target, every_s, timeout_s)
         if keep is not None:
@@ -291,8 +293,13 @@ class ChainKind(AccessKeys, Kind):
             if access.ws is not None and (tongue := setup.dialect.tongue()) is not None
         }
 
-    def first_memory(self, target: str, kept: Mapping[str, Any] | None) -> Memory:  # noqa: ARG002
-        return Memory(survey=self._dialect.restored(kept) if kept is not None else None)
+    def first_memory(self, target: str, kept: Mapping[str, Any] | None) -> Memory:
+        group = self._setup(target, self.default_every_s, MAX_TIMEOUT_S).group
+        return Memory(
+            survey=self._dialect.restored(kept) if kept is not None else None,
+            # load balancers ask before the first run: an endpoint not known yet is no wrong name
+            health=tuple(EndpointHealth(group.chain, it.name, None) for it in group.endpoints),
+        )
 
     def durable(self, memory: object) -> Mapping[str, Any] | None:
         return self._dialect.durable(memory.survey) if isinstance(memory, Memory) else None

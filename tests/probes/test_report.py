@@ -330,13 +330,13 @@ def test_junit_tells_every_step_in_the_notes_of_its_probe() -> None:
 def test_markdown_has_a_row_for_each_step_that_is_not_up() -> None:
     rows = as_markdown([group()]).splitlines()[-3:]
 
+    started = "| degraded | 12.3 ms | `ethereum`"
+    lag = "3 blocks behind, want at most 2"
+    refused = "refused in connect: connect_refused: want a connection"
     assert rows == [
-        "| degraded | 12.3 ms | `ethereum`"
-        + " | `value: lag_warn: provider: 3 blocks behind, want at most 2` |",
-        "| degraded | 12.3 ms | `ethereum`: `provider`"
-        + " | `value: lag_warn: 3 blocks behind, want at most 2` |",
-        "| down | 12.3 ms | `ethereum`: `public`"
-        + " | `refused in connect: connect_refused: want a connection` |",
+        f"{started} | `value: lag_warn: provider: {lag}` |",
+        f"{started}: `provider` | `value: lag_warn: {lag}` |",
+        f"| down | 12.3 ms | `ethereum`: `public` | `{refused}` |",
     ]
 
 
