@@ -33,18 +33,20 @@ from probes.result import Reason
 from probes.units import format_size, short
 from probes.wire.headers import USER_AGENT
 from probes.wire.http1 import SWITCHING_PROTOCOLS
-from probes.wire.message import Response, text
+from probes.wire.message import Response
 from probes.wire.url import Url
 
 # RFC 6455, 10.4 leaves it to us. 1 MiB in frames of 1 KiB; a flood of empty ones has no size.
 MAX_FRAGMENTS = 1024
-NORMAL = int(CloseCode.NORMAL_CLOSURE)
+# RFC 6455, 5.5
+MAX_CONTROL_BYTES = 125
 
 # The library logs whole messages at debug, and they are none of the log's business.
 _silent = logging.getLogger("sonde.wire.frames")
 _silent.setLevel(logging.CRITICAL + 1)
 # What the upgrade is sent to stands in our own request: the library only checks the answer.
 _NOWHERE = WebSocketURI(secure=False, host="", port=0, path="", query="")
+_JUDGED = (b"connection", b"upgrade")
 _CONTROLS = frozenset({Opcode.PING, Opcode.PONG, Opcode.CLOSE})
 
 Message = str | bytes
@@ -92,8 +94,12 @@ class Upgrade:
         """
         if response.status != SWITCHING_PROTOCOLS:
             raise CheckFailed(Reason.STATUS, f"want status 101, got {response.status}")
-        found = Headers((text(name), text(value)) for name, value in response.headers)
         try:
+            found = Headers(
+                (name.decode("latin-1"), value.decode("latin-1"))
+                for name, value in response.headers
+                if name in _JUDGED or name.startswith(b"sec-websocket-")
+            )
             self._shaker.process_response(Handshake(response.status, "", found))
         except InvalidHandshake as error:
             got = _wrong(error)
@@ -116,12 +122,15 @@ class Frames:
         max_message: bytes of one message at most.
     """
 
-    __slots__ = ("_is_text", "_max_message", "_parts", "_protocol", "end", "messages")
+    __slots__ = ("_is_text", "_max_message", "_parts", "_protocol", "_size", "end", "messages")
 
     def __init__(self, max_message: int) -> None:
         self._max_message = max_message
-        self._protocol = Protocol(Side.CLIENT, max_size=max_message, logger=_silent)
+        # the library counts a ping that comes between two parts of a message as a part of it
+        room = max_message + MAX_CONTROL_BYTES
+        self._protocol = Protocol(Side.CLIENT, max_size=room, logger=_silent)
         self._parts: list[bytes] = []
+        self._size = 0
         self._is_text = True
         self.messages: deque[Message] = deque()
         """Whole ones that nobody has taken yet."""
@@ -168,11 +177,14 @@ class Frames:
         if frame.opcode is not Opcode.CONT:
             self._is_text = frame.opcode is Opcode.TEXT
         self._parts.append(bytes(frame.data))
-        if len(self._parts) > MAX_FRAGMENTS:
+        self._size += len(frame.data)
+        if self._size > self._max_message:
+            self._fail(CloseCode.MESSAGE_TOO_BIG, self._too_large())
+        elif len(self._parts) > MAX_FRAGMENTS:
             message = f"want a message of at most {MAX_FRAGMENTS} frames, got more"
             self._fail(CloseCode.POLICY_VIOLATION, CheckFailed(Reason.TOO_LARGE, message))
         elif frame.fin:
-            data, self._parts = b"".join(self._parts), []
+            data, self._parts, self._size = b"".join(self._parts), [], 0
             try:
                 self.messages.append(data.decode() if self._is_text else data)
             except UnicodeDecodeError as error:
@@ -188,8 +200,7 @@ class Frames:
     def _verdict(self) -> CheckFailed | None:
         error, close = self._protocol.parser_exc, self._protocol.close_rcvd
         if isinstance(error, PayloadTooBig):
-            want = f"want a message of at most {format_size(self._max_message)}"
-            return CheckFailed(Reason.TOO_LARGE, f"{want}, got a larger one")
+            return self._too_large()
         if isinstance(error, FrameError | UnicodeDecodeError):
             got = short(str(error))[1:-1]
             return CheckFailed(Reason.PROTOCOL, f"want frames of a websocket, got {got}")
@@ -200,3 +211,7 @@ class Frames:
             got = f"got close code {int(close.code)}{why}"
             return CheckFailed(Reason.CLOSED, f"want a message, {got}")
         return None
+
+    def _too_large(self) -> CheckFailed:
+        want = f"want a message of at most {format_size(self._max_message)}"
+        return CheckFailed(Reason.TOO_LARGE, f"{want}, got a larger one")
