@@ -114,6 +114,9 @@ class Solana(ChainKind):
                 raise ValueError(f"want names of their own, got {twice!r} twice")
         return self
 
+    def rule_numbers(self) -> dict[str, float]:
+        return {"shred_lag": self.shred_lag} if isinstance(self.shred_lag, float) else {}
+
     def dialect(self) -> SolanaDialect:
         return SolanaDialect(
             self.commitment,
