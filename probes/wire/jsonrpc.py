@@ -133,6 +133,7 @@ class Line:
         call_timeout_s: deadline of one try, connection included.
         retries: tries more, after a failure that may have passed (`PASSING`) and a status of 5xx.
         version: ``1.0`` for the family of Bitcoin.
+        margin_s: what is kept back of the run's time.
     """
 
     def __init__(  # noqa: PLR0913 - all but three by keyword
@@ -145,8 +146,10 @@ class Line:
         call_timeout_s: float,
         retries: int = 1,
         version: str = "2.0",
+        margin_s: float = MARGIN_S,
     ) -> None:
         self._url = url
+        self._margin_s = margin_s
         self._recorder = recorder
         self._timeout_s = call_timeout_s
         self._retries = retries
@@ -216,7 +219,7 @@ class Line:
     def _left(self) -> float:
         """Return the seconds of the run that a try may use."""
         now = asyncio.get_running_loop().time()
-        return max(0.0, self._recorder.remaining(now) - MARGIN_S)
+        return max(0.0, self._recorder.remaining(now) - self._margin_s)
 
     async def _try(
         self, request: Request, ids: tuple[int, ...], limits: Limits, *, timed: bool
@@ -232,7 +235,7 @@ class Line:
             async with asyncio.timeout(allowed) as clock:
                 await self._session.open()
                 if slot is not None:
-                    await slot.take(clock, self._recorder.deadline - MARGIN_S)
+                    await slot.take(clock, self._recorder.deadline - self._margin_s)
                 return True, await self._send(request, ids, limits)
         except TimeoutError:
             failure = _too_late(slot, self._recorder.phase_name, allowed)
