@@ -5,12 +5,19 @@ Knows no chain and no judgement: `probes.chain.kind` makes a `Group` of them.
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
 
 from probes.chain.model import CAPABILITIES, Limit, Role
 from probes.redact import Secret
 from probes.settings import Settings
-from probes.units import DURATION_PATTERN, parse_duration, short
+from probes.units import DURATION_PATTERN, format_duration, parse_duration, short
 from probes.wire.headers import BasicAuth, HeaderName, Line, plain
 from probes.wire.tls import TlsOptions
 from probes.wire.url import Url, parse_url
@@ -42,15 +49,25 @@ def _count(value: object) -> object:
     raise ValueError(f"want a whole number >= 0, auto or off, got {short(value)}")
 
 
+def _told_seconds(limit: Limit) -> str:
+    return limit if isinstance(limit, str) else format_duration(limit)
+
+
+def _told_count(limit: Limit) -> str | int:
+    return limit if isinstance(limit, str) else int(limit)
+
+
 DurationLimit = Annotated[
     Limit,
     BeforeValidator(_seconds),
+    PlainSerializer(_told_seconds, when_used="json"),
     WithJsonSchema({"anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, _LIMIT_SCHEMA]}),
 ]
 """A duration, ``auto`` or ``off``."""
 CountLimit = Annotated[
     Limit,
     BeforeValidator(_count),
+    PlainSerializer(_told_count, when_used="json"),
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, _LIMIT_SCHEMA]}),
 ]
 """A whole number, ``auto`` or ``off``."""
