@@ -160,7 +160,7 @@ def _total_stake(result: Any) -> list[int]:
     """Return the effective stake of the last epoch; empty on a cluster without history."""
     match at(result, "value"):
         case {"data": [str(data), "base64"]}:
-            raw = base64.b64decode(data)
+            raw = base64.b64decode(data, validate=True)
             stake = int.from_bytes(raw[STAKE_FROM:STAKE_TO], "little")
             return [stake] if len(raw) == STAKE_BYTES and stake else []
         case value:
