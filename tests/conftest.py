@@ -5,6 +5,7 @@ starters of real servers in `tests.servers`.
 """
 
 import asyncio
+import signal
 import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,6 +26,12 @@ pytest_plugins = ["tests.servers.fixtures", "tests.servers.nodes_fixtures", "tes
 
 # Seconds. Long enough for a loaded two-core machine, short enough for a test that hangs.
 CHECK_TIMEOUT_S = 5.0
+
+
+def pytest_configure() -> None:
+    """Hear SIGINT: a shell ignores it for what runs in the background; children inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Polite(asyncio.AbstractEventLoop):

@@ -31,6 +31,8 @@ CROWDED = 0.25
 TRIES = 5
 # Hypothesis allows an example 200 ms, the length of one stall; a runaway takes far longer.
 EXAMPLE_S = 2.0
+# Limit for a test that is marked slow; it takes 12 s at most where nobody else computes.
+SLOW_S = 90
 PRESSURE = Path("/proc/pressure/cpu")
 _NAP_S = 0.005
 
@@ -77,6 +79,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """End it."""
     session.config.stash[WATCH].end()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give what starts programs time on a machine that gives it a fifth of a processor."""
+    for item in items:
+        is_slow = item.get_closest_marker("slow") or item.get_closest_marker("service")
+        if is_slow and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_S))
 
 
 def pytest_collection_finish() -> None:

@@ -23,6 +23,8 @@ from probes.result import Reason
 from probes.run import run_once
 
 PROBES = 20
+# Far more than a target needs on a crowded machine, far less than the freeze of the test.
+TIMEOUT_S = 2.5
 
 
 class Answer(Kind):
@@ -57,7 +59,7 @@ async def drive(every_s: float, seconds: float, target: str) -> dict[str, Any]:
             sys.stdout.write("ready\n")
             sys.stdout.flush()
         if target:
-            probe = Probe(name, Answer(), target, every_s=every_s, timeout_s=1.0)
+            probe = Probe(name, Answer(), target, every_s=every_s, timeout_s=TIMEOUT_S)
             result = await run_once(probe, health=health)
             outcomes[result.outcome] += 1
             if result.failure is not None:
