@@ -90,7 +90,7 @@ def test_a_right_answer_is_taken() -> None:
         (b"sec-websocket-accept", b"c2VjcmV0", "a wrong header Sec-WebSocket-Accept"),
         (b"sec-websocket-extensions", b"permessage-deflate", "no extensions supported"),
         (b"sec-websocket-protocol", b"x", "no subprotocols supported"),
-        (b"connection", b"\xff(", "a wrong header connection"),
+        (b"connection", b"\xff(", "a wrong header Connection"),
         (b"connection", b"\x00", "a wrong header connection"),
     ],
 )
