@@ -9,6 +9,7 @@ The I/O shell under a `Talk`. Knows neither what is asked nor what an answer mea
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from typing import TypeVar
 
 from probes.chain.classify import classify, classify_batch, classify_get
@@ -84,6 +85,10 @@ class Visit:
         """Why nothing more is asked in this sample."""
         self._setup = setup
         self._lines: dict[str, Line] = {}
+        for url in (access.url, access.lcd):
+            if url is not None and not _is_address(url.host):
+                # the name in the file is all that is shown: some providers put a key into the host
+                recorder.hide(url.host)
 
     @property
     def endpoint(self) -> Endpoint:
@@ -182,6 +187,14 @@ class Visit:
                 retries=self._setup.retries,
             )
         return line
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 def _call(ask: Ask) -> Call:
