@@ -14,7 +14,7 @@ from typing import Any
 from probes.chain.evmblock import read_charges, read_head
 from probes.chain.evmstate import BLOCK_METHOD, questions
 from probes.chain.fees import FeeNotes
-from probes.chain.inquiry import blame, complain
+from probes.chain.inquiry import BATCH, blame, complain
 from probes.chain.model import (
     Endpoint,
     Family,
@@ -114,7 +114,7 @@ class EvmDialect:
             Topic("fees", "slow", cost=2),
             Topic("fork", "slow"),
             Topic("trace", "slow", cost=2),
-            Topic("batch", "slow", cost=2),
+            Topic(BATCH, "slow", cost=2),
             *([pool] if txpool else []),
             *([Topic("logs", "slow")] if logs else []),
             *([Topic("archive", "slow", cost=3)] if archive else []),

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from probes.chain.evmblock import fields, optional
-from probes.chain.inquiry import complain, understand
+from probes.chain.inquiry import BATCH, complain, prove_batch, understand
 from probes.chain.model import Group, Observation
 from probes.chain.quantity import quantity
 from probes.chain.question import UNHEARD
@@ -18,9 +18,6 @@ from probes.chain.talk import MAX_SCAN_BODY_BYTES, Answer, Ask, Talk
 from probes.units import short
 
 ZERO_ADDRESS = "0x" + 40 * "0"
-# A method that no node has: of a batch, the second answer must be its refusal.
-UNKNOWN_METHOD = "rpc_unknownMethod"
-_SHAPELESS = frozenset({"invalid", "http_error", "too_large"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +54,18 @@ class Offers:
 def look_at(offers: Offers, group: Group, due: frozenset[str], seen: Observation) -> Talk[None]:
     """Try what is due, one after the other: each may be slow, and must not spoil the others."""
     if "archive" in due and offers.archive is not None:
-        yield from _archive(offers.archive, seen)
+        if seen.head is not None and seen.head.height <= offers.archive.height:
+            # a chain too young to have an old state
+            seen.asked.add("archive")
+        else:
+            yield from _archive(offers.archive, seen)
     if "logs" in due and offers.logs is not None and seen.head is not None:
         yield from _logs(offers.logs, seen.head.height, seen)
     if "trace" in due:
         yield from _trace(seen)
     # at last, for there are endpoints that hang up on it
-    if "batch" in due:
-        seen.asked.add("batch")
-        if group.batch or "batch" in group.require:
-            yield from _batch(seen)
+    if BATCH in due:
+        yield from prove_batch(group, seen, "eth_chainId")
 
 
 # --- logs
@@ -170,7 +169,7 @@ def _take_capabilities(check: ArchiveCheck, result: object, seen: Observation) -
     return True
 
 
-# --- traces, batches
+# --- traces
 
 
 def _trace(seen: Observation) -> Talk[None]:
@@ -192,14 +191,3 @@ def _trace(seen: Observation) -> Talk[None]:
     seen.capabilities["trace"] = "ok" in kinds
     if kinds == {"unsupported"}:
         seen.unsupported.add("trace")
-
-
-def _batch(seen: Observation) -> Talk[None]:
-    """Send two calls as one: an array of two with the same ids must come back."""
-    answers: tuple[Answer, Answer] = yield (
-        Ask("batch", "eth_chainId"),
-        Ask("batch", UNKNOWN_METHOD),
-    )
-    known, unknown = answers
-    if known.kind not in UNHEARD:
-        seen.capabilities["batch"] = known.ok and unknown.kind not in _SHAPELESS | UNHEARD
