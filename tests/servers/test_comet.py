@@ -123,6 +123,7 @@ ASKED = [
 
 @pytest.mark.service
 @pytest.mark.slow
+@pytest.mark.asyncio(loop_factories=["uvloop"])
 async def test_the_simulator_answers_like_a_real_node(
     cometbft: StartComet, server: CometServer, client: aiohttp.ClientSession
 ) -> None:
@@ -204,6 +205,7 @@ async def test_a_node_before_its_first_block(
 
 @pytest.mark.service
 @pytest.mark.slow
+@pytest.mark.asyncio(loop_factories=["uvloop"])
 async def test_a_real_node_before_its_first_block(
     cometbft: StartComet, server: CometServer, client: aiohttp.ClientSession
 ) -> None:
@@ -363,6 +365,7 @@ async def test_a_subscription_gets_nothing(
 
 @pytest.mark.service
 @pytest.mark.slow
+@pytest.mark.asyncio(loop_factories=["uvloop"])
 async def test_an_event_looks_like_that_of_a_real_node(
     cometbft: StartComet, server: CometServer, client: aiohttp.ClientSession
 ) -> None:
