@@ -128,7 +128,10 @@ def _failed(result: Any) -> list[bool]:
 def _raw(result: Any) -> list[bytes]:
     """Return the transactions of a block as bytes."""
     try:
-        return [base64.b64decode(text) for text in at(result, "block", "data", "txs") or []]
+        return [
+            base64.b64decode(text, validate=True)
+            for text in at(result, "block", "data", "txs") or []
+        ]
     except (ValueError, TypeError):
         raise _Refused(f"block: want transactions in base64, got {short(result)}") from None
 
