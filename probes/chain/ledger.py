@@ -124,9 +124,10 @@ class Page:
         self, series: Series, value: float, every_s: float | None = None, topic: str = ""
     ) -> None:
         """Do the same for a series that exists already."""
-        if isfinite(value) and self._has_room(series, self._gauges):
+        number = _finite(value)
+        if number is not None and self._has_room(series, self._gauges):
             ends = self._mono + LIFETIMES * (every_s or self._every_s)
-            self._gauges[series] = Gauge(float(value), self._mono, ends, topic)
+            self._gauges[series] = Gauge(number, self._mono, ends, topic)
 
     def show_once(self, name: str, value: float) -> None:
         """Show a number until the next run."""
@@ -153,14 +154,16 @@ class Page:
 
     def add_to(self, series: Series, gained: float) -> None:
         """Do the same for a series that exists already."""
-        if isfinite(gained) and gained >= 0 and self._has_room(series, self._counts):
-            self._counts[series] = self._counts.get(series, 0.0) + gained
+        number = _finite(gained)
+        if number is not None and number >= 0 and self._has_room(series, self._counts):
+            self._counts[series] = self._counts.get(series, 0.0) + number
 
     def raise_to(self, name: str, count: float, **own: str) -> None:
         """Bring a counter to what is counted elsewhere; it never falls."""
         series = (name, tuple(own.items()))
-        if self._has_room(series, self._counts):
-            self._counts[series] = max(self._counts.get(series, 0.0), float(count))
+        number = _finite(count)
+        if number is not None and self._has_room(series, self._counts):
+            self._counts[series] = max(self._counts.get(series, 0.0), number)
 
     def time(self, name: str, seconds: float, **own: str) -> None:
         """Enter a duration >= 0 into a histogram."""
@@ -170,3 +173,12 @@ class Page:
 
     def _has_room(self, series: Series, kept: Mapping[Series, object]) -> bool:
         return len(kept) < MAX_SERIES or series in kept
+
+
+def _finite(value: float) -> float | None:
+    """Return what can be shown of a number; a peer may send one of a thousand digits."""
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if isfinite(number) else None
