@@ -5,12 +5,14 @@ our own: when did the head last move.
 
 A clock of ours that is wrong makes all heads look alike, and none of them bad:
 
-* All heads are ahead of us: ours is behind (``local_clock``, unknown), if they are more than half
-  of the endpoints of the group.
-* All heads are too old, and were so already when they came, one after the other, at the speed of
-  our own clock: ours is ahead. Chains.md has no rule for that; N stale nodes would be a false
-  alarm. Two endpoints must agree: one alone that is an hour behind may really be so. Nodes that
-  replay the past together are not meant: their timestamps run faster than we do.
+* More than half of the endpoints are ahead of us: ours is behind (``local_clock``, unknown).
+* More than half of them, and at least two, are too old by about as much, though they move, and were
+  so already when they came: ours is ahead. Chains.md has no rule for that; N stale nodes would be
+  a false alarm. One alone that is an hour behind may really be so. Nodes that replay the past
+  together are not meant: their timestamps run faster than we do.
+
+Chains.md asks all of them to be ahead; here the majority decides, as everywhere: one that lies, or
+is a block behind, does not make the others look bad.
 
 The halt of a chain is judged by our clock: no voter's head moved for longer than a head may be old.
 Where none was ever seen to move (we have just begun to look), by the age of the heads, if they do
@@ -33,16 +35,13 @@ STILL_BLOCKS = 1.5
 UNHEALTHY_RUNS = 2
 
 
-def take_age(case: Case, now: Now, limits: Limits) -> None:
+def take_age(case: Case, now: Now) -> None:
     """Find out how old the head of *case* is."""
     head = case.head
     if head is None:
         return
     if head.timestamp is not None:
         case.age_s = max(0.0, read_at(head, now) - head.timestamp)
-        if case.view.heads_observed > max(1, case.before.heads_observed):
-            limit = limits.head_age_s
-            case.keep(is_born_old=None if limit is None else case.age_s > limit)
     elif not case.is_first and case.view.head_changed_mono is not None:
         case.age_s = max(0.0, head.seen - case.view.head_changed_mono)
 
@@ -53,11 +52,14 @@ def blame_clock(cases: Sequence[Case], now: Now, limits: Limits) -> Finding | No
     Returns:
         None when it is not.
     """
-    told = [case for case in cases if case.head is not None and _has_clock(case)]
+    told = [case for case in cases if case.head is not None and case.id_match is not False]
     future = [case for case in told if case.is_future]
-    if future and len(future) == len(told) and 2 * len(future) > len(cases):
+    if 2 * len(future) > len(cases):
         ahead = min(_ahead(case, now) for case in future)
-        finding = _local_clock(f"want heads of the past, got all of them {ahead:.0f} s ahead of us")
+        finding = _local_clock(
+            f"want heads of the past, got {len(future)} of {len(cases)} endpoints "
+            f"at least {ahead:.0f} s ahead of us"
+        )
         for case in future:
             case.findings.append(finding)
         return finding
@@ -71,15 +73,12 @@ def blame_clock(cases: Sequence[Case], now: Now, limits: Limits) -> Finding | No
         return None
     youngest = min(case.age_s or 0.0 for case in late)
     finding = _local_clock(
-        f"want heads that are new when they come, got all of them {youngest:.0f} s old"
+        f"want heads that are new when they come, got {len(late)} of {len(cases)} endpoints "
+        f"at least {youngest:.0f} s behind us"
     )
     for case in late:
         case.findings.append(finding)
     return finding
-
-
-def _has_clock(case: Case) -> bool:
-    return case.is_future or (case.head is not None and case.head.timestamp is not None)
 
 
 def _ahead(case: Case, now: Now) -> float:
@@ -95,19 +94,25 @@ def _local_clock(detail: str) -> Finding:
 
 def _late_by_our_clock(told: Sequence[Case], endpoints: int, limits: Limits) -> Sequence[Case]:
     limit = limits.head_age_s
-    if limit is None or len(told) < NEEDED_FOR_HALT or 2 * len(told) <= endpoints:
+    if limit is None:
         return ()
-    ages = [case.age_s or 0.0 for case in told]
-    if min(ages) <= limit or max(ages) - min(ages) > limit:
+    late = [case for case in told if _comes_late(case, limit)]
+    ages = sorted(case.age_s or 0.0 for case in late)
+    if len(late) < NEEDED_FOR_HALT or 2 * len(late) <= endpoints:
         return ()
-    arrives = all(
-        case.view.is_born_old
-        and not case.view.catches_up
-        and case.id_match is not False
-        and _still_s(case) <= limit
-        for case in told
-    )
-    return told if arrives else ()
+    # about as much: one that lies may be late too, by an age of its own
+    usual = ages[len(ages) // 2]
+    alike = [case for case in late if abs((case.age_s or 0.0) - usual) <= limit]
+    return alike if 2 * len(alike) > endpoints else ()
+
+
+def _comes_late(case: Case, limit: float) -> bool:
+    """Return whether the head moves, but was too old by our clock already when it came."""
+    if case.age_s is None or case.head is None or case.head.timestamp is None:
+        return False
+    still_s = _still_s(case)
+    is_moving = case.view.has_moved and still_s <= limit and not case.view.catches_up
+    return is_moving and case.age_s - still_s > limit
 
 
 def _still_s(case: Case) -> float:
@@ -129,10 +134,17 @@ def judge_age(cases: Sequence[Case], limits: Limits) -> None:
                 ChainReason.FIRST_SAMPLE, "want a head that can be compared, got the first"
             )
         elif case.age_s > limit:
-            case.down(
-                ChainReason.HEAD_STALE,
-                f"head is {case.age_s:.0f} s old, want at most {limit:g} s",
-            )
+            detail = f"head is {case.age_s:.0f} s old, want at most {limit:g} s"
+            _accuse(case, Finding(ChainReason.HEAD_STALE, Outcome.DOWN, detail), limit)
+
+
+def _accuse(case: Case, stale: Finding, limit: float) -> None:
+    """Note a stale head: before its lag if it stands still, after that if it only comes late."""
+    at = len(case.findings)
+    if _still_s(case) > limit:
+        reasons = [finding.reason for finding in case.findings]
+        at = reasons.index(ChainReason.LAG_DOWN) if ChainReason.LAG_DOWN in reasons else at
+    case.findings.insert(at, stale)
 
 
 def is_halted(

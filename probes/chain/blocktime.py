@@ -68,7 +68,7 @@ def added(values: tuple[float, ...], value: float | None) -> tuple[float, ...]:
 
 def pace(group: Group, views: Views) -> Pace:
     """Return how fast the chain is, as far as that is known."""
-    seen = [view for view in views.endpoints.values() if view.samples and not view.suspect]
+    seen = [view for view in views.endpoints.values() if view.samples and not view.is_foreign]
     told = [view.block_times for view in seen if view.block_times]
     measured = [median(values) for values in told if len(values) >= NEEDED]
     # half of those that answer: one that is early with three values is not yet the chain

@@ -4,12 +4,12 @@ The rooms of the judge (`identity`, `history`, `voters`, `age`, `fork` ...) each
 it; `evaluate` calls them in their order and makes the `Verdict`. Lives for one judgement.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from probes.chain.model import Endpoint, Head, Observation
 from probes.chain.reasons import ChainReason, Finding
-from probes.chain.views import View
+from probes.chain.views import View, change, copied
 from probes.result import Outcome
 
 
@@ -21,7 +21,7 @@ class Case:
         endpoint: who.
         seen: what it answered.
         before: what was known; never changes.
-        view: what the next run shall know; replaced step by step.
+        view: what the next run shall know: a copy of its own, which `keep` fills.
         head: its head, if it told one that can be; its timestamp is None where it cannot be.
         findings: what is wrong, in the order in which it was found.
         id_match: whether it serves the right chain; None: not known.
@@ -37,7 +37,7 @@ class Case:
     endpoint: Endpoint
     seen: Observation
     before: View
-    view: View
+    view: View = field(init=False)
     head: Head | None = None
     findings: list[Finding] = field(default_factory=list)
     id_match: bool | None = None
@@ -48,6 +48,9 @@ class Case:
     lag: int | None = None
     disagrees: bool | None = None
     finality_limit: float | None = None
+
+    def __post_init__(self) -> None:
+        self.view = copied(self.before)
 
     @property
     def name(self) -> str:
@@ -77,4 +80,4 @@ class Case:
 
     def keep(self, **changes: Any) -> None:
         """Let the next run know *changes*."""
-        self.view = replace(self.view, **changes)
+        change(self.view, changes)

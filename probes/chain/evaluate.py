@@ -82,7 +82,8 @@ def evaluate(
     for case in cases:
         history.follow(case, now, pace(group, views), fall)
         case.is_balanced = history.is_balanced(case)
-    current = replace(views, endpoints={case.name: _doubted(case) for case in cases})
+        case.keep(is_foreign=case.id_match is False)
+    current = replace(views, endpoints={case.name: case.view for case in cases})
     known = pace(group, current)
     limit = resolve(group, known)
     _listen(group, cases, now, (known, limit))
@@ -124,17 +125,12 @@ def _cases(
     for endpoint in group.endpoints:
         seen = observations.get(endpoint.name) or Observation(endpoint.name)
         before = views.of(endpoint.name)
-        case = Case(endpoint, seen, before, before)
+        case = Case(endpoint, seen, before)
         case.is_balanced = history.is_balanced(case)
         history.read_head(case, now)
         listen(case)
         cases.append(case)
     return cases
-
-
-def _doubted(case: Case) -> View:
-    """Return the view of *case*; one of another chain does not tell the time of this one."""
-    return replace(case.view, suspect=case.view.suspect or case.id_match is False)
 
 
 def _listen(group: Group, cases: Sequence[Case], now: Now, known: tuple[Pace, Limits]) -> None:
@@ -143,11 +139,11 @@ def _listen(group: Group, cases: Sequence[Case], now: Now, known: tuple[Pace, Li
     for case in cases:
         _judge_answer(case)
         selfreport.judge_throttle(case)
-        selfreport.judge_syncing(case, group, syncing_distance(limit, speed))
+        selfreport.judge_syncing(case, group, syncing_distance(limit, speed), now)
         selfreport.judge_health(case, limit)
         selfreport.judge_replay(case, limit)
         selfreport.listen_slow(case, group, now)
-        take_age(case, now, limit)
+        take_age(case, now)
 
 
 def _judge_answer(case: Case) -> None:
@@ -233,13 +229,14 @@ def _halt(cases: Sequence[Case]) -> Sentence:
 def _verdict(group: Group, case: Case, known: Pace) -> Verdict:
     findings = worst_first(case.findings)
     outcome = outcome_of(findings)
-    case.view = smooth(case.view, outcome, findings, group)
     view = case.view
+    recent, exported = smooth(case.before, outcome, findings, group)
+    case.keep(recent=recent, exported=exported)
     return Verdict(
         name=case.name,
         outcome=outcome,
         findings=findings,
-        exported=view.exported,
+        exported=exported,
         height=case.head.height if case.head else None,
         lag=case.lag,
         lag_s=None if case.lag is None else case.lag * known.usual,
@@ -259,14 +256,14 @@ def _after(case: Case, verdict: Verdict) -> View:
     doubts = (ChainReason.WRONG_NETWORK, ChainReason.REFERENCE_AMBIGUOUS, ChainReason.HEAD_ROLLBACK)
     news = seen.news
     dialled = sum(news.reconnects.values()) if news else before.ws_reconnects
-    return replace(
-        case.view,
+    case.keep(
         failed=case.head is None if was_asked else before.failed,
         was_down=verdict.outcome is Outcome.DOWN,
         peer=seen.peer or before.peer,
         peer_changed=bool(seen.peer and before.peer and seen.peer != before.peer),
         suspect=any(case.has(reason) for reason in doubts) or dialled > before.ws_reconnects,
     )
+    return case.view
 
 
 def common(

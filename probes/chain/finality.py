@@ -15,10 +15,9 @@ and one node answers: two nodes of a balancer finalise one after the other. Pure
 from statistics import median
 
 from probes.chain.case import Case
-from probes.chain.history import MAX_HEIGHT
 from probes.chain.model import Head, Limits, Now, Thresholds
 from probes.chain.reasons import ChainReason
-from probes.chain.views import KEPT
+from probes.chain.views import KEPT, MAX_HEIGHT
 
 # chains.md 5.11
 STALLED_S = 900.0

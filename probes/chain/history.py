@@ -11,25 +11,24 @@ and for nothing else: HTTP is what is judged here. Pure.
 """
 
 from dataclasses import replace
-from math import isfinite
 
 from probes.chain.blocktime import Pace, added, block_time
 from probes.chain.case import Case
 from probes.chain.model import Head, Now
 from probes.chain.reasons import ChainReason
-from probes.chain.views import KEPT, Block, cut
+from probes.chain.views import KEPT, MAX_HEIGHT, Block, bounded, cut
 from probes.units import short
 
 # chains.md 5.6
 MAX_ROLLBACK = 1024
-# Every chain counts in 64 bits; what is larger would also break the arithmetic of floats.
-MAX_HEIGHT = 2**63
 # Two falls with a rise between them: one alone may be a reorg.
 BALANCED_FALLS = 2
-# The clock of an answer may lie before or after that of the judgement by the length of a run.
-MAX_READ_APART_S = 120.0
+# The clock of an answer may lie before or after that of the judgement by the length of a run: 20 s.
+MAX_READ_APART_S = 30.0
 # No chain is older: the genesis block of Bitcoin, 2009-01-03.
 FIRST_BLOCK = 1_230_768_000.0
+# The year 10000: no clock, but a number that means something else.
+LAST_BLOCK = 253_402_300_800.0
 # chains.md 5.2
 MAX_FUTURE_S = 15.0
 # How much faster than ours the clock of an endpoint that replays the past runs at least.
@@ -46,10 +45,10 @@ def read_head(case: Case, now: Now) -> None:
             ChainReason.INVALID_RESPONSE, f"want a height below 2^63, got {short(head.height)}"
         )
         return
-    stamp = head.timestamp
-    if stamp is not None and isfinite(stamp):
-        case.is_future = stamp > read_at(head, now) + MAX_FUTURE_S
-    is_sane = stamp is not None and FIRST_BLOCK < stamp <= read_at(head, now) + MAX_FUTURE_S
+    stamp, latest = head.timestamp, read_at(head, now) + MAX_FUTURE_S
+    # NaN is neither
+    is_sane = stamp is not None and FIRST_BLOCK < stamp <= latest
+    case.is_future = stamp is not None and latest < stamp < LAST_BLOCK
     case.head = replace(
         head,
         hash=cut(head.hash) or "",
@@ -199,7 +198,7 @@ def judge_history(case: Case, fall: float) -> None:
         )
     if not case.is_balanced:
         return
-    again = case.seen.read_again
+    again = bounded(case.seen.read_again)
     if again is not None and again < head.height:
         _jitter(case, head.height, again)
     elif last is not None and 0 < last.height - head.height <= fall:

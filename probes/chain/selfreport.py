@@ -7,12 +7,11 @@ the first sample on. Answers that come only now and then count until the next on
 
 from collections.abc import Mapping
 from dataclasses import replace
-from math import isfinite
 
 from probes.chain.case import Case
 from probes.chain.model import Group, Limits, Now, Syncing
 from probes.chain.reasons import ChainReason, Finding
-from probes.chain.views import Told
+from probes.chain.views import Told, bounded
 from probes.result import Outcome
 
 # chains.md 4: slow calls come every 5 min or 20 runs.
@@ -51,12 +50,14 @@ def _throttled(case: Case, runs: int, detail: str) -> None:
     case.findings.append(Finding(ChainReason.RATE_LIMITED, outcome, detail))
 
 
-def judge_syncing(case: Case, group: Group, distance: float) -> None:
+def judge_syncing(case: Case, group: Group, distance: float, now: Now) -> None:
     """Judge that it says it is catching up; it may still have *distance* blocks to go."""
     said = case.seen.syncing
     if said is None:
-        case.keep(syncing=case.before.syncing)
+        if case.before.syncing_mono < now.mono - held_s(group):
+            case.keep(syncing=None, syncing_runs=0)
         return
+    case.keep(syncing_mono=now.mono)
     if group.family != "evm":
         # its word is judged together with age and lag, when those are known
         is_syncing = said.is_syncing
@@ -80,16 +81,17 @@ def judge_syncing(case: Case, group: Group, distance: float) -> None:
 def _syncing(said: Syncing, distance: float) -> Finding | None:
     if not said.is_syncing:
         return None
-    if said.distance is None:
+    away = bounded(said.distance)
+    if away is None:
         return Finding(
             ChainReason.SYNCING, Outcome.DEGRADED, "want a node that has caught up, got syncing"
         )
-    if said.distance <= distance:
+    if away <= distance:
         return None
     return Finding(
         ChainReason.SYNCING,
         Outcome.DOWN,
-        f"syncing, {said.distance} blocks to go, want at most {distance:g}",
+        f"syncing, {away} blocks to go, want at most {distance:g}",
     )
 
 
@@ -112,19 +114,20 @@ def judge_health(case: Case, limits: Limits) -> None:
     case.keep(unhealthy_runs=case.before.unhealthy_runs + 1 if is_vague else 0)
     if health is None or health.ok is not False:
         return
-    if health.behind is None:
+    behind = bounded(health.behind)
+    if behind is None:
         case.down(ChainReason.UNHEALTHY, "want a healthy node, got one that cannot say how far")
         return
     limit = limits.lag_down
-    is_far = limit is not None and health.behind > limit
+    is_far = limit is not None and behind > limit
     note = case.down if is_far else case.degraded
     allowed = "" if limit is None else f", want at most {limit:g}"
-    note(ChainReason.UNHEALTHY, f"says it is {health.behind} slots behind{allowed}")
+    note(ChainReason.UNHEALTHY, f"says it is {behind} slots behind{allowed}")
 
 
 def judge_replay(case: Case, limits: Limits) -> None:
     """Judge how far replay is behind the shreds that have come (Solana)."""
-    lag = case.seen.shred_lag
+    lag = bounded(case.seen.shred_lag)
     if lag is not None and limits.shred_lag is not None and lag > limits.shred_lag:
         case.down(
             ChainReason.REPLAY_STALLED,
@@ -155,15 +158,15 @@ def listen_slow(case: Case, group: Group, now: Now) -> None:
     """Note the slow answers of this run, and forget those that are too old."""
     seen = case.seen
     said: dict[str, float | None] = {
-        "peers": seen.peers,
-        "abci": seen.abci_lag,
-        "round": seen.consensus_round,
+        "peers": bounded(seen.peers),
+        "abci": bounded(seen.abci_lag),
+        "round": bounded(seen.consensus_round),
         **{f"can {name}": float(can) for name, can in _capabilities(case).items()},
     }
     ends = now.mono - held_s(group)
     kept = {name: told for name, told in case.before.told.items() if told.mono >= ends}
     for name, value in said.items():
-        if value is not None and isfinite(value):
+        if value is not None:
             last = kept.get(name)
             streak = (last.streak if last else 0) + 1 if value > 0 else 0
             kept[name] = Told(value, now.mono, streak)

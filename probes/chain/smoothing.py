@@ -17,15 +17,17 @@ from probes.result import Outcome
 _RANKS = {Outcome.UP: 0, Outcome.DEGRADED: 1, Outcome.DOWN: 2}
 
 
-def smooth(view: View, outcome: Outcome, findings: tuple[Finding, ...], group: Group) -> View:
-    """Return *view* with the outcome of one more run."""
+def smooth(
+    view: View, outcome: Outcome, findings: tuple[Finding, ...], group: Group
+) -> tuple[tuple[Outcome, ...], Outcome | None]:
+    """Return the latest known outcomes, this run's with them, and the state to export."""
     if outcome is Outcome.UNKNOWN:
-        return view
+        return view.recent, view.exported
     runs = max(group.down_after, group.up_after, 1)
     recent = (*view.recent, outcome)[-runs:]
     is_wrong = any(finding.reason is ChainReason.WRONG_NETWORK for finding in findings)
     exported = outcome if is_wrong else _next(view.exported, recent, group)
-    return replace(view, recent=recent, exported=exported)
+    return recent, exported
 
 
 def _next(exported: Outcome | None, recent: tuple[Outcome, ...], group: Group) -> Outcome:

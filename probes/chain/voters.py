@@ -26,9 +26,9 @@ from math import floor
 
 from probes.chain.blocktime import Pace
 from probes.chain.case import Case
-from probes.chain.history import MAX_HEIGHT
 from probes.chain.model import Head, Limits
 from probes.chain.reasons import ChainReason
+from probes.chain.views import MAX_HEIGHT
 from probes.result import Outcome
 
 # chains.md 5.2: twice the speed of the chain, and a few blocks for those who read a moment later.
@@ -147,7 +147,7 @@ def judge_lag(cases: Sequence[Case], result: Poll, known: Pace, limits: Limits) 
     """Judge how far all *cases* are behind the reference, and who is at odds with it."""
     for case in result.voters:
         case.is_voter = True
-        if result.is_ambiguous:
+        if result.is_ambiguous and not case.is_first:
             heights = " and ".join(
                 str(voter.head.height) for voter in reversed(result.voters) if voter.head
             )
@@ -156,6 +156,8 @@ def judge_lag(cases: Sequence[Case], result: Poll, known: Pace, limits: Limits) 
                 f"want two endpoints at about the same height, got {heights}",
             )
     for case in result.outside:
+        if case.is_first:
+            continue
         height = case.head.height if case.head else 0
         case.degraded(
             ChainReason.REFERENCE_AMBIGUOUS,
