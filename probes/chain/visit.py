@@ -16,6 +16,7 @@ from probes.chain.classify import classify, classify_batch, classify_get
 from probes.chain.inquiry import BATCH
 from probes.chain.model import Endpoint, Group, Observation, Try
 from probes.chain.plan import Plan
+from probes.chain.reasons import ChainReason
 from probes.chain.sources import Source
 from probes.chain.talk import Answer, Ask, Dialect, Talk
 from probes.recorder import Recorder
@@ -26,6 +27,13 @@ from probes.wire.url import Url
 T = TypeVar("T")
 
 NOBODY = Answer("transport", outcome="connect", detail="want a usable endpoint to ask, got none")
+# As if nobody were there: nothing is learnt, and nobody is to blame.
+SPENT = Answer(
+    "transport",
+    outcome="connect",
+    reason=ChainReason.BUDGET_SHED,
+    detail="want a call, got none left of the budget",
+)
 # What ends all asking: it cannot be reached, or wants to be left alone.
 _FINAL = frozenset({"transport", "rate_limited", "plan_exhausted", "auth_failed"})
 
@@ -125,6 +133,8 @@ class Visit:
         line = self._line("rpc")
         if self.lost is not None or line is None:
             return (self.lost or NOBODY,) * len(asks)
+        if any(self._is_spent(ask, len(asks)) for ask in asks):
+            return (SPENT,) * len(asks)
         reply = await line.batch([_call(ask) for ask in asks])
         answers = classify_batch(self._setup.group.family, asks, reply, wall())
         for ask, answer in zip(asks, answers, strict=True):
@@ -139,6 +149,8 @@ class Visit:
         line = self._line(service)
         if line is None:
             return NOBODY
+        if self._is_spent(ask):
+            return SPENT
         if ask.via == "rpc":
             reply = await line.call(_call(ask))
         else:
@@ -151,6 +163,16 @@ class Visit:
         self._note(ask, answer)
         self._judge(ask, answer)
         return answer
+
+    def _is_spent(self, ask: Ask, calls: int = 1) -> bool:
+        """Return whether the budget has no room for *calls*, and note what it costs us.
+
+        A scan may want more than any plan foresees. Without a core method there is no judgement.
+        """
+        if ask.core or len(self.seen.tries) + calls <= self.plan.calls:
+            return False
+        self.seen.shed.add(ask.topic)
+        return True
 
     def _classify(self, ask: Ask, reply: Reply) -> Answer:
         if ask.via == "rpc":
