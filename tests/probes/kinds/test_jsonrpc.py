@@ -24,6 +24,7 @@ from probes.run import run_once
 from probes.wire.policy import POLICY, PolicyOptions
 from tests.faults.tcp import closed_port
 from tests.harness import Check, Law
+from tests.servers.nodes import Anvil
 
 BLOCKCHAIN = {
     "chain": "main", "blocks": 870_123, "headers": 870_125, "bestblockhash": "00000000",
@@ -546,3 +547,29 @@ async def test_credentials_go_out_and_are_never_told(check: Check) -> None:
 
     assert running.seen[0]["Authorization"] == f"Token {secret}"
     assert secret not in json.dumps(result.as_dict())
+
+
+@pytest.mark.service
+async def test_a_real_node_is_called(ticking_anvil: Anvil, check: Check) -> None:
+    result = await check(
+        kind(
+            {"method": "eth_chainId", "expect": {"$": "0x7a69"}, "export": {"chain_id": "$"}},
+            {
+                "method": "eth_getBlockByNumber",
+                "params": ["latest", False],
+                "expect": {"$.number": ">= 0", "$.hash": "~^0x[0-9a-f]{64}$"},
+                "export": {"gas_limit": "$.gasLimit"},
+            },
+            {"method": "web3_clientVersion", "expect": {"$": {"starts_with": "anvil/"}}},
+        ),
+        ticking_anvil.url,
+    )
+    missing = await check(kind({"method": "net_peerCount"}), ticking_anvil.url)
+
+    assert result.outcome is Outcome.UP, result.failure
+    assert values(result)["chain_id"] == 31337
+    assert values(result)["gas_limit"] > 1_000_000
+    assert missing.failure is not None
+    assert missing.failure.message == (
+        "rpc_core_error: net_peerCount: want a result, got error -32601 'Method not found'"
+    )
