@@ -5,6 +5,8 @@ everything is counted before it is fed. Its callbacks never raise: they note a v
 socket, no clock and no redirect.
 """
 
+from functools import lru_cache
+
 import httptools
 
 from probes.errors import CheckFailed
@@ -19,6 +21,7 @@ from probes.wire.message import (
     Request,
     Response,
 )
+from probes.wire.url import Url
 
 SWITCHING_PROTOCOLS = 101
 FIRST_FINAL = 200
@@ -27,6 +30,8 @@ SHOWN_BYTES = 40
 TLS_ALERT = b"\x15\x03"
 HEAD_END = b"\r\n\r\n"
 CLEAN_END = "the end of the stream"
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+"""Methods whose empty body is told (RFC 9110, 8.6)."""
 FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 STATUS_AT = len("HTTP/1.1 ")
 
@@ -34,28 +39,40 @@ STATUS_AT = len("HTTP/1.1 ")
 def encode(request: Request) -> bytes:
     """Return *request* as it goes out, head and body in one piece; made once."""
     if not request.http1:
-        object.__setattr__(request, "http1", _encode(request, "Connection: close"))
+        object.__setattr__(request, "http1", _encode(request))
     return request.http1
 
 
 def encode_kept(request: Request) -> bytes:
     """Return *request* for a connection that stays open, which is what HTTP/1.1 takes for granted.
 
-    Not made once: what goes over a kept connection differs from request to request.
+    The bodies differ from request to request, what stands before them does not.
     """
-    return _encode(request)
+    head = _kept_head(request.method, request.url, request.headers, request.host)
+    if request.body or request.method in WITH_BODY:
+        return b"%bContent-Length: %d\r\n\r\n%b" % (head, len(request.body), request.body)
+    return head + b"\r\n"
 
 
-def _encode(request: Request, *closing: str) -> bytes:
+def _encode(request: Request) -> bytes:
+    head = _head(request.method, request.url, request.headers, request.host)
+    length = b""
+    if request.body or request.method in WITH_BODY:
+        length = b"Content-Length: %d\r\n" % len(request.body)
+    return b"%b%bConnection: close\r\n\r\n%b" % (head, length, request.body)
+
+
+def _head(method: str, url: Url, headers: tuple[tuple[str, str], ...], host: str) -> bytes:
     lines = [
-        f"{request.method} {request.url.path_query} HTTP/1.1",
-        f"Host: {request.authority}",
-        *(f"{name}: {value}" for name, value in request.headers),
+        f"{method} {url.path_query} HTTP/1.1",
+        f"Host: {host or url.authority}",
+        *(f"{name}: {value}" for name, value in headers),
+        "",
     ]
-    if request.body or request.method in ("POST", "PUT", "PATCH"):
-        lines.append(f"Content-Length: {len(request.body)}")
-    lines += (*closing, "\r\n")
-    return "\r\n".join(lines).encode("utf-8") + request.body
+    return "\r\n".join(lines).encode("utf-8")
+
+
+_kept_head = lru_cache(maxsize=1024)(_head)
 
 
 class Http1:

@@ -155,13 +155,10 @@ class Line:
         self._retries = retries
         self._version = version
         self._numbers = count(1)
-        self._host = next((value for name, value in headers if name.lower() == "host"), "")
-        self._headers = _merged(url, headers)
-        for name, value in self._headers:
-            if SECRET_HEADER.search(name):
-                # a peer that mirrors what it was sent must not make us tell it
-                recorder.hide(value)
-                recorder.hide(value.rpartition(" ")[2])
+        self._headers, self._host, secrets = _merged(url, headers)
+        for secret in secrets:
+            # a peer that mirrors what it was sent must not make us tell it
+            recorder.hide(secret)
         self._session = Session(url, recorder, options, host=self._host)
         self._turn = asyncio.Lock()
 
@@ -233,7 +230,8 @@ class Line:
         slot = _Slot() if timed else None
         try:
             async with asyncio.timeout(allowed) as clock:
-                await self._session.open()
+                if not self._session.is_open:
+                    await self._session.open()
                 if slot is not None:
                     await slot.take(clock, self._recorder.deadline - self._margin_s)
                 return True, await self._send(request, ids, limits)
@@ -280,16 +278,24 @@ def _limits(max_body: int) -> Limits:
     return Limits(max_body=max_body, max_wire=max(MAX_WIRE_BYTES, max_body + MAX_HEAD_BYTES))
 
 
-def _merged(url: Url, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+@lru_cache(maxsize=1024)
+def _merged(
+    url: Url, headers: tuple[tuple[str, str], ...]
+) -> tuple[tuple[tuple[str, str], ...], str, tuple[str, ...]]:
+    """Return all headers but Host, the value of Host, and what of them no text may show."""
     named = {name.lower() for name, _ in headers}
     own = dict(_OWN_HEADERS)
     if url.user or url.password:
         pair = base64.b64encode(f"{url.user}:{url.password}".encode()).decode()
         own["Authorization"] = f"Basic {pair}"
-    return (
+    merged = (
         *((name, value) for name, value in own.items() if name.lower() not in named),
         *((name, value) for name, value in headers if name.lower() != "host"),
     )
+    host = next((value for name, value in headers if name.lower() == "host"), "")
+    hidden = [value for name, value in merged if SECRET_HEADER.search(name)]
+    # "Bearer x" is a secret, and so is "x"
+    return merged, host, tuple(part for value in hidden for part in (value, value.split(" ")[-1]))
 
 
 def _may_pass(reply: Reply) -> bool:
