@@ -77,12 +77,7 @@ class Notes:
 
 def spare_calls(group: Group) -> float:
     """Return the calls a run that the budget leaves for what is asked once per group."""
-    return spare_calls_at(group.calls_per_minute, group.every_s)
-
-
-def spare_calls_at(calls_per_minute: int, every_s: float) -> float:
-    """Return the same for a group that is yet to be."""
-    return calls_per_minute * every_s / MINUTE_S - OWN_CALLS
+    return group.calls_per_minute * group.every_s / MINUTE_S - OWN_CALLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,11 +263,17 @@ class _Found:
         )
 
 
+def most_saved(calls_per_minute: int) -> int:
+    """Return the calls that may be made at once."""
+    return int(calls_per_minute * SAVED_SHARE)
+
+
 def _saved(group: Group, before: float | None) -> float:
-    """Return the calls that may be made in this run."""
-    spare = spare_calls(group)
-    cap = group.calls_per_minute * SAVED_SHARE
-    return min(cap, max(spare, 0.0) + (max(before, 0.0) if before is not None else 0.0))
+    """Return the calls that may be made in this run; the first may be the only one."""
+    most = most_saved(group.calls_per_minute)
+    if before is None:
+        return most
+    return min(most, max(spare_calls(group), 0.0) + max(before, 0.0))
 
 
 def _head(judgement: Judgement) -> int | None:

@@ -5,6 +5,7 @@ the course of a run in `probes.chain.kind`.
 """
 
 from dataclasses import replace
+from math import ceil
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
@@ -15,7 +16,7 @@ from probes.chain.gas import MAX_WINDOW_S, MINUTE_S, Rules
 from probes.chain.kind import ChainKind
 from probes.chain.model import Thresholds
 from probes.chain.offers import ZERO_ADDRESS, ArchiveCheck, LogsCheck
-from probes.chain.oversight import OWN_CALLS, ContractCall, Oversight, spare_calls_at
+from probes.chain.oversight import OWN_CALLS, ContractCall, Oversight, most_saved
 from probes.chain.quantity import quantity
 from probes.chain.settings import NAME, CountLimit
 from probes.chain.signature import parse_address, parse_hash, topic0
@@ -275,14 +276,16 @@ class Evm(ChainKind):
 
     def check_times(self, every_s: float, timeout_s: float) -> None:
         super().check_times(every_s, timeout_s)
-        has_more = bool(self.calls or self.contracts)
-        budget = self.budget.calls_per_minute
-        if has_more and spare_calls_at(budget, every_s) < 1:
-            need = int((OWN_CALLS + 1) * MINUTE_S / every_s) + 1
-            raise ValueError(
-                f"want a budget of at least {need} calls a minute for calls and contracts at "
-                f"every: {format_duration(every_s)}, got {budget}"
-            )
+        if not self.calls and not self.contracts:
+            return
+        budget, every = self.budget.calls_per_minute, format_duration(every_s)
+        need = ceil((OWN_CALLS + 1) * MINUTE_S / every_s)
+        if budget < need:
+            want = f"want a budget of at least {need} calls a minute for calls and contracts"
+            raise ValueError(f"{want} at every: {every}, got {budget}")
+        if most_saved(budget) < len(self.calls):
+            want = f"want at most {most_saved(budget)} calls: half the budget of a minute"
+            raise ValueError(f"{want}, got {len(self.calls)}")
 
     def limits(self) -> Thresholds:
         full_at = self.txpool.full_at if isinstance(self.txpool, TxpoolKeys) else "off"
