@@ -21,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from exporter.asked import Asked
 from exporter.descriptors import plan_capacity
 from exporter.entry import checks_another
 from exporter.incidents import State, step
@@ -107,6 +108,7 @@ class Service:
         self._reloads = Reloads(config, options.shard[1])
         self._store = Store(options.data) if options.data is not None else None
         self._keeps = Keeps(self._store)
+        self._asked = Asked(self.health)
         self._stop = asyncio.Event()
         self._exit_code = 0
         self._why_not_ready = "starting"
@@ -125,7 +127,9 @@ class Service:
         """
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_on_loop_error)
-        parts = Vitals(self._scheduler, self.health, self._reloads, self._handle, self._store)
+        parts = Vitals(
+            self._scheduler, self.health, self._reloads, self._handle, self._asked, self._store
+        )
         bind_vitals(self.own, self.metrics, parts, lambda: self._config.hash)
         await self._reloads.prepare(self._config)
         await self._put(self._config)
@@ -163,6 +167,7 @@ class Service:
             await self._store.close(STORE_S)
         self.metrics.close()
         self._reloads.close()
+        self._asked.close()
         log.info("stopped; %d runs were cut off", cancelled)
 
     def _on_stop(self, number: int) -> None:
@@ -286,6 +291,18 @@ class Service:
     def _forget_results(self, name: str) -> None:
         self._results.pop(name, None)
         self._states.pop(name, None)
+
+    def memories(self) -> Iterator[tuple[Probe, object]]:
+        """Return the probes that remember something, and what."""
+        return self._keeps.memories()
+
+    async def ask(self, module: str, target: str, limit_s: float) -> bytes:
+        """Return the page of one run that somebody asks for.
+
+        Raises:
+            Refused: it may not be run.
+        """
+        return await self._asked.answer(self._config, module, target, limit_s)
 
     async def reload(self) -> None:
         """Read the probe file again and put it in force; a bad file changes nothing.

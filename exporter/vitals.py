@@ -6,6 +6,7 @@ Knows the parts of the service that have numbers, not what the page looks like.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from exporter.asked import Asked
 from exporter.log import LogHandle
 from exporter.metrics import SelfMetrics
 from exporter.reload import Reloads
@@ -29,6 +30,7 @@ class Vitals:
     health: ProberHealth
     reloads: Reloads
     log: LogHandle
+    asked: Asked
     store: Store | None
 
 
@@ -61,6 +63,8 @@ def bind_vitals(
         "sonde_config_last_reload_success_timestamp_seconds": lambda: reloads.last_good_s,
         "sonde_config_reloads_total": lambda: reloads.count,
         "sonde_config_reload_failures_total": lambda: reloads.failures,
+        "sonde_probe_endpoint_in_flight": lambda: parts.asked.in_flight,
+        "sonde_probe_endpoint_queued": lambda: parts.asked.queued,
         "sonde_config_info": lambda: {(config_hash()[:SHOWN_HASH_DIGITS],): 1},
     }
     if parts.store is not None:

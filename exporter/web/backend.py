@@ -3,7 +3,7 @@
 The service implements it; the server never imports the service.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from exporter.exposition import Page
@@ -72,6 +72,18 @@ class Backend(Protocol):
 
     def state(self, name: str) -> Outcome | None:
         """Return the confirmed state of a probe; None before its first Result."""
+        ...
+
+    def memories(self) -> Iterable[tuple[Probe, object]]:
+        """Return the probes whose kind remembers something, and what."""
+        ...
+
+    async def ask(self, module: str, target: str, limit_s: float) -> bytes:
+        """Return the page of one run of *module* against *target*, within *limit_s* seconds.
+
+        Raises:
+            Refused: it may not be run.
+        """
         ...
 
     async def reload(self) -> None:

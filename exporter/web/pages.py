@@ -12,8 +12,18 @@ LINKS = (
     ("/metrics", "Metrics", "what Prometheus scrapes: every probe and the prober itself"),
     ("/health", "Health", "the state of every probe as JSON; 503 while one of them is down"),
     ("/api/v1/probes", "Probes", "every probe with its last Result as JSON"),
+    (
+        "/healthz/chain",
+        "Chains",
+        "every RPC endpoint as JSON; /healthz/chain/CHAIN/ENDPOINT tells a load balancer of one",
+    ),
     ("/-/ready", "Ready", "503 until the schedule runs"),
     ("/-/healthy", "Healthy", "503 while the event loop is stuck"),
+    (
+        "/probe",
+        "Probe",
+        "one run of ?module= against ?target=, within probe_policy, as blackbox_exporter has it",
+    ),
 )
 
 

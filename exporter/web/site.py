@@ -11,14 +11,18 @@ from datetime import UTC, datetime
 from time import monotonic
 from urllib.parse import parse_qsl
 
+from exporter.asked import Refused
 from exporter.exposition import Busy
+from exporter.scrape import TEXT as TEXT_FORMAT
 from exporter.scrape import PageQuery, accepts_gzip, content_type, negotiate, parse_shard
 from exporter.web.answers import HTML, JSON, Answer, Stream
 from exporter.web.auth import Failures, token_matches
 from exporter.web.backend import Backend
+from exporter.web.chains import endpoint_answer, list_answer
 from exporter.web.documents import health_text, in_pieces, overall, probe_text, probes_text
 from exporter.web.gate import HEALTHY, READY, RELOAD
 from exporter.web.pages import landing_page
+from exporter.web.probing import TIMEOUT_HEADER, BadRequest, wanted
 from probes.errors import ConfigError
 from probes.probe import Probe
 from probes.units import short
@@ -28,6 +32,7 @@ MAX_LAG_S = 10.0
 # A scraper asks for a few families of a few probes; what parse_qsl refuses beyond it is an attack.
 MAX_PARAMETERS = 1000
 READ = ("GET", "HEAD")
+CHAINS = "/healthz/chain"
 
 Reply = Answer | Stream
 RETRY = ("Retry-After", "1")
@@ -79,11 +84,14 @@ class Site:
             ),
             "/health": Route("health", READ, self._health),
             "/api/v1/probes": Route("probes", READ, self._probes),
+            CHAINS: Route("healthz", READ, self._chains),
+            "/probe": Route("probe", (*READ, "POST"), self._asked),
         }
-        # a probe's name may hold slashes: everything behind the prefix is the name
+        # a name may hold slashes: everything behind the prefix is the name
         self._named = {
             "/health/": Route("health", READ, self._health_of),
             "/api/v1/probes/": Route("probes", READ, self._probe),
+            f"{CHAINS}/": Route("healthz", READ, self._chain),
         }
         self._unknown = Route("other", (), self._not_found)
 
@@ -199,6 +207,30 @@ class Site:
         if probe is None:
             return _no_such_probe()
         return Answer(200, probe_text(self._backend, probe).encode() + b"\n", JSON)
+
+    async def _chains(self, _: Ask) -> Reply:
+        return list_answer(self._backend, datetime.now(UTC))
+
+    async def _chain(self, ask: Ask) -> Reply:
+        return endpoint_answer(self._backend, ask.path[len(CHAINS) + 1 :], datetime.now(UTC))
+
+    async def _asked(self, ask: Ask) -> Reply:
+        try:
+            run = wanted(ask.query, ask.headers.get(TIMEOUT_HEADER))
+            page = await self._backend.ask(run.module, run.target, run.limit_s)
+        except BadRequest as error:
+            return Answer.text(error.status, f"{error}\n")
+        except Refused as refused:
+            return self._refusal(refused)
+        return Answer(200, page, TEXT_FORMAT)
+
+    def _refusal(self, refused: Refused) -> Reply:
+        if refused.status == 403:  # noqa: PLR2004 - of HTTP
+            self._backend.count_rejected("policy")
+        if refused.status != 503:  # noqa: PLR2004 - of HTTP
+            return Answer.text(refused.status, refused.text)
+        self._backend.count_rejected("limit")
+        return Answer.text(503, refused.text, RETRY)
 
     def _probe_named(self, name: str) -> Probe | None:
         return next((probe for probe in self._backend.probes if probe.name == name), None)

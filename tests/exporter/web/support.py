@@ -90,6 +90,9 @@ class FakeBackend:
     reloads: int = 0
     reload_error: Exception | None = None
     tick: float | None = None
+    kept: Sequence[tuple[Probe, object]] = ()
+    asked: list[tuple[str, str, float]] = field(default_factory=list)
+    ask_error: Exception | None = None
 
     @property
     def last_tick(self) -> float:
@@ -103,6 +106,15 @@ class FakeBackend:
 
     def state(self, name: str) -> Outcome | None:
         return self.states.get(name)
+
+    def memories(self) -> Sequence[tuple[Probe, object]]:
+        return self.kept
+
+    async def ask(self, module: str, target: str, limit_s: float) -> bytes:
+        self.asked.append((module, target, limit_s))
+        if self.ask_error is not None:
+            raise self.ask_error
+        return b"probe_success 1\n"
 
     async def reload(self) -> None:
         self.reloads += 1

@@ -1,0 +1,279 @@
+"""Runs that somebody asks for: which may be, when they end, what their page says."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from exporter import asked as module
+from exporter.asked import REFUSED_TARGET, Asked, Refused
+from probes.config.load import Config, load
+from probes.prober_health import ProberHealth
+from probes.wire.net import reachable
+
+MODULES = """
+modules:
+  port: {kind: tcp}
+  slow: {kind: tcp, timeout: 9s, expect: {banner: x}}
+  quick: {kind: tcp, timeout: 100ms, expect: {banner: x}}
+  page: {kind: http, basic_auth: {username: u, password: canary-1234}}
+  plain: {kind: http}
+  machine: {kind: host}
+"""
+LOCAL = "probe_policy: {allow: [{cidr: 127.0.0.0/8}]}\n"
+
+
+@pytest.fixture
+def load_text(tmp_path: Path) -> "Load":
+    def written(text: str) -> Config:
+        path = tmp_path / "p.yaml"
+        path.write_text("version: 1\n" + text)
+        return load(path)
+
+    async def load_text(text: str) -> Config:
+        # it reads files: the command does that before there is a loop
+        return await asyncio.to_thread(written, text)
+
+    return load_text
+
+
+@pytest.fixture
+async def asked() -> AsyncIterator[Asked]:
+    asked = Asked(ProberHealth((), reachable))
+    yield asked
+    asked.close()
+
+
+@pytest.fixture
+async def silent() -> AsyncIterator[str]:
+    """A target that accepts and says nothing."""
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server.close()
+
+
+Load = Callable[[str], Awaitable[Config]]
+
+
+async def status(asked: Asked, config: Config, name: str, target: str) -> int:
+    try:
+        await asked.answer(config, name, target, 5)
+    except Refused as refused:
+        return refused.status
+    return 200
+
+
+async def test_a_target_of_the_file_is_run(asked: Asked, silent: str, load_text: Load) -> None:
+    config = await load_text(f"{MODULES}probes: [{{name: it, kind: tcp, target: '{silent}'}}]\n")
+
+    page = (await asked.answer(config, "port", silent, 5)).decode()
+
+    assert "\nprobe_success 1\n" in page
+    assert "\nprobe_timeout_seconds 5\n" in page
+    assert 'sonde_probe_outcome{outcome="up"} 1' in page
+    assert "probe=" not in page, "no labels of a probe: the scraper sets its own"
+
+
+@pytest.mark.parametrize(
+    ("policy", "admitted"),
+    [
+        pytest.param("", 403, id="nobody is admitted unasked"),
+        pytest.param(LOCAL, 200, id="a network"),
+        pytest.param("probe_policy: {allow: [{host: 127.0.0.1}]}\n", 403, id="a name is public"),
+        pytest.param("probe_policy: {allow: [{cidr: 10.0.0.0/8}]}\n", 403, id="another network"),
+        pytest.param(
+            "probe_policy: {allow: [{cidr: 127.0.0.0/8}], deny: [{cidr: 127.0.0.1/32}]}\n",
+            403,
+            id="denied",
+        ),
+        pytest.param(
+            "probe_policy: {allow: [{cidr: 127.0.0.0/8, ports: [1]}]}\n", 403, id="another port"
+        ),
+    ],
+)
+async def test_other_targets_want_a_policy(
+    asked: Asked, silent: str, load_text: Load, policy: str, admitted: int
+) -> None:
+    assert await status(asked, await load_text(MODULES + policy), "port", silent) == admitted
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "169.254.169.254:80",
+        "[fe80::1]:80",
+        "[::ffff:169.254.169.254]:80",
+        "[64:ff9b::a9fe:a9fe]:80",
+        "100.100.100.200:80",
+        "168.63.129.16:80",
+    ],
+)
+async def test_metadata_is_never_reached(asked: Asked, load_text: Load, target: str) -> None:
+    everything = "probe_policy: {allow: [{cidr: 0.0.0.0/0}, {cidr: '::/0'}]}\n"
+
+    assert await status(asked, await load_text(MODULES + everything), "port", target) == 403
+
+
+async def test_a_name_that_stands_for_a_refused_address_says_no_more(
+    asked: Asked, load_text: Load
+) -> None:
+    """T22: neither the address nor that the name exists."""
+    config = await load_text(MODULES + "probe_policy: {allow: [{host: localhost}]}\n")
+
+    with pytest.raises(Refused) as caught:
+        await asked.answer(config, "port", "localhost:1", 5)
+
+    assert (caught.value.status, caught.value.text) == (403, REFUSED_TARGET)
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        pytest.param("page", "http://127.0.0.1:1/", id="a module with secrets"),
+        pytest.param("machine", "local", id="a kind that looks at this machine"),
+    ],
+)
+async def test_some_modules_take_targets_of_the_file_only(
+    asked: Asked, load_text: Load, name: str, target: str
+) -> None:
+    assert await status(asked, await load_text(MODULES + LOCAL), name, target) == 403
+    kind = {"page": "http", "machine": "host"}[name]
+    named = await load_text(
+        f"{MODULES}{LOCAL}probes: [{{name: it, kind: {kind}, target: '{target}'}}]\n"
+    )
+    assert await status(asked, named, name, target) == 200
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["http://127.0.0.1:1", "HTTP://127.0.0.1:1/", "http://127.0.0.1:1/"],
+)
+async def test_a_target_may_be_written_in_several_ways(
+    asked: Asked, load_text: Load, written: str
+) -> None:
+    config = await load_text(
+        f"{MODULES}probes: [{{name: it, kind: http, target: 'http://127.0.0.1:1/'}}]\n"
+    )
+
+    assert await status(asked, config, "plain", written) == 200
+    assert await status(asked, config, "plain", "http://127.0.0.1:1/other") == 403
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        pytest.param("prot", "Unknown module 'prot'; did you mean 'port'?\n", id="misspelt"),
+        pytest.param("http_2xx", "Unknown module 'http_2xx'\n", id="the default is not there"),
+    ],
+)
+async def test_an_unknown_module_is_told(
+    asked: Asked, load_text: Load, name: str, text: str
+) -> None:
+    with pytest.raises(Refused) as caught:
+        await asked.answer(await load_text(MODULES), name, "h:1", 5)
+
+    assert (caught.value.status, caught.value.text) == (400, text)
+
+
+@pytest.mark.parametrize("name", ["chain_evm", "chain_solana", "chain_cosmos"])
+async def test_modules_of_chains_are_built_in(asked: Asked, load_text: Load, name: str) -> None:
+    config = await load_text(LOCAL)
+
+    page = (await asked.answer(config, name, "http://127.0.0.1:1/", 3)).decode()
+
+    assert "\nprobe_success 0\n" in page
+    assert 'sonde_probe_outcome{outcome="down"} 1' in page
+    assert 'reason="refused"' in page
+    assert await status(asked, await load_text(""), name, "http://127.0.0.1:1/") == 403
+
+
+async def test_a_module_of_the_file_outweighs_a_built_in_one(
+    asked: Asked, silent: str, load_text: Load
+) -> None:
+    config = await load_text(f"modules: {{chain_evm: {{kind: tcp}}}}\n{LOCAL}")
+
+    assert b"probe_success 1" in await asked.answer(config, "chain_evm", silent, 5)
+
+
+async def test_a_target_that_is_none_is_unknown(asked: Asked, load_text: Load) -> None:
+    page = (await asked.answer(await load_text(MODULES), "port", "no port", 5)).decode()
+
+    assert "\nprobe_success 0\n" in page
+    assert 'sonde_probe_outcome{outcome="unknown"} 1' in page
+    assert 'reason="config"' in page
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "limit_s", "ends_s"),
+    [
+        pytest.param("slow", 0.3, 0.3, id="of the scraper"),
+        pytest.param("quick", 5.0, 0.1, id="of the module"),
+        pytest.param("quick", -0.1, 0.1, id="of the module where the scraper has none"),
+        pytest.param("chain_evm", 0.3, 0.3, id="of a run that would look twice"),
+    ],
+)
+async def test_the_answer_is_there_in_time(
+    asked: Asked, silent: str, load_text: Load, name: str, limit_s: float, ends_s: float
+) -> None:
+    config = await load_text(MODULES + LOCAL)
+    target = f"http://{silent}/" if name.startswith("chain") else silent
+    await status(asked, config, name, "no target")  # what is imported once is no run
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+
+    page = (await asked.answer(config, name, target, limit_s)).decode()
+
+    # blackbox.md 8.5 gives 0.1 s; this machine may be busy. A call of a chain ends at half of it
+    assert ends_s * 0.4 <= loop.time() - began < ends_s + 0.5
+    assert 'sonde_probe_outcome{outcome="down"} 1' in page
+    assert 'reason="timeout"' in page
+
+
+async def test_without_time_nothing_is_sent(asked: Asked, silent: str, load_text: Load) -> None:
+    page = (await asked.answer(await load_text(MODULES + LOCAL), "port", silent, -0.2)).decode()
+
+    assert "\nprobe_success 0\n" in page
+    assert 'reason="config"' in page
+
+
+async def test_runs_wait_for_a_slot_and_not_for_ever(
+    silent: str, load_text: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_IN_FLIGHT", 1)
+    monkeypatch.setattr(module, "MAX_QUEUED", 1)
+    asked = Asked(ProberHealth((), reachable))
+    config = await load_text(MODULES + LOCAL)
+    loop = asyncio.get_running_loop()
+    first = loop.create_task(asked.answer(config, "slow", silent, 0.4))
+    while not asked.in_flight:  # noqa: ASYNC110 - it begins in a thread
+        await asyncio.sleep(0.001)
+
+    second = loop.create_task(asked.answer(config, "port", silent, 0.05))
+    while not asked.queued:  # noqa: ASYNC110 - as above
+        await asyncio.sleep(0.001)
+    third = await status(asked, config, "port", silent)
+
+    assert third == 503
+    with pytest.raises(Refused, match="want a free slot before the deadline"):
+        await second
+    await first
+    assert (asked.in_flight, asked.queued) == (0, 0)
+    assert await status(asked, config, "port", silent) == 200
+    asked.close()
+
+
+async def test_no_secret_is_on_the_page(asked: Asked, load_text: Load) -> None:
+    config = await load_text(
+        f"{MODULES}probes: [{{name: it, kind: http, target: 'http://127.0.0.1:1/canary-1234'}}]\n"
+    )
+
+    page = await asked.answer(config, "page", "http://127.0.0.1:1/canary-1234", 5)
+
+    assert b"canary" not in page
