@@ -35,7 +35,7 @@ from probes.chain.settings import (
     endpoint_url,
     header_pairs,
     known_capability,
-    min_up,
+    usable_count,
 )
 from probes.chain.sources import Source
 from probes.chain.steps import record
@@ -93,7 +93,7 @@ class ChainKind(AccessKeys, Kind):
     """Limits."""
     require: list[Annotated[Capability, AfterValidator(known_capability)]] = Field(default=[])
     """Capabilities that must be there: archive, logs, trace, batch, websocket, ..."""
-    min_up: Annotated[int | None, BeforeValidator(min_up)] = None
+    min_up: Annotated[int | None, BeforeValidator(usable_count)] = None
     """``all`` or how many primaries must be usable, else the group is down."""
     consecutive: ConsecutiveKeys = ConsecutiveKeys()
     """Runs in a row until the exported state of an endpoint changes."""

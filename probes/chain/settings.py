@@ -256,7 +256,7 @@ def known_capability(value: str) -> str:
     return value
 
 
-def min_up(value: object) -> object:
+def usable_count(value: object) -> object:
     """Read ``all`` or a number of endpoints; None is all."""
     if value in ("all", None):
         return None
