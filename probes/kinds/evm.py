@@ -55,8 +55,23 @@ def _topic(value: object) -> str:
 
 
 def _off(value: object) -> object:
-    """Read ``off`` as YAML 1.1 does."""
-    return False if value == "off" else value
+    """Read ``off`` as YAML 1.1 does, too."""
+    return "off" if value is False else value
+
+
+def _switch(keys: type[Settings]) -> BeforeValidator:
+    """Read keys, or whether those by default hold; tell the mistakes of the keys alone."""
+
+    def read(value: object) -> object:
+        if isinstance(value, dict):
+            return keys.model_validate(value)
+        if isinstance(value, bool | keys):
+            return value
+        if value in ("on", "off"):
+            return value == "on"
+        raise ValueError(f"want true, false or keys of its own, got {short(value)}")
+
+    return BeforeValidator(read)
 
 
 def _chain_id(value: object) -> object:
@@ -116,7 +131,7 @@ class GasKeys(Settings):
     """Minutes of the past that must be known."""
     for_: Duration = Field(default=300.0, alias="for")
     """And for so long."""
-    spike: Annotated[Literal[False, "degraded"], BeforeValidator(_off)] = False
+    spike: Annotated[Literal["off", "degraded"], BeforeValidator(_off)] = "off"
     """``degraded``: a spike makes the group degraded; ``off``: it is only told."""
 
     @model_validator(mode="after")
@@ -139,7 +154,7 @@ class GasKeys(Settings):
             floor_wei=float(self.floor_wei),
             min_samples=self.min_samples,
             for_s=self.for_,
-            is_degraded=bool(self.spike),
+            is_degraded=self.spike == "degraded",
         )
 
 
@@ -232,13 +247,13 @@ class Evm(ChainKind):
     name = "evm"
     metrics: ClassVar[tuple[Metric, ...]] = (*ChainKind.metrics, *METRICS, *COMPAT_METRICS)
 
-    gas: Annotated[Literal[False] | GasKeys, BeforeValidator(_off)] = GasKeys()
-    """When gas is too dear; ``off``: not judged."""
-    txpool: bool | TxpoolKeys = True
+    gas: Annotated[bool | GasKeys, _switch(GasKeys)] = True
+    """When gas is too dear; false: not judged."""
+    txpool: Annotated[bool | TxpoolKeys, _switch(TxpoolKeys)] = True
     """Whether the pool of pending transactions is looked at, and when it is full."""
-    logs: bool | LogsKeys = True
+    logs: Annotated[bool | LogsKeys, _switch(LogsKeys)] = True
     """How logs are tried; false: not at all."""
-    archive: bool | ArchiveKeys = True
+    archive: Annotated[bool | ArchiveKeys, _switch(ArchiveKeys)] = True
     """Which old state is read; false: none."""
     calls: list[CallKeys] = Field(default=[], max_length=MAX_CALLS)
     """Calls to contracts, once a minute for the group; a wrong answer makes it down."""
@@ -320,13 +335,18 @@ class Evm(ChainKind):
             return ArchiveCheck(self.archive.height, self.archive.address)
         return ArchiveCheck() if self.archive else None
 
+    def _rules(self) -> Rules | None:
+        if isinstance(self.gas, GasKeys):
+            return self.gas.rules()
+        return Rules() if self.gas else None
+
     def _oversight(self) -> Oversight:
         return Oversight(
             calls=tuple(
                 ContractCall(call.name, call.to, call.data, call.expect, call.uint_min)
                 for call in self.calls
             ),
-            rules=self.gas.rules() if self.gas else None,
+            rules=self._rules(),
             contracts=tuple(
                 Contract(
                     name=contract.name,
