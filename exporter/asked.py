@@ -146,7 +146,8 @@ class Asked:
         elif settle_s:
             # a kind that has no more than its pause looks once
             left = min(left, settle_s)
-            probe = replace(probe, timeout_s=left)
+            # a little less: then a timeout within the run is its own, and tells more
+            probe = replace(probe, timeout_s=left * 0.99)
             until = asyncio.get_running_loop().time() + left
         else:
             probe = replace(probe, timeout_s=left)

@@ -33,6 +33,8 @@ MAX_MESSAGE_CHARACTERS = 2048
 # A gate of many probes must not start them as one herd (E11).
 DEFAULT_PARALLEL = 50
 
+_TIMEOUTS = frozenset({Reason.TIMEOUT, Reason.DNS_TIMEOUT})
+
 _stuck: set[asyncio.Task[None]] = set()
 
 
@@ -61,6 +63,8 @@ async def run_once(
     """
     loop = asyncio.get_running_loop()
     started_at, started, deadline = wall(), monotonic(), loop.time() + probe.timeout_s
+    # a kind with timeouts of its own made them of what was left: they prove nothing
+    is_short = until is not None and until < deadline
     if keep is None:
         deadline += probe.kind.settle_s
     is_cut = until is not None and until < deadline
@@ -76,7 +80,8 @@ async def run_once(
 
     attempt, failure, attempts = await _try(probe, recorder)
     seconds = monotonic() - started
-    if is_cut and failure is not None and attempt.expired:
+    is_late = attempt.expired or (is_short and failure is not None and failure.reason in _TIMEOUTS)
+    if is_cut and failure is not None and is_late:
         where = f" in phase {failure.phase}" if failure.phase else ""
         message = f"want a Result before the deadline of all, got none{where}"
         failure, attempts = Failure(Reason.EVIDENCE, message, failure.phase), 0

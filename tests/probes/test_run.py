@@ -532,6 +532,37 @@ async def test_no_text_of_a_step_shows_a_secret() -> None:
     assert str(result.as_dict()).count("***") == 4
 
 
+class Patient(Kind):
+    """Has timeouts of its own, made of the time there is."""
+
+    name = "patient"
+
+    @property
+    def settle_s(self) -> float:
+        return 20.0
+
+    async def run(self, target: str, recorder: Recorder) -> None:
+        raise CheckFailed(Reason.TIMEOUT, "want time for a call, got none left")
+
+
+@pytest.mark.parametrize(
+    ("until_s", "outcome", "attempts"),
+    [
+        pytest.param(4.0, Outcome.UNKNOWN, 0, id="less than its timeout"),
+        pytest.param(6.0, Outcome.DOWN, 1, id="its timeout, but no second look"),
+        pytest.param(60.0, Outcome.DOWN, 1, id="all it wants"),
+    ],
+)
+async def test_a_timeout_of_its_own_proves_nothing_when_the_run_was_cut(
+    until_s: float, outcome: Outcome, attempts: int
+) -> None:
+    patient = Probe(name="it", kind=Patient(), target="t", timeout_s=5.0)
+
+    result = await run_once(patient, until=asyncio.get_running_loop().time() + until_s)
+
+    assert (result.outcome, result.attempts) == (outcome, attempts)
+
+
 async def test_a_batch_returns_in_the_order_of_its_probes() -> None:
     first_may_end = asyncio.Event()
 
