@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import jsonpath
@@ -132,6 +133,28 @@ def test_a_hostile_document_is_refused_in_bounded_time(data: bytes, message: str
         parse_json(data)
 
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "nested",
+    [
+        pytest.param(lambda levels: "[" * levels + "]" * levels, id="arrays"),
+        pytest.param(lambda levels: '{"a":' * levels + "1" + "}" * levels, id="objects"),
+        pytest.param(
+            lambda levels: f"[{'[],' * 100}{'[' * (levels - 1)}{']' * levels}", id="beside others"
+        ),
+    ],
+)
+def test_a_document_may_have_64_levels_and_no_more(nested: Callable[[int], str]) -> None:
+    parse_json(nested(64).encode())
+
+    for levels in (65, 500, 5000):
+        with pytest.raises(ValueError, match="want JSON of at most 64 levels, got more"):
+            parse_json(nested(levels).encode())
+
+
+def test_a_text_of_brackets_is_a_text() -> None:
+    assert parse_json(b'"' + b"[" * 500 + b'"') == "[" * 500
 
 
 def test_brackets_inside_texts_do_not_count_as_depth() -> None:
