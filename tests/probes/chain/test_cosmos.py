@@ -23,6 +23,7 @@ from probes.chain.model import (
 from probes.chain.reasons import ChainReason
 from probes.chain.talk import Answer, Common, Survey
 from probes.chain.thresholds import limits
+from probes.chain.txcount import Cursor
 from probes.chain.views import Views
 from probes.result import Outcome
 from tests.probes.chain.canned import (
@@ -692,3 +693,69 @@ def test_whatever_a_node_answers_is_a_finding_and_no_crash(answers: dict[str, An
     survey(node, CosmosDialect(contracts=(WATCHED,)), judged(own=100))
 
     assert (seen.head is None) == (seen.fault is not None)
+
+
+# --- the edges of what an endpoint may do
+
+
+def test_an_application_that_is_hidden_is_no_fault() -> None:
+    seen = look(cosmos(abci_info=refused(-32601)), "app")
+
+    assert seen.unsupported == {"app"}
+    assert seen.findings == []
+
+
+def test_an_application_that_talks_nonsense_is_told() -> None:
+    seen = look(cosmos(abci_info={"response": 5}), "app")
+
+    assert seen.findings[0].detail == "abci_info: want response as an object, got 5"
+
+
+def test_a_node_of_an_older_version_tells_nothing_of_its_index() -> None:
+    assert "tx_index" not in look(cosmos(status=told(other={})), "head").capabilities
+
+
+def test_a_stranger_that_falls_silent_is_not_asked_on() -> None:
+    node = Canned({"eth_chainId": TIMEOUT})
+
+    seen = look(node)
+
+    assert node.methods == ["status", "eth_chainId"]
+    assert seen.fault is not None
+    assert seen.fault.reason is ChainReason.RPC_CORE_ERROR
+
+
+def test_without_its_head_nothing_else_is_asked() -> None:
+    node = cosmos()
+    seen = Observation("own")
+
+    node.talk(CosmosDialect().look(GROUP, OWN, frozenset({"peers"}), seen))
+
+    assert node.methods == []
+    assert seen == Observation("own")
+
+
+def test_without_a_usable_primary_the_cursor_is_kept() -> None:
+    node = Canned({})
+    dialect = CosmosDialect(contracts=(WATCHED,))
+
+    found = survey(node, dialect, judged(own=None), Cursor(7))
+
+    assert found == Survey(memory=Cursor(7))
+    assert node.methods == []
+
+
+def test_without_a_coin_no_price_is_asked_for() -> None:
+    node = Canned({**HEALTHY, **LCD})
+
+    seen = look(node, "gas_price", dialect=CosmosDialect(has_lcd=True), endpoint=WITH_LCD)
+
+    assert node.methods == ["status"]
+    assert "gas_price" in seen.asked
+
+
+def test_a_proof_of_batches_without_an_answer_proves_nothing() -> None:
+    seen = look(cosmos(status=Turns(told(), TIMEOUT)), "batch")
+
+    assert "batch" not in seen.capabilities
+    assert "batch" not in seen.asked

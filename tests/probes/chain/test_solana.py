@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from probes.chain.cluster import Vote, whole
 from probes.chain.model import Endpoint, Group, Head, Health, Observation
+from probes.chain.programs import Mark, Marks
 from probes.chain.reasons import ChainReason
 from probes.chain.solana import METRICS, SolanaDialect
 from probes.chain.talk import Answer, Ask, Common
@@ -771,3 +772,28 @@ def test_a_transport_that_breaks_is_told_with_its_phase() -> None:
     assert seen.fault.reason is ChainReason.TIMEOUT
     assert seen.fault.phase == "response"
     assert seen.fault.detail == "want an answer within 5 s, got none"
+
+
+def test_without_its_head_the_rest_is_asked_all_the_same() -> None:
+    node = solana()
+    seen = Observation("own")
+
+    due = frozenset({"health", "replay", "age"})
+    node.talk(SolanaDialect().look(GROUP, OWN, due, seen))
+
+    assert node.methods == ["getHealth"]
+    assert seen.health == Health(ok=True)
+    assert seen.shred_lag is None
+
+
+def test_an_epoch_without_slots_has_no_progress() -> None:
+    seen = only(solana(getEpochInfo=EPOCH | {"slotsInEpoch": 0}))
+
+    assert "solana_epoch_progress_ratio" not in gauges(seen)
+
+
+def test_the_marks_of_programs_survive_a_restart() -> None:
+    dialect = SolanaDialect()
+    marks = Marks({"mine": Mark("sig", 5)})
+
+    assert dialect.restored(dialect.durable(marks) or {}) == marks

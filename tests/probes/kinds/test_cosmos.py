@@ -1,5 +1,6 @@
 """Kind ``cosmos``: its keys, and runs against the simulator and a real CometBFT."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -22,7 +23,7 @@ from tests.harness import Check, Law
 from tests.probes.kinds.chain_service import Service, outcomes, reasons, values
 from tests.servers.comet import CometServer, comet_server
 from tests.servers.comet_chain import ABSENT, CometChain
-from tests.servers.nodes_fixtures import StartComet
+from tests.servers.nodes_fixtures import StartComet, StartNetwork
 
 CONTRACT = "neutron1qqqsyqcyq5rqwzqfpg9scrgwpugpzysnzs23v9ccrydpk8qarc0s8jevwd"
 
@@ -166,6 +167,10 @@ async def test_a_current_node_is_up_and_tells_of_itself(chain: Chain) -> None:
     client = next(it for it in result.samples if it.name == "chain_info")
     assert dict(client.labels)["client"] == "cometbft/0.38"
     assert not reasons(result)["target"]
+
+
+def message_of(found: Result) -> str:
+    return found.failure.message if found.failure else ""
 
 
 async def quiet_alone(chain: Chain, **keys: Any) -> Result:
@@ -410,6 +415,33 @@ async def test_transactions_are_counted_and_go_on_after_a_restart(
 
     assert found["cosmos_transactions_total result=success"] == 1
     assert found["cosmos_transactions_total result=failed"] == 0
+
+
+@pytest.mark.service
+@pytest.mark.slow
+async def test_a_network_that_loses_its_majority_halts(comet_network: StartNetwork) -> None:
+    """Row 25, with real validators: two of four are less than two thirds."""
+    nodes = dict(zip("abcd", comet_network(4), strict=True))
+    async with asyncio.timeout(15):
+        while await nodes["a"].height() < 2:
+            pass
+    endpoints = [{"name": name, "http": node.url} for name, node in nodes.items()]
+    thresholds = {"head_age": "2s", "lag": "off"}
+    budget = {"calls_per_minute": 6000}
+    kind = quiet(endpoints=endpoints, thresholds=thresholds, budget=budget, block_time="1s")
+    service = Service(kind)
+
+    found = await service.run(2)
+    assert outcomes(found) == dict.fromkeys("abcd", "up")
+    for name in "cd":
+        nodes[name].stop()
+    async with asyncio.timeout(15):
+        while not message_of(found := await service.run()).startswith("chain_halted"):
+            pass
+
+    assert found.outcome is Outcome.DOWN
+    assert outcomes(found) == {"a": "degraded", "b": "degraded", "c": "down", "d": "down"}
+    assert values(found)["chain_halted"] == 1
 
 
 # --- another family, the REST service

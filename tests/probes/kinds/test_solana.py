@@ -24,7 +24,6 @@ MAINNET = GENESIS["mainnet-beta"]
 SYSTEM = "11111111111111111111111111111111"
 HEALTH = "solana_rpc_health endpoint=target"
 # The real node is always healthy, and all its blockhashes look alike: the proxy tells the rest.
-
 service_test = pytest.mark.service
 
 
@@ -106,6 +105,15 @@ def test_other_commitments_are_refused(commitment: str) -> None:
 @pytest.mark.parametrize("limit", [50, "off", "auto"])
 def test_the_limit_of_replay_is_a_threshold(limit: object) -> None:
     assert solana(shred_lag=limit).limits().shred_lag == limit
+
+
+def test_programs_and_votes_may_share_a_name() -> None:
+    kind = solana(
+        program_accounts=[{"name": "mine", "address": SYSTEM}],
+        votes=[{"name": "mine", "account": SYSTEM}],
+    )
+
+    assert "votes" in {topic.name for topic in kind.dialect().topics}
 
 
 # --- a real node
