@@ -308,8 +308,8 @@ class Evm(ChainKind):
 
     def rule_numbers(self) -> dict[str, float]:
         told: dict[str, float] = {}
-        if self.gas:
-            told |= {"gas_factor": self.gas.factor, "gas_samples": self.gas.min_samples}
+        if (rules := self._rules()) is not None:
+            told |= {"gas_factor": rules.factor, "gas_samples": rules.min_samples}
         if self.contracts:
             # one rule serves all of them: the strictest number wakes first
             told["failure_ratio"] = min(contract.failure_ratio for contract in self.contracts)
