@@ -16,6 +16,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from exporter.entry import checks_another
 from exporter.store import Document, Store
 from probes.kind import Kind
 from probes.probe import Probe
@@ -53,11 +54,14 @@ class Keeps:
         kept = self._kept.get(name)
         return kept.keep if kept is not None else None
 
-    def memories(self) -> Iterator[tuple[Probe, object]]:
-        """Yield the probes that remember something, and what."""
+    def memories(self) -> Iterator[tuple[Probe, object, object]]:
+        """Yield the probes that remember something, what, and what was known under other rules.
+
+        The last is None once a run has ended under those of now.
+        """
         for kept in self._kept.values():
             if kept.keep.memory is not None:
-                yield kept.probe, kept.keep.memory
+                yield kept.probe, kept.keep.memory, kept.before
 
     def take(self, probe: Probe) -> None:
         """Keep for *probe*; one that checks another thing than before begins anew."""
@@ -66,9 +70,12 @@ class Keeps:
             kept.probe = probe
             kept.keep.every_s = probe.every_s
             return
+        fresh = self._kept[probe.name] = self._begun(probe)
         if kept is not None:
             self._stop(kept)
-        self._kept[probe.name] = self._begun(probe)
+            if not checks_another(kept.probe, probe):
+                has_run = kept.keep.memory is not kept.first
+                fresh.before = kept.keep.memory if has_run else kept.before
 
     def drop(self, name: str) -> None:
         """Forget a probe; what the store has of it waits for its return."""
@@ -81,7 +88,7 @@ class Keeps:
         kept = self._kept.get(name)
         if kept is None or kept.keep.memory is kept.seen:
             return
-        kept.seen = kept.keep.memory
+        kept.seen, kept.before = kept.keep.memory, None
         if self._store is None and self._told:
             return
         document = kept.probe.kind.durable(kept.seen)
@@ -108,7 +115,7 @@ class Keeps:
         if self._store is not None and type(kind).durable is not Kind.durable:
             stored = self._store.get(probe.name, _topic(probe))
         keep = Keep(memory=_first_memory(probe, stored), every_s=probe.every_s)
-        kept = _Kept(probe, keep, stored=stored, seen=keep.memory)
+        kept = _Kept(probe, keep, keep.memory, stored=stored, seen=keep.memory)
         if type(kind).watch is not Kind.watch:
             kept.listener = _Listener(probe, keep)
         return kept
@@ -144,6 +151,10 @@ class _Kept:
 
     probe: Probe
     keep: Keep
+    first: object
+    """What its memory began with."""
+    before: object = None
+    """What the same target left under other rules, until the first run under these."""
     listener: "_Listener | None" = None
     seen: object = None
     """The memory that was last looked at."""

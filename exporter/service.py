@@ -292,8 +292,8 @@ class Service:
         self._results.pop(name, None)
         self._states.pop(name, None)
 
-    def memories(self) -> Iterator[tuple[Probe, object]]:
-        """Return the probes that remember something, and what."""
+    def memories(self) -> Iterator[tuple[Probe, object, object]]:
+        """Return the probes that remember something, what, and what was known before a reload."""
         return self._keeps.memories()
 
     async def ask(self, module: str, target: str, limit_s: float) -> bytes:

@@ -74,8 +74,11 @@ class Backend(Protocol):
         """Return the confirmed state of a probe; None before its first Result."""
         ...
 
-    def memories(self) -> Iterable[tuple[Probe, object]]:
-        """Return the probes whose kind remembers something, and what."""
+    def memories(self) -> Iterable[tuple[Probe, object, object]]:
+        """Return the probes whose kind remembers something, what, and what was known before.
+
+        The last is what runs under other rules left, None once one under those of now has ended.
+        """
         ...
 
     async def ask(self, module: str, target: str, limit_s: float) -> bytes:

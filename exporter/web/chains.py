@@ -89,10 +89,16 @@ def list_answer(backend: Backend, now: datetime) -> Answer:
 
 
 def _told(backend: Backend) -> Iterator[_Told]:
-    for probe, memory in backend.memories():
-        if isinstance(memory, _OfChain):
-            for health in memory.health:
-                yield _Told(probe, health)
+    for probe, memory, before in backend.memories():
+        if not isinstance(memory, _OfChain):
+            continue
+        # a reload that changes a limit must not take every endpoint out until the next run
+        earlier = before.health if isinstance(before, _OfChain) else ()
+        known = {(health.chain, health.endpoint): health for health in earlier}
+        for health in memory.health:
+            is_new = health.outcome is None and not health.is_unknown
+            name = (health.chain, health.endpoint)
+            yield _Told(probe, known.get(name, health) if is_new else health)
 
 
 def _refusal(found: list[_Told]) -> str:

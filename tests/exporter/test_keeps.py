@@ -112,6 +112,10 @@ def all_bytes(directory: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(directory.iterdir()))
 
 
+def told(keeps: Keeps) -> list[tuple[str, object, object]]:
+    return [(of.name, memory, before) for of, memory, before in keeps.memories()]
+
+
 def remembered(keeps: Keeps, name: str = "it") -> object:
     keep = keeps.of(name)
     return keep.memory if keep is not None else "nothing"
@@ -166,7 +170,22 @@ async def test_memories_are_told_of_those_who_have_one() -> None:
         keeps.take(probe("plain", kind=Forgetful()))
         run(keeps)
 
-        assert [(of.name, memory) for of, memory in keeps.memories()] == [("it", 1)]
+        assert told(keeps) == [("it", 1, None)]
+
+
+async def test_what_was_known_under_other_rules_is_told_until_the_next_run() -> None:
+    async with keeping() as keeps:
+        keeps.take(probe())
+        run(keeps, times=3)
+
+        for limit in (1, 2):
+            keeps.take(probe(kind=Counting(is_deaf=True, limit=limit)))
+            assert told(keeps) == [("it", 0, 3)]
+        run(keeps)
+        assert told(keeps) == [("it", 1, None)]
+
+        keeps.take(probe(target="elsewhere"))
+        assert told(keeps) == [("it", 0, None)]
 
 
 async def test_what_must_survive_does(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ class FakeBackend:
     reloads: int = 0
     reload_error: Exception | None = None
     tick: float | None = None
-    kept: Sequence[tuple[Probe, object]] = ()
+    kept: Sequence[tuple[Probe, object, object]] = ()
     asked: list[tuple[str, str, float]] = field(default_factory=list)
     ask_error: Exception | None = None
 
@@ -107,7 +107,7 @@ class FakeBackend:
     def state(self, name: str) -> Outcome | None:
         return self.states.get(name)
 
-    def memories(self) -> Sequence[tuple[Probe, object]]:
+    def memories(self) -> Sequence[tuple[Probe, object, object]]:
         return self.kept
 
     async def ask(self, module: str, target: str, limit_s: float) -> bytes:

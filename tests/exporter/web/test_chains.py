@@ -29,7 +29,7 @@ def health(
 
 def backend_of(*found: EndpointHealth, **probe: Any) -> FakeBackend:
     probe.setdefault("every_s", 10.0)
-    return FakeBackend(kept=[(make_probe("ethereum", **probe), Memory(health=found))])
+    return FakeBackend(kept=[(make_probe("ethereum", **probe), Memory(health=found), None)])
 
 
 def code(backend: FakeBackend, name: str = "ethereum/own") -> int:
@@ -117,8 +117,8 @@ def test_an_ambiguous_name_is_told_with_the_full_ones() -> None:
 
 
 def test_chains_of_one_name_are_told_apart_by_nobody() -> None:
-    kept: Sequence[tuple[Probe, object]] = [
-        (make_probe(name), Memory(health=(health(),))) for name in ("a", "b")
+    kept: Sequence[tuple[Probe, object, object]] = [
+        (make_probe(name), Memory(health=(health(),)), None) for name in ("a", "b")
     ]
 
     answer = endpoint_answer(FakeBackend(kept=kept), "ethereum/own", NOW)
@@ -132,9 +132,31 @@ def test_a_name_from_outside_is_not_repeated() -> None:
 
 
 def test_other_kinds_remember_other_things() -> None:
-    backend = FakeBackend(kept=[(make_probe(), 17), (make_probe("b"), {"health": 1})])
+    backend = FakeBackend(kept=[(make_probe(), 17, 3), (make_probe("b"), {"health": 1}, None)])
 
     assert code(backend) == 404
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "status"),
+    [
+        pytest.param(EndpointHealth("ethereum", "own", None), health(UP), 200, id="not yet run"),
+        pytest.param(
+            EndpointHealth("ethereum", "own", None), health(UP, age_s=99), 503, id="too long ago"
+        ),
+        pytest.param(
+            EndpointHealth("ethereum", "own", None), health(endpoint="x"), 503, id="of another"
+        ),
+        pytest.param(health(DOWN), health(UP), 503, id="the newest word counts"),
+        pytest.param(health(None, is_unknown=True), health(UP), 503, id="run, and not known"),
+    ],
+)
+def test_a_reload_takes_nobody_out_until_the_next_run(
+    now: EndpointHealth, before: EndpointHealth, status: int
+) -> None:
+    kept = (make_probe(every_s=10.0), Memory(health=(now,)), Memory(health=(before,)))
+
+    assert code(FakeBackend(kept=[kept])) == status
 
 
 def test_the_list_has_every_endpoint() -> None:
@@ -148,7 +170,7 @@ def test_the_list_has_every_endpoint() -> None:
 async def test_it_is_served(backend: FakeBackend, ask: Ask, method: str) -> None:
     wall = datetime.now(UTC).timestamp()
     known = EndpointHealth("my chain", "own", UP, checked_wall=wall)
-    backend.kept = [(make_probe(), Memory(health=(known,)))]
+    backend.kept = [(make_probe(), Memory(health=(known,)), None)]
 
     reply = await ask(method, "/healthz/chain/my%20chain/own")
 
