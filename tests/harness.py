@@ -36,6 +36,7 @@ class Law:
         secret: makes a kind of the same class whose every secret field holds the given canary;
             None: it has none.
         secret_target: a target with ``{canary}`` besides host and port; empty: none has secrets.
+        patient: false for kinds that give a silent target a part of the timeout only.
     """
 
     kind: Kind
@@ -44,6 +45,7 @@ class Law:
     port: bool = True
     secret: Callable[[str], Kind] | None = None
     secret_target: str = ""
+    patient: bool = True
 
 
 def undeclared(result: Result, kind: Kind) -> list[str]:

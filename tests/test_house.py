@@ -49,7 +49,7 @@ HOMES = {
     "re2": ("probes/pattern.py",),
     "redis": ("probes/kinds/redis.py",),
     "websockets": ("probes/wire/frames.py",),
-    "yaml": ("probes/config/",),
+    "yaml": ("probes/config/", "exporter/generate/"),
     "yarl": ("probes/wire/url.py",),
 }
 # Libraries that are the language of many rooms.

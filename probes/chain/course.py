@@ -109,13 +109,13 @@ class Course:
         self, memory: Memory, visits: Mapping[str, Visit], readings: Readings, ends: float
     ) -> None:
         """Have both rounds."""
-        recorder, began = self._recorder, asyncio.get_running_loop().time()
+        began = asyncio.get_running_loop().time()
         allowed = max(0.0, ends - MARGIN_S - began)
-        recorder.enter("look")
+        self._enter("look")
         self._limit(visits, began + LOOK_SHARE * allowed)
         reading_s = min(self._setup.call_timeout_s, LOOK_SHARE * allowed)
         await _all((*map(self._look, visits.values()), *readings.ask(reading_s)))
-        recorder.enter("confirm")
+        self._enter("confirm")
         self._limit(visits, began + CONFIRM_SHARE * allowed)
         await self._confirm(memory, visits)
         self._limit(visits, began + allowed)
@@ -124,21 +124,21 @@ class Course:
         self, memory: Memory, visits: Mapping[str, Visit], readings: Readings, now: Now
     ) -> Sample:
         """Judge what was answered, and ask what is asked once per group."""
-        setup, recorder = self._setup, self._recorder
+        setup = self._setup
         group = setup.group
-        recorder.enter("judge")
+        self._enter("judge")
         observations = {name: visit.seen for name, visit in visits.items()}
         lost = await self._network_lost(observations)
         judgement, views = evaluate(group, memory.views, observations, now, network_lost=lost)
         self._reconnect(views.endpoints)
-        recorder.enter("survey")
+        self._enter("survey")
         spokesman = self._first_usable(visits, judgement.endpoints)
         talk = setup.dialect.survey(group, observations, judgement, now, memory.survey)
         survey = await spokesman.drive(talk) if spokesman is not None else _alone(talk)
         indexed = await readings.judge(
             memory.indexers, _tips(judgement, spokesman), self._asker(spokesman), now
         )
-        recorder.enter("judge")
+        self._enter("judge")
         steps = (*survey.steps, *indexed.steps)
         judgement = conclude(group, judgement, steps, dict(survey.outliers))
         survey = replace(survey, gauges=(*survey.gauges, *indexed.gauges))
@@ -162,6 +162,11 @@ class Course:
         return Sample(judgement, kept, visits, now)
 
     # --- the parts of a sample
+
+    def _enter(self, phase: str) -> None:
+        """Begin a phase of the group; one endpoint alone has its own, which say more."""
+        if len(self._setup.group.endpoints) > 1:
+            self._recorder.enter(phase)
 
     def _visit(
         self, endpoint: Endpoint, memory: Memory, now: Now, run: int, *, everything: bool

@@ -29,6 +29,8 @@ _ARTICLES: Mapping[Family, str] = MappingProxyType(
 BATCH = "batch"
 """Topic of the proof: `probes.chain.visit` sends it as one request although nothing is proven."""
 UNKNOWN_METHOD = "sonde_unknown"
+RESPONSE = "response"
+"""Phase of what is wrong with an answer that came (chains.md 6.3)."""
 # The endpoint itself cannot be asked: that is told once, for the endpoint.
 _UNHEARD = frozenset({"transport", "rate_limited", "plan_exhausted", "auth_failed"})
 # It answered, and has nothing to give: no fault.
@@ -68,7 +70,7 @@ def blame(family: Family, seen: Observation, ask: Ask, answer: Answer) -> Talk[N
         reason,
         _OUTCOMES.get(reason, Outcome.DOWN),
         answer.detail if answer.kind == "transport" else f"{ask.method}: {answer.detail}",
-        phase=answer.phase,
+        phase=answer.phase or RESPONSE,
         cause=answer.cause,
     )
 

@@ -47,7 +47,7 @@ from probes.redact import SECRET_HEADER, Secret, parts_of_target
 from probes.units import Duration, format_duration
 from probes.wire.address import ANY_IP, IpChoice
 from probes.wire.headers import plain
-from probes.wire.heads import Listener
+from probes.wire.heads import Listener, prepare_listening
 from probes.wire.http import HTTP1_ALPN, Options
 from probes.wire.tls import NET_METRICS, TLS_METRICS, TlsOptions
 
@@ -72,7 +72,10 @@ class ChainKind(AccessKeys, Kind):
     named_by = "chain"
     tells_unknown = True
     takes_over = frozenset({"retries"})
-    phases = ("look", "confirm", "judge", "survey", "settle")
+    phases = (
+        "resolve", "connect", "tls", "response", "body",  # of one endpoint alone
+        "look", "confirm", "judge", "survey", "settle",  # of several
+    )  # fmt: skip
     metrics: ClassVar[tuple[Metric, ...]] = (*METRICS, *NET_METRICS, *TLS_METRICS)
 
     chain: str = Field(default="", max_length=64)
@@ -240,7 +243,10 @@ class ChainKind(AccessKeys, Kind):
                     yield address.get_secret_value()
 
     def prepare(self, target: str) -> None:
-        for access in self._setup(target, self.default_every_s, MAX_TIMEOUT_S).access.values():
+        several = self._setup(target, self.default_every_s, MAX_TIMEOUT_S).access.values()
+        if any(access.ws is not None for access in several):
+            prepare_listening()
+        for access in several:
             if access.url.is_tls or (access.ws is not None and access.ws.is_tls):
                 access.options.prepare()
 

@@ -4,8 +4,9 @@ A run yields one Result for the group; the verdict of each endpoint, indexer and
 its steps. Knows no wire.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from probes.chain.books import samples
 from probes.chain.course import Sample
@@ -17,6 +18,8 @@ from probes.result import Failure, Outcome, Phase, Result
 from probes.result import Sample as Number
 
 EXPIRY = "ssl_earliest_cert_expiry"
+# chains.md 6.3: where a call stands, in words of its own.
+PHASES: Mapping[str, str] = MappingProxyType({"processing": "response", "transfer": "body"})
 
 
 def record(group: Group, sample: Sample, recorder: Recorder) -> None:
@@ -32,9 +35,16 @@ def record(group: Group, sample: Sample, recorder: Recorder) -> None:
     for verdict in judgement.endpoints:
         visit = sample.visits[verdict.name]
         notes = visit.recorder
+        phases = tuple(
+            phase._replace(name=PHASES.get(phase.name, phase.name)) for phase in notes.phases
+        )
         facts = {**notes.facts, **visit.seen.facts, **_numbers(verdict)}
-        step = _step(group, verdict, (notes.phases, notes.samples, facts))
+        step = _step(group, verdict, (phases, notes.samples, facts))
         recorder.step(step)
+        if len(judgement.endpoints) == 1:
+            # the run is that of its one endpoint
+            for name, seconds, complete in phases:
+                recorder.add_phase(name, seconds, complete=complete)
     for verdict in judgement.steps:
         recorder.step(_step(group, verdict, ((), (), {})))
     _tell(judgement, recorder)

@@ -39,7 +39,7 @@ def quiet(**keys: Any) -> Cosmos:
 
 
 LAW = Law(
-    kind=quiet(chain_id="neutron-1"),
+    kind=quiet(chain_id="neutron-1", retries=0),
     target="http://{host}:{port}",
     secret=lambda canary: quiet(
         chain_id="neutron-1",
@@ -48,6 +48,7 @@ LAW = Law(
         reference=[{"name": "other", "http": f"http://127.0.0.1:9/{canary}"}],
     ),
     secret_target="http://user:{canary}@{host}:{port}/v2/{canary}",
+    patient=False,
 )
 
 

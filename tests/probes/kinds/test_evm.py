@@ -21,13 +21,14 @@ def evm(**keys: Any) -> Evm:
 
 
 LAW = Law(
-    kind=evm(),
+    kind=evm(retries=0),
     target="http://{host}:{port}/",
     secret=lambda canary: evm(
         auth={"header": {"credentials": canary}},
         reference=[{"name": "other", "http": f"http://127.0.0.1:9/{canary}"}],
     ),
     secret_target="http://user:{canary}@{host}:{port}/v2/{canary}",
+    patient=False,
 )
 
 

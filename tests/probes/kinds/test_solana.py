@@ -33,7 +33,7 @@ def solana(**keys: Any) -> Solana:
 
 
 LAW = Law(
-    kind=solana(chain_id="devnet"),
+    kind=solana(chain_id="devnet", retries=0),
     target="http://{host}:{port}",
     secret=lambda canary: solana(
         chain_id="devnet",
@@ -41,6 +41,7 @@ LAW = Law(
         reference=[{"name": "other", "http": f"http://127.0.0.1:9/{canary}"}],
     ),
     secret_target="http://user:{canary}@{host}:{port}/v2/{canary}",
+    patient=False,
 )
 
 
