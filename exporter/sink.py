@@ -295,7 +295,7 @@ class MetricsSink:
         if before.outcome is not Outcome.UP or result.outcome is not Outcome.UP or entry.is_cut:
             return False
         shape = shape_of(type(entry.probe.kind))
-        lines = changed_lines(before, result, shape, entry.labels)
+        lines = None if shape.lasting else changed_lines(before, result, shape, entry.labels)
         if lines is None:
             return False
         seconds = number(round(result.seconds, 6))
@@ -309,26 +309,28 @@ class MetricsSink:
         lines = outcome_lines(result, labels)
         lines[CONSECUTIVE.name] = entry.tally.consecutive_line(labels)
         samples: dict[str, str] = {}
-        if result.outcome is not Outcome.UNKNOWN:
+        count = entry.lasting_beside(())
+        is_judged = result.outcome is not Outcome.UNKNOWN
+        if is_judged:
             plain, seconds = labels.plain, number(round(result.seconds, 6))
             lines[SUCCESS.name] = f"{SUCCESS.name}{plain}{int(result.ok)}\n"
             lines[DURATION.name] = f"{DURATION.name}{plain}{seconds}\n"
             lines[TIMEOUT.name] = f"{TIMEOUT.name}{plain}{number(entry.probe.timeout_s)}\n"
-            samples = self._samples(entry, result, shape)
-        elif entry.probe.kind.tells_unknown:
-            samples = self._samples(entry, result, shape)
+        if is_judged or entry.probe.kind.tells_unknown:
+            samples, count = self._samples(entry, result, shape)
         lines |= samples
+        self._count_samples(entry, count)
+        self._put(entry, lines)
+        shown = tuple(lines)
         if shape.lasting:
             entry.lasting |= series_by_family(samples, shape.lasting)
-        self._count_samples(entry, series_in(samples) + entry.lasting_beside(samples))
-        self._put(entry, lines)
-        shown = tuple(name for name in lines if name not in entry.lasting)
+            shown = tuple(name for name in lines if name not in shape.lasting)
         if shown != entry.shown:
             self._put(entry, {name: "" for name in entry.shown if name not in lines})
             entry.shown = self._known_shows.setdefault(shown, shown)
 
-    def _samples(self, entry: Entry, result: Result, shape: Shape) -> dict[str, str]:
-        """Return the lines of a run's samples and phases, as many as there is room for."""
+    def _samples(self, entry: Entry, result: Result, shape: Shape) -> tuple[dict[str, str], int]:
+        """Return the lines of a run that there is room for, and how many series there are then."""
         lines = sample_lines(result, shape, entry.labels, self._drop)
         count = series_in(lines) + entry.lasting_beside(lines)
         limit = max(self.options.series_per_probe, entry.probe.kind.series_limit or 0)
@@ -340,7 +342,8 @@ class MetricsSink:
             reason = "probe_limit" if own_room <= free_room else "global_limit"
             self._drop(reason, count - room)
             lines = cut(lines, shape, room - entry.lasting_beside(lines))
-        return lines
+            count = series_in(lines) + entry.lasting_beside(lines)
+        return lines, count
 
     def _count_samples(self, entry: Entry, count: int) -> None:
         self._series += count - entry.samples

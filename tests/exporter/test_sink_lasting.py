@@ -109,6 +109,14 @@ def test_a_run_shows_all_of_them(sink: MetricsSink) -> None:
     assert series(sink) == 7
 
 
+def test_a_lasting_family_alone_may_change(sink: MetricsSink) -> None:
+    changed = [Sample("chain_limit", 13), *samples(3, "a")[1:]]
+
+    sink.publish(up("frontend", *changed), Outcome.UP)
+
+    assert lines_of(sink, "chain_limit") == ["chain_limit 13"]
+
+
 def expire(sink: MetricsSink) -> None:
     sink.expire(1e9)
 
