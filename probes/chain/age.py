@@ -46,16 +46,16 @@ def take_age(case: Case, now: Now) -> None:
         case.age_s = max(0.0, head.seen - case.view.head_changed_mono)
 
 
-def blame_clock(cases: Sequence[Case], now: Now, limits: Limits) -> Finding | None:
+def blame_clock(cases: Sequence[Case], limits: Limits) -> Finding | None:
     """Return why our own clock must be wrong, and find no fault with ages then.
 
     Returns:
         None when it is not.
     """
     told = [case for case in cases if case.head is not None and case.id_match is not False]
-    future = [case for case in told if case.is_future]
+    future = [case for case in told if case.ahead_s]
     if 2 * len(future) > len(cases):
-        ahead = min(_ahead(case, now) for case in future)
+        ahead = min(case.ahead_s for case in future)
         finding = _local_clock(
             f"want heads of the past, got {len(future)} of {len(cases)} endpoints "
             f"at least {ahead:.0f} s ahead of us"
@@ -66,7 +66,7 @@ def blame_clock(cases: Sequence[Case], now: Now, limits: Limits) -> Finding | No
     for case in future:
         case.degraded(
             ChainReason.HEAD_IN_FUTURE,
-            f"want a head of the past, got one {_ahead(case, now):.0f} s ahead",
+            f"want a head of the past, got one {case.ahead_s:.0f} s ahead",
         )
     late = _late_by_our_clock(told, len(cases), limits)
     if not late:
@@ -79,13 +79,6 @@ def blame_clock(cases: Sequence[Case], now: Now, limits: Limits) -> Finding | No
     for case in late:
         case.findings.append(finding)
     return finding
-
-
-def _ahead(case: Case, now: Now) -> float:
-    head = case.seen.head
-    if head is None or head.timestamp is None:
-        return 0.0
-    return head.timestamp - read_at(head, now)
 
 
 def _local_clock(detail: str) -> Finding:

@@ -26,7 +26,7 @@ class Case:
         findings: what is wrong, in the order in which it was found.
         id_match: whether it serves the right chain; None: not known.
         is_balanced: whether several nodes answer under its name.
-        is_future: whether its head is ahead of our clock.
+        ahead_s: seconds by which its head is ahead of our clock, where that is too much; else 0.
         is_voter: whether it takes part in the reference.
         age_s: seconds since its head was made, or came; None: not known.
         lag: blocks behind the reference; None: not judged.
@@ -42,7 +42,7 @@ class Case:
     findings: list[Finding] = field(default_factory=list)
     id_match: bool | None = None
     is_balanced: bool = False
-    is_future: bool = False
+    ahead_s: float = 0.0
     is_voter: bool = False
     age_s: float | None = None
     lag: int | None = None

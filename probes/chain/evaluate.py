@@ -88,7 +88,7 @@ def evaluate(
     limit = resolve(group, known)
     _listen(group, cases, now, (known, limit))
     result = _compare(group, views, cases, now, (known, limit))
-    own = _own_fault(cases, network_lost) or blame_clock(cases, now, limit)
+    own = _own_fault(cases, network_lost) or blame_clock(cases, limit)
     judge_age(cases, limit)
     halted = own is None and is_halted(group, cases, result.voters, known, limit)
     if halted:
@@ -289,7 +289,7 @@ def common(
         return Common()
     for case in present:
         # in round 2 no timestamp is judged yet
-        case.is_future = False
+        case.ahead_s = 0.0
         case.head = case.seen.head
     result = poll(present, views.reference, mono, known, limit)
     heads = [case.head for case in result.voters if case.head]

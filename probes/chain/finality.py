@@ -1,9 +1,11 @@
 """Whether finality keeps up with the head (chains.md 5.11).
 
 The limit is three times the median of what the endpoint told lately, at least two epochs. Values
-above it do not enter that median, so that a stall cannot raise its own baseline. Two gaps of that
+above it do not enter that median, so that a stall cannot raise its own baseline. Three gaps of that
 rule are closed here:
 
+* A stall that is read in each run would still raise it, slowly, below the limit. So values enter
+  only when finality moves: the lag before, and the lag after it.
 * The first `LEARNT` values enter as they are, and are judged only by whether finality moves: a
   rollup that is always 900 blocks behind would else be stalled for ever.
 * A new normal is believed when finality has moved `NEW_NORMAL_MOVES` times while above the limit.
@@ -22,7 +24,7 @@ from probes.chain.views import KEPT, MAX_HEIGHT
 # chains.md 5.11
 STALLED_S = 900.0
 FACTOR = 3
-LEARNT = 8
+LEARNT = 4
 NEW_NORMAL_MOVES = 8
 BACK_RUNS = 2
 # It is told in every second run; a longer gap means that it is not told any more.
@@ -70,12 +72,14 @@ def _limit(case: Case, wanted: Thresholds, floor: float) -> float | None:
 
 
 def _learn(case: Case) -> None:
-    view, limit = case.view, case.finality_limit
-    lag = view.finality_lag or 0
-    if limit is None or lag <= limit:
-        case.keep(finality_lags=(*view.finality_lags, lag)[-KEPT:], finality_moves=0)
+    """Take the lags around a move into the baseline."""
+    view, before, limit = case.view, case.before, case.finality_limit
+    if before.finalized is None or view.finalized == before.finalized:
         return
-    moves = view.finality_moves + (view.finalized != case.before.finalized)
+    lags = (before.finality_lag or 0, view.finality_lag or 0)
+    usual = tuple(lag for lag in lags if limit is None or lag <= limit)
+    case.keep(finality_lags=(*view.finality_lags, *usual)[-KEPT:])
+    moves = view.finality_moves + 1 if limit is not None and lags[1] > limit else 0
     case.keep(finality_moves=moves)
     if moves >= NEW_NORMAL_MOVES:
         case.keep(finality_lags=(), finality_moves=0)

@@ -68,10 +68,8 @@ def _spared(verdict: Verdict) -> Verdict:
 
 
 def _worst(verdicts: Sequence[Verdict]) -> Sentence:
-    if not verdicts:
-        return Sentence(Outcome.UP)
-    worst = max(verdicts, key=lambda verdict: _SEVERITY[verdict.outcome])
-    if worst.outcome is Outcome.UP:
+    worst = max(verdicts, key=lambda verdict: _SEVERITY[verdict.outcome], default=None)
+    if worst is None or worst.outcome is Outcome.UP:
         return Sentence(Outcome.UP)
     return Sentence(worst.outcome, worst.worst, worst.name)
 

@@ -48,7 +48,8 @@ def read_head(case: Case, now: Now) -> None:
     stamp, latest = head.timestamp, read_at(head, now) + MAX_FUTURE_S
     # NaN is neither
     is_sane = stamp is not None and FIRST_BLOCK < stamp <= latest
-    case.is_future = stamp is not None and latest < stamp < LAST_BLOCK
+    if stamp is not None and latest < stamp < LAST_BLOCK:
+        case.ahead_s = stamp - latest + MAX_FUTURE_S
     case.head = replace(
         head,
         hash=cut(head.hash) or "",
@@ -85,25 +86,23 @@ def follow(case: Case, now: Now, known: Pace, fall: float) -> None:
     )
     _replay_announcements(case)
     is_reorg = _extend(case, (head.height, head.hash), head.parent)
-    if before.top is None or before.head is None:
+    if before.top is None:
         case.keep(top=head)
-        _move(case, head, now, known)
-        return
-    _place(case, head, is_reorg=is_reorg, fall=fall)
+    else:
+        _place(case, head, before.top, is_reorg=is_reorg, fall=fall)
     if not was_seen and case.view.top == head:
         _move(case, head, now, known)
 
 
-def _place(case: Case, head: Head, *, is_reorg: bool, fall: float) -> None:
+def _place(case: Case, head: Head, top: Head, *, is_reorg: bool, fall: float) -> None:
     """Find out how *head* stands to the heads before, and what that means."""
     before = case.before
-    if before.top is None or before.head is None:
-        return
-    gone_back = before.top.height - head.height
-    if head.height > before.head.height:
+    last = before.head or top
+    gone_back = top.height - head.height
+    if head.height > last.height:
         case.keep(rolled_back=0)
     if gone_back < 0:
-        value = block_time(before.top, head)
+        value = block_time(top, head)
         case.keep(top=head, block_times=added(before.block_times, value))
     elif is_reorg or gone_back > fall:
         # its tip is now here, lower as it may be
@@ -111,7 +110,7 @@ def _place(case: Case, head: Head, *, is_reorg: bool, fall: float) -> None:
         case.keep(top=head, chain=chain)
     if gone_back > MAX_ROLLBACK:
         case.keep(rolled_back=gone_back)
-    elif 0 < gone_back <= fall and not is_reorg and head.height < before.head.height:
+    elif 0 < gone_back <= fall and not is_reorg and head.height < last.height:
         case.keep(falls=before.falls + 1, fell_at=case.view.samples)
     elif case.view.samples - before.fell_at > KEPT:
         case.keep(falls=0)

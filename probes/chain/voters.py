@@ -93,7 +93,7 @@ def poll(
 def _may_vote(case: Case) -> bool:
     """Return whether *case* is a candidate: what it is, not where it is."""
     head = case.head
-    if head is None or case.id_match is False or case.is_future:
+    if head is None or case.id_match is False or case.ahead_s:
         return False
     told = case.seen.head
     has_insane_clock = told is not None and told.timestamp is not None and head.timestamp is None

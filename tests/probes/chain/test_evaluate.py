@@ -494,6 +494,20 @@ def test_a_prober_that_starts_during_a_halt_says_so_in_its_third_run() -> None:
     assert [told.is_halted for told in judgements] == [False, False, True]
 
 
+def test_one_of_another_chain_has_no_part_in_a_halt() -> None:
+    stage = Stage()
+    stage.settle()
+    at = stage.height
+
+    def stuck() -> dict[str, Any]:
+        return {"a": stage.honest("a", chain_id="2"), "b": at, "c": at}
+
+    judgement = stage.repeat(12, stuck)
+
+    assert judgement.is_halted
+    assert said(judgement, "a") == "down wrong_network"
+
+
 def test_a_halt_ends_with_the_next_block() -> None:
     stage = Stage()
     frozen("abc")(stage)
