@@ -27,6 +27,7 @@ from probes.wire.heads import Refused, Sighting
 from tests.probes.chain.evm_node import (
     GROUP,
     LOST,
+    NOW,
     OWN,
     UNSUPPORTED,
     Canned,
@@ -35,6 +36,7 @@ from tests.probes.chain.evm_node import (
     block,
     block_hash,
     error,
+    judgement,
     ok,
 )
 
@@ -172,6 +174,15 @@ def test_a_head_that_was_shed_does_not_keep_the_rest_from_being_asked() -> None:
 
     assert node.methods == ["net_peerCount"]
     assert "logs" not in seen.asked
+
+
+def test_a_chain_before_london_has_no_base_fee() -> None:
+    old = {**block(100), "baseFeePerGas": None, "gasLimit": "0x0"}
+
+    seen = look(CannedNode(eth_getBlockByNumber=ok(old)), "head")
+
+    assert seen.fees is None
+    assert gauges(seen) == {}
 
 
 # --- heads that are none
@@ -348,6 +359,16 @@ def test_a_node_without_finality_is_up_and_lacks_a_capability(
     assert ("finalized" not in seen.unsupported) is asked_on
 
 
+def test_a_connection_that_is_lost_says_nothing_about_finality() -> None:
+    def by_number(params: Params) -> Answer:
+        return ok(block(100)) if params[0] == "latest" else LOST
+
+    seen = look(CannedNode(eth_getBlockByNumber=by_number), "finalized")
+
+    assert seen.asked == {"head"}
+    assert seen.capabilities == {}
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -407,6 +428,14 @@ def test_a_full_pool_is_degraded_and_asked_for_in_every_run() -> None:
     ]
     assert seen.findings[0].reason is ChainReason.TXPOOL_FULL
     assert {topic.cadence for topic in dialect.topics if topic.name == "txpool"} == {"fast"}
+
+
+def test_a_pool_that_tells_only_what_is_pending_is_a_pool() -> None:
+    seen = look(CannedNode(100, txpool_status=ok({"pending": 3})), "txpool")
+
+    assert seen.capabilities == {"txpool": True}
+    assert gauges(seen)["evm_txpool_transactions pending"] == 3
+    assert "evm_txpool_transactions queued" not in gauges(seen)
 
 
 def test_a_pool_below_its_limit_is_fine() -> None:
@@ -648,6 +677,16 @@ def test_old_state_is_a_capability(canned: dict[str, Canned], has: bool) -> None
     assert seen.findings == []
 
 
+@pytest.mark.parametrize("method", ["eth_getBalance", "eth_call"])
+def test_a_connection_that_is_lost_says_nothing_about_old_state(method: str) -> None:
+    node = CannedNode(100, **{**FULL, method: LOST})
+
+    seen = look(node, "archive")
+
+    assert seen.capabilities == {}
+    assert seen.asked == {"head"}
+
+
 def test_a_chain_too_young_to_have_an_old_state_proves_nothing() -> None:
     node = CannedNode(1, **FULL)
 
@@ -742,6 +781,16 @@ def test_the_hash_at_a_height_is_told_or_not_known() -> None:
     assert CannedNode(100).drive(DIALECT.hash_at(7)) == block_hash(7)
     assert CannedNode(100).drive(DIALECT.hash_at(101)) is None
     assert CannedNode(eth_getBlockByNumber=ok(block(3))).drive(DIALECT.hash_at(7)) is None
+
+
+def test_the_dialect_hands_on_what_is_asked_once_per_group() -> None:
+    seen = {"own": look(CannedNode(100, **FULL))}
+    talk = DIALECT.survey(GROUP, seen, judgement(), NOW, None)
+
+    survey = CannedNode(100).drive(talk)
+
+    assert dict(survey.gauges) == {("evm_gas_spike_floor_wei", ()): 1e9}
+    assert DIALECT.durable(survey.memory) is None
 
 
 # --- the websocket

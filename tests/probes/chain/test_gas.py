@@ -132,6 +132,17 @@ def test_a_clock_that_was_ahead_does_not_stop_the_baseline() -> None:
     assert clock.verdict.mean == pytest.approx(20 * GWEI)
 
 
+def test_time_before_the_last_known_minute_is_not_counted_twice() -> None:
+    clock = Clock().runs(20 * GWEI, 120)
+    known = sum(minute.seconds for minute in clock.baseline.minutes)
+    # set back by less than a minute: the past keeps what it has
+    clock.now = Now(clock.now.mono + 90, clock.now.wall + 15)
+
+    _, after = judge(RULES, clock.baseline, 20 * GWEI, clock.now, EVERY_S)
+
+    assert sum(minute.seconds for minute in after.minutes) < known + 90
+
+
 @given(
     steps=st.lists(
         st.tuples(
