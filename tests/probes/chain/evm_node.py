@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from probes.chain.evm import EvmDialect
 from probes.chain.keccak import keccak256
 from probes.chain.model import (
     Endpoint,
@@ -112,3 +113,52 @@ def judgement(*verdicts: Verdict, reference: int | None = None) -> Judgement:
 
 def observed(**more: Observation) -> Mapping[str, Observation]:
     return more
+
+
+# --- one look at it
+
+DIALECT = EvmDialect()
+EVERYTHING = frozenset(topic.name for topic in DIALECT.topics)
+FULL: dict[str, Canned] = {
+    "eth_chainId": ok("0x1"),
+    "eth_syncing": ok(False),
+    "eth_blockNumber": ok("0x64"),
+    "net_peerCount": ok("0x19"),
+    "web3_clientVersion": ok("Geth/v1.13.4-stable/linux-amd64/go1.21"),
+    "txpool_status": ok({"pending": "0x5", "queued": "0x2"}),
+    "eth_gasPrice": ok("0x77359400"),
+    "eth_feeHistory": ok(
+        {
+            "oldestBlock": "0x1",
+            "baseFeePerGas": ["0x1", "0x2", "0x3"],
+            "gasUsedRatio": [0.5, 0.0],
+            "reward": [["0x1", "0x2", "0x3"], ["0x0", "0x0", "0x0"]],
+            "baseFeePerBlobGas": ["0x1", "0x7", "0x9"],
+        }
+    ),
+    "eth_config": ok({"current": {}, "next": {"activationTime": 1_800_000_123}, "last": {}}),
+    "eth_getLogs": ok([]),
+    "eth_getBalance": ok("0x0"),
+    "eth_call": ok("0x"),
+    "debug_traceCall": ok({"type": "CALL"}),
+}
+
+
+def look(
+    node: CannedNode,
+    *topics: str,
+    dialect: EvmDialect = DIALECT,
+    group: Group = GROUP,
+    endpoint: Endpoint = OWN,
+) -> Observation:
+    seen = Observation(endpoint.name)
+    due = frozenset(topics) | {"head"} if topics else EVERYTHING
+    node.drive(dialect.look(group, endpoint, due, seen))
+    return seen
+
+
+def gauges(seen: Observation) -> dict[str, float]:
+    return {
+        name + "".join(f" {value}" for _, value in labels): number
+        for (name, labels), (number, _) in seen.gauges.items()
+    }
