@@ -381,6 +381,17 @@ def test_a_chain_of_unknown_speed_is_never_judged_by_the_prior(names: str, block
         assert {said(judgement, name) for name in names} == {"up"}
 
 
+def test_one_of_another_chain_does_not_tell_the_time_of_this_one() -> None:
+    stage = Stage(PAIR)
+
+    judgement = stage.repeat(
+        8, lambda: {"a": stage.honest("a", chain_id="2", head=Head(9 * stage.runs, "", ""))}
+    )
+
+    assert judgement.block_time_s == pytest.approx(12)
+    assert judgement.limits.lag_down == 6
+
+
 def test_one_stale_endpoint_of_three_is_the_only_one_that_suffers() -> None:
     stage = Stage()
 

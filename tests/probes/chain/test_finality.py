@@ -83,6 +83,16 @@ def test_a_stall_does_not_raise_its_own_limit() -> None:
     assert said(told[-1], "a") == "degraded finality_stalled"
 
 
+def test_what_is_above_the_limit_does_not_raise_it() -> None:
+    stage = alone()
+    normal(stage, lag=30)
+    stage.elapsed_s += 300 * 12
+
+    told = [final(stage, stage.height - 300) for _ in range(NEW_NORMAL_MOVES - 1)]
+
+    assert {verdict(judgement, "a").finality_limit for judgement in told} == {90}
+
+
 def test_a_new_normal_is_believed_when_finality_moves_again_and_again() -> None:
     stage = alone()
     normal(stage, lag=64)

@@ -117,6 +117,14 @@ def test_two_nodes_that_take_turns_do_not_make_a_halted_chain_look_alive() -> No
     assert stage.view("a").heads_observed == 1
 
 
+def test_nor_do_two_that_are_far_apart() -> None:
+    stage = alone(thresholds=Thresholds(lag_down=6))
+
+    walk(stage, *[head(1000), head(900)] * 4)
+
+    assert stage.view("a").heads_observed == 2
+
+
 def test_a_block_in_the_place_of_another_is_a_move() -> None:
     stage = walk(alone(), head(1000), head(1000, hash="0xb"))
 
