@@ -716,6 +716,18 @@ def test_the_network_of_the_prober_excuses_only_those_that_were_not_reached() ->
     assert (judgement.outcome, judgement.blamed) == (UNKNOWN, "")
 
 
+def test_a_lost_network_goes_before_a_halt() -> None:
+    stage = Stage()
+    frozen("abc")(stage)
+
+    judgement = stage.run(
+        a=stage.silent("a", ChainReason.TIMEOUT), b=1005, c=1005, lost="no control answers"
+    )
+
+    assert not judgement.is_halted
+    assert judgement.outcome is UNKNOWN
+
+
 def test_a_lost_network_that_lost_nobody_is_no_fault() -> None:
     assert Stage().run(lost="no control answers").outcome is Outcome.UP
 
