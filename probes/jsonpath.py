@@ -53,11 +53,12 @@ def parse_json(data: bytes) -> Any:
         ValueError: not JSON, NaN or Infinity, deeper than 64, or a number of more than 1,000
             digits. The message says what was wanted and never shows the document.
     """
-    if len(data) > MAX_NUMBER_DIGITS and _LONG_NUMBER in data.translate(_DIGITS):
-        raise ValueError(f"want numbers of at most {MAX_NUMBER_DIGITS} digits, got a longer one")
+    # they may stand in a text, as the data of a contract do: then each number is looked at
+    has_digits = len(data) > MAX_NUMBER_DIGITS and _LONG_NUMBER in data.translate(_DIGITS)
+    decode = _decode_warily if has_digits else _decode
     try:
         # decoded here: json would guess UTF-16 and UTF-32 too
-        document = _decode(data.decode("utf-8-sig"))
+        document = decode(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise ValueError("want JSON in UTF-8, got other bytes") from None
     except json.JSONDecodeError as error:
@@ -78,7 +79,18 @@ def _refuse_constant(word: str) -> None:
     raise ValueError(f"want JSON, got the number {word}")
 
 
+def _bounded(text: str) -> str:
+    if len(text.lstrip("-")) > MAX_NUMBER_DIGITS:
+        raise ValueError(f"want numbers of at most {MAX_NUMBER_DIGITS} digits, got a longer one")
+    return text
+
+
 _decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_decode_warily = json.JSONDecoder(
+    parse_constant=_refuse_constant,
+    parse_int=lambda text: int(_bounded(text)),
+    parse_float=lambda text: float(_bounded(text)),
+).decode
 
 
 def _is_deep(document: Any) -> bool:

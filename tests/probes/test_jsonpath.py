@@ -115,6 +115,14 @@ def test_json_is_read_as_it_was_written(document: Any) -> None:
             b'{"a":' * 70 + b"1" + b"}" * 70, "want JSON of at most 64 levels", id="deep objects"
         ),
         pytest.param(b"1" * 1001, "want numbers of at most 1000 digits", id="long number"),
+        pytest.param(
+            b'["' + b"0" * 2000 + b'", ' + b"1" * 1001 + b"]",
+            "want numbers of at most 1000 digits",
+            id="long number behind a long text",
+        ),
+        pytest.param(
+            b"[0." + b"1" * 1001 + b"]", "want numbers of at most 1000 digits", id="long fraction"
+        ),
         pytest.param(b"NaN", "the number NaN", id="NaN"),
         pytest.param(b"[-Infinity]", "the number -Infinity", id="infinity"),
         pytest.param(b"\xff\xfe\x00", "want JSON", id="not UTF-8"),
@@ -155,6 +163,14 @@ def test_a_document_may_have_64_levels_and_no_more(nested: Callable[[int], str])
 
 def test_a_text_of_brackets_is_a_text() -> None:
     assert parse_json(b'"' + b"[" * 500 + b'"') == "[" * 500
+
+
+@pytest.mark.parametrize("number", [0, -5, 10**999, -(10**999), 0.5])
+def test_digits_inside_texts_are_no_number(number: float) -> None:
+    """As in the data of a transaction, which is mostly zeros."""
+    document = ["0x" + "0" * 5000, number]
+
+    assert parse_json(json.dumps(document).encode()) == document
 
 
 def test_brackets_inside_texts_do_not_count_as_depth() -> None:

@@ -316,7 +316,8 @@ async def test_transactions_and_events_of_a_contract_are_counted(anvil: StartAnv
     for _ in range(3):
         await hit(node, address)
     await hit(node, address, fails=True)
-    await node.send(to=RECEIVER, value="0x1")
+    # most data are zeros: as many digits as no number has
+    await node.send(to=RECEIVER, value="0x1", data="0x" + "00" * 2000, gas="0x4c4b40")
     await node.mine()
     assert series(await service.run())["evm_contract_transactions_total Hits success"] == 0
     await node.mine(2)
