@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar
 import typer
 from typer.core import TyperGroup
 
+from exporter import generating
 from exporter.command import (
     INCONCLUSIVE,
     ConfigOption,
@@ -366,6 +367,7 @@ def smoke(
 
 for command in (explain, lint, schema, kinds):
     app.command()(command)
+app.add_typer(generating.app, name="generate")
 
 
 def main() -> None:

@@ -33,12 +33,10 @@ def chain_groups(probes: Iterable[Probe]) -> list[Group]:
     chains = [probe for probe in probes if probe.kind.is_group]
     if not chains:
         return []
-    families = {probe.kind.name for probe in chains}
-    numbers = {probe.name: {**DEFAULTS, **probe.kind.rule_numbers()} for probe in chains}
     return [
-        Group(group["name"], [_rule(rule, numbers) for rule in group["rules"]])
+        Group(group["name"], [_rule(rule, _numbers(watched)) for rule in group["rules"]])
         for group in _pack()["groups"]
-        if _serves(group["name"], families)
+        if (watched := [probe for probe in chains if _serves(group["name"], probe.kind.name)])
     ]
 
 
@@ -48,9 +46,14 @@ def _pack() -> Any:
     return yaml.safe_load(text)
 
 
-def _serves(name: str, families: set[str]) -> bool:
+def _serves(name: str, family: str) -> bool:
     last = name.rpartition(".")[2]
-    return last not in _FAMILIES or last in families
+    return last not in _FAMILIES or last == family
+
+
+def _numbers(watched: Iterable[Probe]) -> dict[str, dict[str, float]]:
+    """Return by probe the numbers that its rules hold."""
+    return {probe.name: {**DEFAULTS, **probe.kind.rule_numbers()} for probe in watched}
 
 
 def _rule(rule: Mapping[str, Any], numbers: Mapping[str, Mapping[str, float]]) -> Alert | Recording:

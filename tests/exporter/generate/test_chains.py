@@ -15,9 +15,9 @@ import pytest
 
 from exporter.generate.chains import DEFAULTS, chain_groups
 from exporter.generate.rules import Alert, as_yaml
-from probes.chain.books import Books, book, samples
-from probes.chain.evm import EvmDialect
-from probes.chain.metrics import METRICS
+from probes.chain.books.books import Books, book, samples
+from probes.chain.books.metrics import METRICS
+from probes.chain.evm.dialect import EvmDialect
 from probes.chain.model import Observation
 from probes.chain.reasons import ChainReason
 from probes.chain.talk import Dialect, Survey
@@ -27,7 +27,7 @@ from probes.kinds.evm import Evm
 from probes.kinds.solana import Solana
 from probes.probe import Probe
 from probes.wire.heads import News, Sighting
-from tests.probes.chain.stage import START, Stage, group, head
+from tests.probes.chain.judge.stage import START, Stage, group, head
 from tests.servers.process import find_program
 
 pytestmark = pytest.mark.service
@@ -193,6 +193,13 @@ def test_numbers_come_from_the_file_and_differ_by_probe() -> None:
     assert 'chain:evm_gas_price_wei:median{probe=~"a"}\n        > 5 *' in text
     assert 'chain:evm_gas_price_wei:median{probe=~"b\\\\.c|d"}\n        > 3 *' in text
     assert "<" not in text.replace(" < ", "")
+
+
+def test_chains_of_another_family_change_no_rule() -> None:
+    text = as_yaml(chain_groups([chain("a", gas={"factor": 5}), chain("s", kind="solana")]))
+
+    assert "chain:evm_gas_price_wei:median\n        > 5 *" in text
+    assert " 3 * avg" not in text
 
 
 def test_without_chains_there_are_no_rules() -> None:
