@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any, Protocol, TypeVar
 
-from probes.chain.books import book
-from probes.chain.evaluate import common, conclude, evaluate, health, trouble
-from probes.chain.indexer import Tip
-from probes.chain.indexing import Readings
+from probes.chain.books.books import book
+from probes.chain.indexer.judge import Tip
+from probes.chain.indexer.readings import Readings
+from probes.chain.judge.evaluate import common, conclude, evaluate, health, trouble
 from probes.chain.memory import Memory
 from probes.chain.model import Endpoint, Judgement, Now, Observation, Verdict
 from probes.chain.plan import Quota, due, settle_quota

@@ -14,12 +14,13 @@ from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from probes.chain.blocktime import BLOCK_TIMES_S
+from probes.chain.books.metrics import METRICS
 from probes.chain.course import Course, Ears, Sample
-from probes.chain.indexer_settings import IndexerKeys
+from probes.chain.indexer.settings import IndexerKeys
+from probes.chain.indexer.sources import Source
+from probes.chain.judge.blocktime import BLOCK_TIMES_S
 from probes.chain.listening import HeadsWatch, listening
 from probes.chain.memory import Memory
-from probes.chain.metrics import METRICS
 from probes.chain.model import Endpoint, EndpointHealth, Group, Thresholds
 from probes.chain.plan import fast_calls_per_minute
 from probes.chain.settings import (
@@ -37,7 +38,6 @@ from probes.chain.settings import (
     known_capability,
     usable_count,
 )
-from probes.chain.sources import Source
 from probes.chain.steps import record
 from probes.chain.talk import Dialect
 from probes.chain.visit import Access, Setup

@@ -14,10 +14,10 @@ Knows how none of them is made.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from probes.chain.books import Books
+from probes.chain.books.books import Books
+from probes.chain.judge.views import Views
 from probes.chain.model import EndpointHealth
 from probes.chain.plan import Quota
-from probes.chain.views import Views
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@
     Verdict          what that means for the endpoint (or an indexer, a contract, the gas price)
     Judgement        what all of it means for the group
 
-What may be wrong stands in `probes.chain.reasons`. Knows no wire, no protocol and no clock. Standard
-library only, and the product's own `Outcome`.
+What may be wrong stands in `probes.chain.reasons`. Knows no wire, no protocol and no clock.
+Standard library only, and the product's own `Outcome`.
 """
 
 from dataclasses import dataclass, field

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 
-from probes.chain.books import samples
+from probes.chain.books.books import samples
 from probes.chain.course import Sample
 from probes.chain.model import Group, Judgement, Verdict
 from probes.chain.reasons import Finding

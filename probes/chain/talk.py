@@ -73,7 +73,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came, classified (`probes.chain.classify`).
+    """What came, classified (`probes.chain.answer.classify`).
 
     Args:
         kind: what it is.

@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import TypeVar
 
-from probes.chain.classify import classify, classify_batch, classify_get
-from probes.chain.inquiry import BATCH
+from probes.chain.answer.classify import classify, classify_batch, classify_get
+from probes.chain.answer.inquiry import BATCH
+from probes.chain.indexer.sources import Source
 from probes.chain.model import Endpoint, Group, Observation, Try
 from probes.chain.plan import Plan
 from probes.chain.reasons import ChainReason
-from probes.chain.sources import Source
 from probes.chain.talk import Answer, Ask, Dialect, Talk
 from probes.recorder import Recorder
 from probes.wire.http import Options

@@ -1,6 +1,7 @@
 """Kind ``cosmos``: the RPC endpoints of one CometBFT chain (Cosmos, Neutron), judged together.
 
-Knows the keys that only CometBFT chains have; what is asked is `probes.chain.cosmos`'s business.
+Knows the keys that only CometBFT chains have; what is asked is the business of
+`probes.chain.cosmos.dialect`.
 """
 
 from functools import partial
@@ -8,10 +9,10 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from probes.chain.bech32 import check_address
-from probes.chain.cosmos import METRICS, CosmosDialect
+from probes.chain.cosmos.bech32 import check_address
+from probes.chain.cosmos.dialect import METRICS, CosmosDialect
+from probes.chain.cosmos.lcd import Contract, query_text
 from probes.chain.kind import ChainKind
-from probes.chain.lcd import Contract, query_text
 from probes.chain.settings import AccessKeys
 from probes.expect import JsonExpect, miss_in_json
 from probes.kind import Metric

@@ -1,7 +1,7 @@
 """Kind evm: the RPC endpoints of one EVM chain, judged together; its gas price and contracts.
 
-Knows only the keys that other chains have not; how nodes are asked stands in `probes.chain.evm`,
-the course of a run in `probes.chain.kind`.
+Knows only the keys that other chains have not; how nodes are asked stands in
+`probes.chain.evm.dialect`, the course of a run in `probes.chain.kind`.
 """
 
 from dataclasses import replace
@@ -10,16 +10,16 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
-from probes.chain.contracts import OTHER_EVENT, Contract
-from probes.chain.evm import COMPAT_METRICS, METRICS, EvmDialect
-from probes.chain.gas import MAX_WINDOW_S, MINUTE_S, Rules
+from probes.chain.answer.quantity import quantity
+from probes.chain.evm.contracts import OTHER_EVENT, Contract
+from probes.chain.evm.dialect import COMPAT_METRICS, METRICS, EvmDialect
+from probes.chain.evm.gas import MAX_WINDOW_S, MINUTE_S, Rules
+from probes.chain.evm.offers import ZERO_ADDRESS, ArchiveCheck, LogsCheck
+from probes.chain.evm.oversight import OWN_CALLS, ContractCall, Oversight, most_saved
+from probes.chain.evm.signature import parse_address, parse_hash, topic0
 from probes.chain.kind import ChainKind
 from probes.chain.model import Thresholds
-from probes.chain.offers import ZERO_ADDRESS, ArchiveCheck, LogsCheck
-from probes.chain.oversight import OWN_CALLS, ContractCall, Oversight, most_saved
-from probes.chain.quantity import quantity
 from probes.chain.settings import NAME, CountLimit
-from probes.chain.signature import parse_address, parse_hash, topic0
 from probes.kind import Metric
 from probes.settings import Settings
 from probes.units import Duration, Ratio, format_duration, short

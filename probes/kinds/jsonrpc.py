@@ -1,7 +1,7 @@
 """Kind ``jsonrpc``: call methods of any JSON-RPC service over HTTP and judge what they say.
 
 For chains without a kind of their own, and for every other service of that protocol. Knows no
-method: what an answer is, is told by `probes.chain.classify`, what it should be by the file.
+method: what an answer is, is told by `probes.chain.answer.classify`, what it should be by the file.
 """
 
 import json
@@ -14,8 +14,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from probes.chain.classify import MAX_RETRY_AFTER_S, classify
-from probes.chain.quantity import quantity
+from probes.chain.answer.classify import MAX_RETRY_AFTER_S, classify
+from probes.chain.answer.quantity import quantity
 from probes.chain.reasons import PRODUCT_REASONS, ChainReason
 from probes.chain.settings import AuthKeys, header_pairs
 from probes.chain.talk import Answer, Ask

@@ -1,6 +1,6 @@
 """Kind ``solana``: the RPC endpoints of one Solana cluster, judged together.
 
-Knows the keys that only Solana has; what is asked is `probes.chain.solana`'s business.
+Knows the keys that only Solana has; what is asked is `probes.chain.solana.dialect`'s business.
 """
 
 import re
@@ -9,12 +9,12 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from probes.chain.cluster import Vote
 from probes.chain.kind import ChainKind
 from probes.chain.model import Thresholds
-from probes.chain.programs import Program
 from probes.chain.settings import AccessKeys, CountLimit
-from probes.chain.solana import GENESIS, METRICS, SolanaDialect
+from probes.chain.solana.cluster import Vote
+from probes.chain.solana.dialect import GENESIS, METRICS, SolanaDialect
+from probes.chain.solana.programs import Program
 from probes.kind import Metric
 from probes.settings import Settings
 from probes.units import short

@@ -5,7 +5,7 @@
     line.close()
 
 Owns the deadline of a call and its retries. What an answer means, or whether it is JSON at all, is
-`probes.chain.classify`'s business: bodies pass through unread. Knows no chain.
+`probes.chain.answer.classify`'s business: bodies pass through unread. Knows no chain.
 """
 
 import asyncio

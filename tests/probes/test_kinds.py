@@ -152,7 +152,7 @@ def test_no_key_of_a_kind_is_taken(name: str) -> None:
 @every_kind
 def test_metrics_carry_the_name_of_their_kind_or_belong_to_a_shared_family(name: str) -> None:
     shared = {family.name for family in (*BLACKBOX, *SHARED)}
-    own = (f"{name}_", SHARED_PREFIXES.get(name, f"{name}_"))
+    own: tuple[str, ...] = (f"{name}_", SHARED_PREFIXES.get(name, f"{name}_"))
     if KINDS[name].is_group:
         own = (*own, *OWN_NAMESPACES)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from probes.chain.classify import classify, classify_get
+from probes.chain.answer.classify import classify, classify_get
 from probes.chain.model import Endpoint, Family, Group, Observation
 from probes.chain.talk import Answer, Ask, Talk
 from probes.errors import CheckFailed

@@ -9,6 +9,7 @@
 Knows the outlets of a Result, and nothing of how it is made.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -20,13 +21,13 @@ from probes.chain.model import Now
 from probes.kinds.cosmos import Cosmos
 from probes.kinds.evm import Evm
 from probes.kinds.solana import Solana
-from probes.prober_health import ProberHealth
 from probes.probe import Probe
+from probes.prober_health import ProberHealth
 from probes.recorder import Keep
 from probes.result import Failure, Result
 from probes.run import run_once
 from probes.wire import heads
-from tests.servers.nodes import Anvil
+from tests.servers.nodes import Anvil, payload, result_of
 from tests.servers.nodes_fixtures import StartAnvil
 
 CHAIN_ID = 31337
@@ -66,12 +67,19 @@ class Devnet:
     def __init__(self, clock: Clock, nodes: Sequence[Anvil]) -> None:
         self.clock, self.nodes = clock, list(nodes)
 
-    async def mine(self, blocks: int = 1, *, on: Iterable[Anvil] | None = None) -> None:
-        """Add *blocks*, the last of which is new by the clock."""
-        first = int(self.clock.wall) - (blocks - 1) * BLOCK_S
+    async def mine(
+        self, blocks: int = 1, *, on: Iterable[Anvil] | None = None, at: float | None = None
+    ) -> None:
+        """Add *blocks*, the last of which is new by the clock, or of the time *at*."""
+        first = int(self.clock.wall if at is None else at) - (blocks - 1) * BLOCK_S
+        words = [
+            json.loads(payload("evm_setNextBlockTimestamp", [first])),
+            json.loads(payload("anvil_mine", [hex(blocks), BLOCK_S], 2)),
+        ]
         for node in self.nodes if on is None else on:
-            await node.rpc("evm_setNextBlockTimestamp", first)
-            await node.rpc("anvil_mine", hex(blocks), BLOCK_S)
+            # one request: a test may want hundreds of blocks
+            for answer in node.ask(json.dumps(words).encode()).json():
+                result_of(answer)
 
     async def grow(self, blocks: int = 20) -> None:
         """Let the chain have a past."""

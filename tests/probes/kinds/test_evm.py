@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from probes.chain.gas import Rules
+from probes.chain.evm.gas import Rules
+from probes.chain.evm.signature import topic0
 from probes.chain.model import Thresholds
-from probes.chain.signature import topic0
 from probes.kinds.evm import Evm
 from tests.harness import Law
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from probes.chain.evm.signature import topic0
 from probes.chain.memory import Memory
-from probes.chain.signature import topic0
 from probes.kinds.evm import Evm
 from probes.probe import Probe
 from probes.recorder import Keep

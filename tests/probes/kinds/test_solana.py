@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from probes.chain.solana import GENESIS
+from probes.chain.solana.dialect import GENESIS
 from probes.kinds.solana import Solana
 from probes.probe import Probe
 from probes.result import Outcome, Reason, Result

@@ -1,0 +1,1 @@
+"""What an answer of a node is, and what it says."""

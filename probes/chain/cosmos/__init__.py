@@ -1,0 +1,1 @@
+"""How CometBFT nodes are asked."""

@@ -1,0 +1,1 @@
+"""How EVM nodes are asked."""

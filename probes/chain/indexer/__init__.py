@@ -1,0 +1,1 @@
+"""What indexes a chain: asked, read, judged."""

@@ -1,0 +1,1 @@
+"""The judgement of a group: pure, state in and state out."""

@@ -1,0 +1,1 @@
+"""How Solana nodes are asked."""
