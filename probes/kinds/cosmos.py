@@ -4,6 +4,7 @@ Knows the keys that only CometBFT chains have; what is asked is the business of
 `probes.chain.cosmos.dialect`.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, ClassVar, Self
 
@@ -15,7 +16,8 @@ from probes.chain.cosmos.lcd import Contract, query_text
 from probes.chain.kind import ChainKind
 from probes.chain.settings import AccessKeys
 from probes.expect import JsonExpect, miss_in_json
-from probes.kind import Metric
+from probes.kind import Kind, Metric
+from probes.kinds import find_kind
 from probes.settings import Settings
 
 MAX_CONTRACTS = 20
@@ -57,6 +59,7 @@ class Cosmos(ChainKind):
 
     name = "cosmos"
     metrics: ClassVar[tuple[Metric, ...]] = (*ChainKind.metrics, *METRICS)
+    find: ClassVar[Callable[[str], type[Kind]]] = find_kind
 
     denom: str = Field(default="", pattern=rf"^$|{DENOM}")
     """Coin whose lowest gas price is told, over ``lcd``: untrn."""

@@ -4,6 +4,7 @@ Knows only the keys that other chains have not; how nodes are asked stands in
 `probes.chain.evm.dialect`, the course of a run in `probes.chain.kind`.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from math import ceil
 from typing import Annotated, ClassVar, Literal, Self
@@ -20,7 +21,8 @@ from probes.chain.evm.signature import parse_address, parse_hash, topic0
 from probes.chain.kind import ChainKind
 from probes.chain.model import Thresholds
 from probes.chain.settings import NAME, CountLimit
-from probes.kind import Metric
+from probes.kind import Kind, Metric
+from probes.kinds import find_kind
 from probes.settings import Settings
 from probes.units import Duration, Ratio, format_duration, short
 
@@ -246,6 +248,7 @@ class Evm(ChainKind):
 
     name = "evm"
     metrics: ClassVar[tuple[Metric, ...]] = (*ChainKind.metrics, *METRICS, *COMPAT_METRICS)
+    find: ClassVar[Callable[[str], type[Kind]]] = find_kind
 
     gas: Annotated[bool | GasKeys, _switch(GasKeys)] = True
     """When gas is too dear; false: not judged."""

@@ -4,6 +4,7 @@ Knows the keys that only Solana has; what is asked is `probes.chain.solana.diale
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -15,7 +16,8 @@ from probes.chain.settings import AccessKeys, CountLimit
 from probes.chain.solana.cluster import Vote
 from probes.chain.solana.dialect import GENESIS, METRICS, SolanaDialect
 from probes.chain.solana.programs import Program
-from probes.kind import Metric
+from probes.kind import Kind, Metric
+from probes.kinds import find_kind
 from probes.settings import Settings
 from probes.units import short
 
@@ -89,6 +91,7 @@ class Solana(ChainKind):
 
     name = "solana"
     metrics: ClassVar[tuple[Metric, ...]] = (*ChainKind.metrics, *METRICS)
+    find: ClassVar[Callable[[str], type[Kind]]] = find_kind
 
     chain_id: Annotated[str | None, AfterValidator(_cluster)] = None
     """mainnet-beta, testnet, devnet or a genesis hash; without it the majority is believed."""

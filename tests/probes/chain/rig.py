@@ -9,9 +9,11 @@
 Knows the outlets of a Result, and nothing of how it is made.
 """
 
+import asyncio
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, cast
 
 import pytest
 
@@ -27,7 +29,7 @@ from probes.recorder import Keep
 from probes.result import Failure, Result
 from probes.run import run_once
 from probes.wire import heads
-from tests.servers.nodes import Anvil, payload, result_of
+from tests.servers.nodes import Anvil, eventually, payload, result_of
 from tests.servers.nodes_fixtures import StartAnvil
 
 CHAIN_ID = 31337
@@ -146,6 +148,30 @@ class Rig:
         """Run once without a past: everything is asked."""
         self.result = await self._run_once(None, timeout_s)
         return self._last
+
+    @asynccontextmanager
+    async def listening(self, *, only_try: bool = False) -> AsyncIterator[None]:
+        """Listen to the websockets beside the runs; begin when each is heard, or has failed."""
+        watch = self.kind.watch("it")
+        assert watch is not None
+        task = asyncio.create_task(watch.run())
+        self.keep.news = watch.news
+        try:
+            await self.heard(lambda news: news.is_up or (only_try and news.problem is not None))
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def heard(self, condition: Callable[[heads.News], object]) -> None:
+        """Wait until *condition* is true of what each listener knows."""
+
+        async def is_true() -> bool:
+            listeners = cast("dict[str, heads.Listener]", self.keep.news())
+            return all(condition(listener.news) for listener in listeners.values())
+
+        await eventually(is_true)
 
     async def follow(
         self, net: Devnet, times: int = 1, *, on: Iterable[Anvil] | None = None
