@@ -203,8 +203,14 @@ def judge_forks(
             continue
         finding = opinion.finding if not excused(case) else None
         runs = before.fork_runs + 1 if finding else 0
-        stands = finding if runs >= needed else None
+        stands = _firmer(before.fork, finding) if finding and runs >= needed else None
         case.keep(fork=stands, fork_runs=runs, fork_seen=run)
         case.disagrees = stands is not None and opinion.is_minority
         if stands is not None:
             case.findings.append(stands)
+
+
+def _firmer(before: Finding | None, now: Finding) -> Finding:
+    """Return what stands: final blocks are compared now and then only, and prove more."""
+    is_proven = before is not None and before.reason is ChainReason.FORK_FINALIZED
+    return before if before and is_proven and now.reason is ChainReason.FORK else now
