@@ -202,6 +202,8 @@ class _Scribe:
         for reason, count in page.heard.reconnects.items():
             page.raise_to("chain_ws_reconnects_total", count, reason=reason)
         page.show_once("chain_ws_up", seen.news.is_up)
+        if seen.news.is_up or seen.news.problem is not None:
+            page.renew("chain_capability", seen.news.is_up, capability="websocket")
         if page.heard.last_wall is not None:
             page.renew("chain_ws_last_head_timestamp_seconds", page.heard.last_wall)
 
