@@ -186,8 +186,12 @@ class Line:
         timed = any(call.timed for call in calls)
         return await self._ask(request, numbers, max_body, timed=timed)
 
+    async def post(self, body: bytes, *, max_body: int = MAX_DECODED_BYTES) -> Reply:
+        """Send *body* as it is; JSON that is no call."""
+        return await self._ask(self._post(body), (), max_body, timed=False)
+
     async def get(self, path: str, *, max_body: int = MAX_DECODED_BYTES) -> Reply:
-        """Get *path* below the URL, with the query of both."""
+        """Get *path* below the URL, with the query of both; without a path the URL itself."""
         headers = tuple(header for header in self._headers if header[0].lower() != "content-type")
         request = Request(below(self._url, path), headers=headers, host=self._host)
         return await self._ask(request, (), max_body, timed=False)
@@ -266,6 +270,8 @@ class Line:
 
 def below(url: Url, path: str) -> Url:
     """Return *path* (and its query) below the path of *url*, with what *url* asks besides."""
+    if not path:
+        return url
     base, _, asked = url.path_query.partition("?")
     path, _, query = path.partition("?")
     queries = "&".join(filter(None, (asked, query)))

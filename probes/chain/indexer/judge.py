@@ -148,7 +148,8 @@ def judge(
         finding = reading.finding or Finding(
             ChainReason.INVALID_RESPONSE, Outcome.DOWN, "want a height, got none"
         )
-        gauges.append((("chain_indexer_healthy", labels), 0.0))
+        if finding.outcome is Outcome.DOWN:
+            gauges.append((("chain_indexer_healthy", labels), 0.0))
         return Judged(_verdict(keys, [finding], None, None), before, tuple(gauges))
     progress = _moved(reading.height, before, now)
     if node_hash is not None:

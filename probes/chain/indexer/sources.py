@@ -6,6 +6,7 @@ The I/O shell of `probes.chain.indexer.judge`. Knows no verdict.
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from probes.chain.answer.classify import classify_get
@@ -22,13 +23,14 @@ from probes.result import Outcome, Reason
 from probes.units import parse_number, short
 from probes.wire.address import ANY_IP, IpChoice
 from probes.wire.http import HTTP1_ALPN, Options
-from probes.wire.jsonrpc import Reply
-from probes.wire.message import Limits, Request
-from probes.wire.session import Session
+from probes.wire.jsonrpc import Line, Reply
 from probes.wire.tls import TlsOptions
 
 FindKind = Callable[[str], type[Kind]]
-# An exposition page of a large indexer is longer than a JSON answer.
+# A status has a few hundred bytes. A hostile one is parsed and searched in one turn of the loop:
+# 1 MiB of empty objects took 3 s for a path with ``..``, 8 MiB half a minute (2026-11).
+MAX_STATUS_BYTES = 64 * 1024
+# An exposition page of a large indexer is longer than a JSON answer; it is searched, not parsed.
 MAX_PAGE_BYTES = 8 * MAX_BODY_BYTES
 # What only a database says; the rest are faults of a transport.
 _DATABASE_REASONS = {
@@ -36,7 +38,6 @@ _DATABASE_REASONS = {
     Reason.STATUS: ChainReason.METHOD_ERRORS,
     Reason.VALUE: ChainReason.METHOD_ERRORS,
 }
-_OWN_HEADERS = (("Accept-Encoding", "gzip, deflate, br"),)
 
 
 class Source:
@@ -64,10 +65,10 @@ class Source:
             timeout_s: seconds it may take.
         """
         try:
+            if self._sql is None:
+                return await self._ask_server(recorder, timeout_s)
             async with asyncio.timeout(timeout_s):
-                if self._sql is not None:
-                    return await self._ask_database(self._sql, recorder)
-                return await self._ask_server(recorder)
+                return await self._ask_database(self._sql, recorder)
         except TimeoutError:
             where = f" in phase {recorder.phase_name}" if recorder.phase_name else ""
             text = f"want an answer within {timeout_s:g} s, got none{where}"
@@ -80,40 +81,38 @@ class Source:
             # the classifier turns it into words of the chain, as for any endpoint
             return _unread(classify_get(_ask(self.keys), Reply(failure=failure)))
 
-    async def _ask_server(self, recorder: Recorder) -> Reading:
+    async def _ask_server(self, recorder: Recorder, timeout_s: float) -> Reading:
         keys = self.keys
         if keys.url is None:
             raise CheckFailed(Reason.CONFIG, "want url for an indexer, got none")
         url = endpoint_url(keys.url.get_secret_value())
-        headers: tuple[tuple[str, str], ...] = header_pairs({}, keys.headers, keys.auth)
-        request = Request(url, headers=(*_OWN_HEADERS, *headers))
-        if keys.asked_by == "graphql":
-            body: dict[str, Any] = {"query": keys.told("query")}
-            if keys.subgraph:
-                body["variables"] = {"name": keys.subgraph}
-            request = Request(
-                url,
-                "POST",
-                (("Content-Type", "application/json"), *request.headers),
-                json.dumps(body).encode(),
-            )
-        session = Session(url, recorder, self._options)
-        try:
-            exchange = await session.send(request, Limits(max_body=MAX_PAGE_BYTES))
-        finally:
-            session.close()
-        response = exchange.response
-        reply = Reply(
-            status=response.status,
-            body=response.body.data,
-            headers=tuple(response.headers),
-            failure=response.failure,
-            seconds=exchange.seconds,
+        is_page = keys.asked_by == "prometheus"
+        line = Line(
+            url,
+            recorder,
+            self._options,
+            headers=header_pairs(
+                {"Accept": "text/plain"} if is_page else {}, keys.headers, keys.auth
+            ),
+            call_timeout_s=timeout_s,
+            retries=0,
         )
-        answer = classify_get(_ask(keys), reply)
+        try:
+            if keys.asked_by == "graphql":
+                body: dict[str, Any] = {"query": keys.told("query")}
+                if keys.subgraph:
+                    body["variables"] = {"name": keys.subgraph}
+                reply = await line.post(json.dumps(body).encode(), max_body=MAX_STATUS_BYTES)
+            else:
+                limit = MAX_PAGE_BYTES if is_page else MAX_STATUS_BYTES
+                reply = await line.get("", max_body=limit)
+        finally:
+            line.close()
+        # a page is no JSON, and to find that out takes as long as it is
+        answer = classify_get(_ask(keys), replace(reply, body=b"") if is_page else reply)
         if not answer.ok:
             return _unread(answer)
-        return _understood(keys, answer.result, reply.body)
+        return _on_page(keys, reply.body) if is_page else _understood(keys, answer.result)
 
     async def _ask_database(self, kind: Kind, recorder: Recorder) -> Reading:
         if self.keys.target is None:
@@ -147,15 +146,17 @@ def _ask(keys: IndexerKeys) -> Ask:
 
 def _unread(answer: Answer) -> Reading:
     reason = answer.reason or ChainReason.INVALID_RESPONSE
-    return Reading(finding=Finding(reason, Outcome.DOWN, answer.detail, answer.phase, answer.cause))
+    is_ours = answer.cause is not None and answer.cause.is_own_fault
+    outcome = Outcome.UNKNOWN if is_ours else Outcome.DOWN
+    return Reading(finding=Finding(reason, outcome, answer.detail, answer.phase, answer.cause))
 
 
-def _understood(keys: IndexerKeys, document: Any, body: bytes) -> Reading:
-    if keys.asked_by == "prometheus":
-        value = Selector(keys.height).select(body.decode("utf-8", "replace"))
-        if value is None:
-            return _invalid(f"want the series {keys.height}, got none")
-        return _height(value)
+def _on_page(keys: IndexerKeys, page: bytes) -> Reading:
+    value = Selector(keys.height).select(page)
+    return _invalid(f"want the series {keys.height}, got none") if value is None else _height(value)
+
+
+def _understood(keys: IndexerKeys, document: Any) -> Reading:
     if not isinstance(document, dict | list):
         return _invalid("want JSON, got other text")
     if message := _graphql_error(document):

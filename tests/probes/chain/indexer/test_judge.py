@@ -173,11 +173,11 @@ other 9
     ],
 )
 def test_a_series_is_found_by_name_and_labels(selector: str, value: str | None) -> None:
-    assert Selector(selector).select(PAGE) == value
+    assert Selector(selector).select(PAGE.encode()) == value
 
 
-@given(st.text())
-def test_no_page_breaks_the_search_for_a_series(page: str) -> None:
+@given(st.text().map(str.encode) | st.binary())
+def test_no_page_breaks_the_search_for_a_series(page: bytes) -> None:
     Selector("a").select(page)
 
 
@@ -290,3 +290,13 @@ def test_dashboards_find_the_name_they_know() -> None:
     labels = (("indexer", "subgraph"),)
 
     assert gauges["indexer_block_lag", labels] == gauges["chain_indexer_lag_blocks", labels] == 993
+
+
+def test_what_our_own_fault_hides_is_not_told_as_unhealthy() -> None:
+    """chains.md 1, decision 10."""
+    ours = Finding(ChainReason.PROBE_NETWORK, Outcome.UNKNOWN, "want a socket, got none")
+
+    judged = judge(keys(), Reading(finding=ours), None, Tip(10, 12.0), node_hash=None, now=NOW)
+
+    assert judged.verdict.outcome is Outcome.UNKNOWN
+    assert "chain_indexer_healthy" not in {name for (name, _), _ in judged.gauges}

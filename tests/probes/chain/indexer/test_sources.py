@@ -2,17 +2,20 @@
 
 import asyncio
 import json
+from time import process_time
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from probes.chain.indexer.settings import IndexerKeys
-from probes.chain.indexer.sources import Source
+from probes.chain.indexer.settings import IndexerKeys, Selector
+from probes.chain.indexer.sources import MAX_PAGE_BYTES, Source
 from probes.chain.reasons import ChainReason
 from probes.kind import Kind
 from probes.kinds import find_kind
 from probes.recorder import Recorder
+from probes.result import Outcome, Reason
+from probes.wire.policy import POLICY, Policy
 from probes.wire.tls import TlsOptions
 from tests.faults.tcp import Handler, closed_port, silent, tcp_fault
 from tests.servers.postgres import Postgres
@@ -90,6 +93,98 @@ async def test_a_series_of_an_exposition_page_is_read() -> None:
         reading = await it.read(Recorder(), WAIT_S)
 
     assert reading.height == 12_000_000
+
+
+async def asked_of(given: dict[str, Any], path: str = "/x", user: str = "") -> bytes:
+    """Return the request that a source sends."""
+    seen: list[bytes] = []
+    async with tcp_fault(answering("{}", seen=seen)) as port:
+        await source(url=f"http://{user}127.0.0.1:{port}{path}", **given).read(Recorder(), WAIT_S)
+    return seen[0]
+
+
+async def test_an_indexer_is_asked_as_an_endpoint_is() -> None:
+    """Credentials in the URL, one Host, a name that a firewall knows us by."""
+    headers = {"Host": "index.example", "content-type": "application/graphql+json"}
+
+    request = await asked_of({"preset": "thegraph", "headers": headers}, user="u:p@")
+
+    head = request.partition(b"\r\n\r\n")[0].lower()
+    assert b"authorization: basic dtpw" in head
+    assert [line for line in head.splitlines() if line.startswith(b"host:")] == [
+        b"host: index.example"
+    ]
+    assert head.count(b"content-type:") == 1
+    assert b"user-agent: sonde" in head
+
+
+async def test_a_status_is_got_at_its_very_address() -> None:
+    request = await asked_of({"source": "json", "height": "$.a"}, "/status?key=1")
+
+    assert request.startswith(b"GET /status?key=1 HTTP/1.1\r\n")
+    assert b"Accept: application/json" in request
+
+
+async def test_a_page_of_metrics_is_wanted_as_text() -> None:
+    request = await asked_of({"source": "prometheus", "height": "a"}, "/actuator/prometheus")
+
+    assert b"Accept: text/plain" in request
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param("[" + "{}," * 400_000 + "{}]", id="a million of objects"),
+        pytest.param('{"a": "' + "x" * 70_000 + '"}', id="a text"),
+    ],
+)
+async def test_a_status_that_is_none_is_not_read(body: str) -> None:
+    """To parse and search it would hold up all probes for seconds."""
+    async with tcp_fault(answering(body)) as port:
+        it = source(preset="envio", url=f"http://127.0.0.1:{port}/")
+        reading = await it.read(Recorder(), WAIT_S)
+
+    assert reading.finding is not None
+    assert reading.finding.reason is ChainReason.TOO_LARGE
+
+
+async def test_a_fault_of_our_own_is_not_the_indexers() -> None:
+    """chains.md 1, decision 10."""
+    it = source(preset="ponder", url="http://169.254.169.254/status")
+
+    with POLICY.set(Policy(trusts_first=False)):
+        reading = await it.read(Recorder(), WAIT_S)
+
+    assert reading.finding is not None
+    assert (reading.finding.outcome, reading.finding.cause) == (Outcome.UNKNOWN, Reason.POLICY)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param('synced{a="b', id="broken"),
+        pytest.param('synced{a="b",' + 'c="",' * 400 + "} 1", id="with many labels"),
+        pytest.param('synced{a="c",x="b"} 1', id="of other values"),
+        pytest.param("synced", id="short"),
+        pytest.param('synced{a="' + '\\"' * 900, id="with escapes"),
+    ],
+)
+def test_a_hostile_page_is_searched_in_bounded_time(line: str) -> None:
+    page = (line.encode() + b"\n") * (MAX_PAGE_BYTES // (len(line) + 1))
+    began = process_time()
+
+    assert Selector('synced{a="b",d="e"}').select(page) is None
+    # 8 s before it was bounded; 0.03 to 0.06 s now
+    assert process_time() - began < 0.5
+
+
+def test_a_series_is_found_behind_those_of_longer_names() -> None:
+    page = (
+        b'# HELP synced of\nsynced_total{a="b"} 1\n synced{a="b"} 2\nsynced{ a = "b" , c="d" } 3 99'
+    )
+
+    assert Selector('synced{a="b"}').select(page) == "3"
+    assert Selector("synced").select(b"synced 4") == "4"
 
 
 @pytest.mark.parametrize(
