@@ -1,6 +1,6 @@
 """Runs that somebody asks for over ``/probe``: which module, which target, and whether that may be.
 
-    answer ── plan (a thread) ──> Probe and policy ── a free slot ── run_once ──> page
+    answer ── a free slot ── plan (a thread) ──> Probe and policy ── run_once ──> page
 
 A target that the probe file names may be asked for as it is; any other only within
 ``probe_policy.allow``, never with the secrets of a module, and never by a kind that looks at this
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from types import MappingProxyType
 
 from exporter.series import render_result
@@ -38,7 +39,10 @@ BUILT_IN: Mapping[str, str] = MappingProxyType(
 )
 # So much must be left beside the pause of a run that looks twice; else it looks once.
 MIN_LOOK_S = 5.0
+# So long a scraper waits that leaves no time for a run: enough to tell it so.
+NO_TIME_S = 0.5
 NAME = "asked"
+NO_SLOT = "want a free slot before the deadline, got none\n"
 REFUSED_TARGET = "want a target of the probe file or within probe_policy.allow, got another one\n"
 
 
@@ -96,33 +100,42 @@ class Asked:
         Raises:
             Refused: unknown module, target outside the policy, or no free slot.
         """
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        ends = began + limit_s
-        plan = await loop.run_in_executor(self._pool, self._plan, config, module, target)
-        if plan.timeout_s is not None and (limit_s <= 0 or plan.timeout_s < limit_s):
-            ends = began + plan.timeout_s
-        if plan.mistake is not None or ends <= loop.time():
-            text = plan.mistake or "want time for a run before the scrape ends, got none"
-            result = _not_run(plan.probe, text)
-        else:
-            result = await self._in_turn(plan, ends)
-        if result.failure is not None and result.failure.reason is Reason.POLICY:
-            raise Refused(403, REFUSED_TARGET)
-        return render_result(result, plan.probe.kind, max(0.0, round(ends - began, 3)))
+        began = asyncio.get_running_loop().time()
+        # its thread has one request after the other: what waits for it holds a slot already
+        await self._slot(began + (limit_s if limit_s > 0 else NO_TIME_S))
+        self.in_flight += 1
+        try:
+            return await self._answer(config, (module, target), began, limit_s)
+        finally:
+            self.in_flight -= 1
+            self._slots.release()
 
     def close(self) -> None:
         """Plan nothing more."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _in_turn(self, plan: Plan, ends: float) -> Result:
-        await self._slot(ends)
-        self.in_flight += 1
+    async def _answer(
+        self, config: Config, words: tuple[str, str], began: float, limit_s: float
+    ) -> bytes:
+        loop = asyncio.get_running_loop()
+        ends = began + (limit_s if limit_s > 0 else NO_TIME_S)
         try:
-            return await self._run(plan, ends)
-        finally:
-            self.in_flight -= 1
-            self._slots.release()
+            async with asyncio.timeout_at(ends):
+                plan = await loop.run_in_executor(self._pool, self._plan, config, *words)
+        except TimeoutError:
+            raise Refused(503, NO_SLOT) from None
+        if plan.timeout_s is not None and (limit_s <= 0 or plan.timeout_s < limit_s):
+            ends, limit_s = began + plan.timeout_s, plan.timeout_s
+        if plan.mistake is not None or limit_s <= 0:
+            text = plan.mistake or "want time for a run before the scrape ends, got none"
+            result = _not_run(plan.probe, text)
+        elif ends <= loop.time():
+            raise Refused(503, NO_SLOT)
+        else:
+            result = await self._run(plan, ends)
+        if result.failure is not None and result.failure.reason is Reason.POLICY:
+            raise Refused(403, REFUSED_TARGET)
+        return render_result(result, plan.probe.kind, max(0.0, round(limit_s, 3)))
 
     async def _slot(self, ends: float) -> None:
         if self.queued >= MAX_QUEUED:
@@ -132,7 +145,7 @@ class Asked:
             async with asyncio.timeout_at(ends):
                 await self._slots.acquire()
         except TimeoutError:
-            raise Refused(503, "want a free slot before the deadline, got none\n") from None
+            raise Refused(503, NO_SLOT) from None
         finally:
             self.queued -= 1
 
@@ -174,7 +187,11 @@ class Asked:
 
     def _names(self, config: Config) -> frozenset[str]:
         if self._named is None or self._named[0] is not config:
-            names = frozenset(_plain(probe.target) for probe in config.probes)
+            names = frozenset(
+                _plain(target)
+                for probe in config.probes
+                for target in probe.kind.named_targets(probe.target)
+            )
             self._named = (config, names)
         return self._named[1]
 
@@ -186,11 +203,16 @@ def _module(config: Config, name: str) -> tuple[Kind, float | None]:
     if module is not None:
         raise Refused(400, f"want a module that needs no further keys, got {short(name)}\n")
     if name in BUILT_IN:
-        kind = find_kind(BUILT_IN[name])
-        known = {kind.named_by: name} if kind.named_by is not None else {}
-        return kind.model_validate(known), None
+        return _built_in(name), None
     hint = suggest(name, [*config.modules, *BUILT_IN])
     raise Refused(400, f"Unknown module {short(name)}{hint}\n")
+
+
+@cache
+def _built_in(name: str) -> Kind:
+    """Return the kind behind a built-in name, one for all requests: it keeps its TLS context."""
+    kind = find_kind(BUILT_IN[name])
+    return kind.model_validate({kind.named_by: name} if kind.named_by is not None else {})
 
 
 def _plain(target: str) -> str:

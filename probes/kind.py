@@ -127,6 +127,10 @@ class Kind(Settings):
         """Return the form of a target that may be shown, without secrets, <= 200 bytes."""
         return display_target(target)
 
+    def named_targets(self, target: str) -> Iterable[str]:
+        """Return everything that a probe with *target* checks, in the form of targets."""
+        return (target,)
+
     def secrets(self, target: str) -> set[str]:
         """Return every text of settings and target that must not be shown."""
         return _secret_values(self) | secrets_in_target(target)

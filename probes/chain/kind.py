@@ -223,6 +223,12 @@ class ChainKind(AccessKeys, Kind):
     def display_target(self, target: str) -> str:
         return target if self.endpoints else super().display_target(target)
 
+    def named_targets(self, target: str) -> Iterable[str]:
+        # the target of an entry of `chains` is its name, which is no address
+        if self.endpoints:
+            return [keys.http.get_secret_value() for keys in self.endpoints]
+        return [target, *(keys.http.get_secret_value() for keys in self.reference)]
+
     def secrets(self, target: str) -> set[str]:
         found = super().secrets(target) if not self.endpoints else super().secrets("")
         for address in self._addresses():

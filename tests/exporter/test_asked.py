@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from exporter import asked as module
 from exporter.asked import REFUSED_TARGET, Asked, Refused
 from probes.config.load import Config, load
+from probes.kind import Kind
 from probes.prober_health import ProberHealth
 from probes.wire.net import reachable
 
@@ -165,6 +167,53 @@ async def test_a_target_may_be_written_in_several_ways(
     assert await status(asked, config, "plain", "http://127.0.0.1:1/other") == 403
 
 
+ENDPOINTS = """
+chains:
+  - name: {name!r}
+    kind: evm
+    endpoints:
+      - {{name: own, http: 'http://127.0.0.1:1/v2/canary-1234'}}
+      - {{name: public, http: 'http://127.0.0.1:2', role: reference}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "admitted"),
+    [
+        pytest.param("http://127.0.0.1:1/v2/canary-1234", 200, id="an endpoint"),
+        pytest.param("http://127.0.0.1:2/", 200, id="one that only votes"),
+        pytest.param("http://127.0.0.1:1/v2/canary", 403, id="another path"),
+        pytest.param("http://127.0.0.1:1", 403, id="another path of the same host"),
+    ],
+)
+async def test_the_file_names_the_endpoints_of_a_chain(
+    asked: Asked, load_text: Load, target: str, admitted: int
+) -> None:
+    config = await load_text(ENDPOINTS.format(name="main"))
+
+    assert await status(asked, config, "chain_evm", target) == admitted
+
+
+async def test_the_name_of_a_chain_is_no_target(asked: Asked, silent: str, load_text: Load) -> None:
+    config = await load_text(MODULES + ENDPOINTS.format(name=silent))
+
+    assert await status(asked, config, "port", silent) == 403
+
+
+async def test_a_built_in_module_is_made_once(
+    asked: Asked, load_text: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has a TLS context of its own, which costs 80 ms: requests must not pay for that."""
+    prepared: list[Kind] = []
+    monkeypatch.setattr(module, "prepare", lambda probes: prepared.append(probes[0].kind))
+    config = await load_text(LOCAL)
+
+    for port in (1, 2):
+        assert await status(asked, config, "chain_evm", f"http://127.0.0.1:{port}/") == 200
+
+    assert prepared[0] is prepared[1]
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -266,6 +315,51 @@ async def test_runs_wait_for_a_slot_and_not_for_ever(
     await first
     assert (asked.in_flight, asked.queued) == (0, 0)
     assert await status(asked, config, "port", silent) == 200
+    asked.close()
+
+
+@pytest.mark.parametrize("limit_s", [0.05, -0.1])
+async def test_what_a_kind_needs_once_holds_up_no_answer(
+    asked: Asked,
+    silent: str,
+    load_text: Load,
+    monkeypatch: pytest.MonkeyPatch,
+    limit_s: float,
+) -> None:
+    monkeypatch.setattr(module, "NO_TIME_S", 0.05)
+    slow = Event()
+    monkeypatch.setattr(module, "prepare", lambda _: slow.wait(10))
+    config = await load_text(MODULES + LOCAL)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+
+    with pytest.raises(Refused, match="want a free slot before the deadline"):
+        await asked.answer(config, "port", silent, limit_s)
+
+    assert loop.time() - began < 5
+    assert (asked.in_flight, asked.queued) == (0, 0)
+    slow.set()
+
+
+async def test_requests_that_wait_for_the_thread_are_counted(
+    silent: str, load_text: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_IN_FLIGHT", 1)
+    monkeypatch.setattr(module, "MAX_QUEUED", 1)
+    slow, asked = Event(), Asked(ProberHealth((), reachable))
+    monkeypatch.setattr(module, "prepare", lambda _: slow.wait(10))
+    config = await load_text(MODULES + LOCAL)
+    requests = [
+        asyncio.get_running_loop().create_task(asked.answer(config, "port", silent, 5))
+        for _ in range(3)
+    ]
+    done, _ = await asyncio.wait(requests, return_when=asyncio.FIRST_COMPLETED)
+
+    with pytest.raises(Refused, match="want at most 1 requests that wait"):
+        await done.pop()
+    assert (asked.in_flight, asked.queued) == (1, 1)
+    slow.set()
+    await asyncio.wait(requests)
     asked.close()
 
 
