@@ -190,7 +190,7 @@ class Course:
 
     def _limit(self, visits: Mapping[str, Visit], ends: float) -> None:
         for visit in visits.values():
-            visit.recorder.deadline = min(self._recorder.deadline, ends)
+            visit.limit(min(self._recorder.deadline, ends))
 
     async def _look(self, visit: Visit) -> None:
         if not visit.plan.left_alone:

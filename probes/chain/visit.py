@@ -9,7 +9,6 @@ The I/O shell under a `Talk`. Knows neither what is asked nor what an answer mea
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from typing import TypeVar
 
 from probes.chain.answer.classify import classify, classify_batch, classify_get
@@ -20,6 +19,7 @@ from probes.chain.plan import Plan
 from probes.chain.reasons import ChainReason
 from probes.chain.talk import Answer, Ask, Dialect, Talk
 from probes.recorder import Recorder
+from probes.wire.address import literal_address
 from probes.wire.http import Options
 from probes.wire.jsonrpc import Call, Line, Reply
 from probes.wire.url import Url
@@ -89,12 +89,13 @@ class Visit:
             access.endpoint.name, shed=set(plan.shed), left_alone=plan.left_alone
         )
         self.started_at = datetime.now(UTC)
-        self.lost: Answer | None = None
-        """Why nothing more is asked in this sample."""
+        self._ended: dict[str, Answer] = {}
         self._setup = setup
+        # phases of another service are no phases of the endpoint
+        self._aside = Recorder(recorder.deadline)
         self._lines: dict[str, Line] = {}
-        for url in (access.url, access.lcd):
-            if url is not None and not _is_address(url.host):
+        for url in (access.url, access.ws, access.lcd):
+            if url is not None and literal_address(url.host, url.port) is None:
                 # the name in the file is all that is shown: some providers put a key into the host
                 recorder.hide(url.host)
 
@@ -102,6 +103,15 @@ class Visit:
     def endpoint(self) -> Endpoint:
         """Whom it asks."""
         return self.access.endpoint
+
+    @property
+    def lost(self) -> Answer | None:
+        """Why nothing more is asked in this sample."""
+        return self._ended.get("rpc")
+
+    def limit(self, ends: float) -> None:
+        """Let every call end by *ends*, on the clock of the loop."""
+        self.recorder.deadline = self._aside.deadline = ends
 
     async def drive(self, talk: Talk[T]) -> T:
         """Let *talk* ask until it is done."""
@@ -144,8 +154,9 @@ class Visit:
 
     async def _answer(self, ask: Ask) -> Answer:
         service = "lcd" if ask.via == "lcd" else "rpc"
-        if self.lost is not None and service == "rpc":
-            return self.lost
+        ended = self._ended.get(service)
+        if ended is not None:
+            return ended
         line = self._line(service)
         if line is None:
             return NOBODY
@@ -189,8 +200,9 @@ class Visit:
             seen.retry_after_s = max(answer.retry_after_s or 0.0, seen.retry_after_s or 0.0)
 
     def _judge(self, ask: Ask, answer: Answer) -> None:
-        if answer.kind in _FINAL and ask.via != "lcd":
-            self.lost = replace(answer, seconds=0.0)
+        if answer.kind in _FINAL:
+            service = "lcd" if ask.via == "lcd" else "rpc"
+            self._ended[service] = replace(answer, seconds=0.0)
 
     def _line(self, service: str) -> Line | None:
         line = self._lines.get(service)
@@ -201,22 +213,13 @@ class Visit:
                 return None
             line = self._lines[service] = Line(
                 url,
-                # phases of another service are no phases of the endpoint
-                self.recorder if service == "rpc" else Recorder(self.recorder.deadline),
+                self.recorder if service == "rpc" else self._aside,
                 access.options,
                 headers=access.headers,
                 call_timeout_s=self._setup.call_timeout_s,
                 retries=self._setup.retries,
             )
         return line
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return True
 
 
 def _call(ask: Ask) -> Call:

@@ -21,7 +21,7 @@ from probes.kind import Kind
 from probes.recorder import Recorder
 from probes.result import Outcome, Reason
 from probes.units import parse_number, short
-from probes.wire.address import ANY_IP, IpChoice
+from probes.wire.address import ANY_IP, IpChoice, literal_address
 from probes.wire.http import HTTP1_ALPN, Options
 from probes.wire.jsonrpc import Line, Reply
 from probes.wire.tls import TlsOptions
@@ -86,6 +86,9 @@ class Source:
         if keys.url is None:
             raise CheckFailed(Reason.CONFIG, "want url for an indexer, got none")
         url = endpoint_url(keys.url.get_secret_value())
+        if literal_address(url.host, url.port) is None:
+            # as of an endpoint, its name in the file is all that is shown
+            recorder.hide(url.host)
         is_page = keys.asked_by == "prometheus"
         line = Line(
             url,

@@ -125,6 +125,15 @@ async def test_a_status_is_got_at_its_very_address() -> None:
     assert b"Accept: application/json" in request
 
 
+async def test_no_host_of_an_indexer_may_be_shown() -> None:
+    """Some providers put the key into the name."""
+    recorder = Recorder()
+
+    await source(preset="ponder", url="http://k3y.indexer.invalid/").read(recorder, WAIT_S)
+
+    assert "k3y.indexer.invalid" in recorder.secrets
+
+
 async def test_a_page_of_metrics_is_wanted_as_text() -> None:
     request = await asked_of({"source": "prometheus", "height": "a"}, "/actuator/prometheus")
 
