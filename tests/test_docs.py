@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.core import TyperGroup
 from typer.main import get_command
 
 from exporter.cli import app
@@ -120,11 +121,15 @@ def test_every_call_that_is_shown_is_understood(line: str) -> None:
 
     with COMMANDS.make_context("sonde", words, resilient_parsing=True) as root:
         name, command, rest = COMMANDS.resolve_command(root, words)
+        parent = root
+        while rest and isinstance(command, TyperGroup):
+            parent = command.make_context(name, list(rest), parent=parent, resilient_parsing=True)
+            name, command, rest = command.resolve_command(parent, rest)
         assert command is not None
         if not rest:
             return  # the command is named, not called
         # raises for an unknown flag, a wrong choice, a word too many or too few
-        given = command.make_context(name, list(rest), parent=root).params
+        given = command.make_context(name, list(rest), parent=parent).params
 
     if given.get("kind") and given.get("target"):
         probe = probe_from_words(given["kind"], given["target"], given["settings"] or [], 5.0)
