@@ -12,6 +12,12 @@ COMETBFT=v0.38.25
 WANT_NODE=18
 PACKAGES="@foundry-rs/anvil@1.7.1 ganache@7.9.2 hardhat@2.29.1 @ethereumjs/client@0.10.5"
 
+# Node.js brings authorities of its own; behind a proxy that signs, the system knows one more.
+SYSTEM_CA=/etc/ssl/certs/ca-certificates.crt
+if [ -z "${NODE_EXTRA_CA_CERTS:-}" ] && [ -r "$SYSTEM_CA" ]; then
+    export NODE_EXTRA_CA_CERTS="$SYSTEM_CA"
+fi
+
 say() { echo "nodes: $*" >&2; }
 has() { command -v "$1" >/dev/null; }
 

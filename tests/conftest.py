@@ -8,6 +8,7 @@ import asyncio
 import signal
 import ssl
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,9 @@ class Polite(asyncio.AbstractEventLoop):
         ]
         if leaving and not self.is_closed():
             for transport in leaving:
-                transport.abort()
+                # before Python 3.11.5 one that is closed already has nothing left to abort
+                with suppress(AttributeError):
+                    transport.abort()
             # the loss is told one turn later, the socket is closed another one later
             for _ in range(3):
                 self.run_until_complete(asyncio.sleep(0))
