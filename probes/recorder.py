@@ -41,7 +41,7 @@ class Recorder:
 
     __slots__ = (
         "_clock", "_facts", "_open", "_phases", "_samples", "_started", "_steps", "_warnings",
-        "cut_off", "deadline", "keep", "phase_name", "secrets",
+        "asleep", "cut_off", "deadline", "keep", "phase_name", "secrets",
     )  # fmt: skip
 
     def __init__(
@@ -54,6 +54,8 @@ class Recorder:
         """What outlives the run; None: it stands alone, and may take ``Kind.settle_s`` longer."""
         self.cut_off: Callable[[], Awaitable[str | None]] | None = None
         """Asked whether the prober itself has lost its network: why, or None."""
+        self.asleep: Callable[[], str | None] | None = None
+        """Asked whether the prober itself was frozen or overloaded since the run began."""
         self._clock = clock
         self._started = clock()
         self._open: float | None = None

@@ -76,6 +76,7 @@ async def run_once(
         notes.keep = keep
         if health is not None:
             notes.cut_off = partial(health.cut_off, started)
+            notes.asleep = partial(_asleep, health, started, probe.timeout_s)
         return notes
 
     attempt, failure, attempts = await _try(probe, recorder)
@@ -212,6 +213,11 @@ def _failure_of(
         "the kind %s raised %s", probe.kind.name, text, extra={"probe": probe.name}, exc_info=error
     )
     return Failure(Reason.INTERNAL, text, recorder.phase_name)
+
+
+def _asleep(health: ProberHealth, started: float, timeout_s: float) -> str | None:
+    own = health.verdict(started, timeout_s)
+    return own[1] if own is not None else None
 
 
 async def _excused(

@@ -37,6 +37,8 @@ T = TypeVar("T")
 LOOK_SHARE, CONFIRM_SHARE = 0.6, 0.8
 # Kept back of the run, so that what was found can still be judged.
 MARGIN_S = 0.05
+# What a prober without a network would see.
+_UNREACHABLE = frozenset({ChainReason.DNS_FAILED, ChainReason.CONNECT_FAILED, ChainReason.TIMEOUT})
 
 
 class Ear(Protocol):
@@ -128,8 +130,8 @@ class Course:
         group = setup.group
         self._enter("judge")
         observations = {name: visit.seen for name, visit in visits.items()}
-        lost = await self._network_lost(observations)
-        judgement, views = evaluate(group, memory.views, observations, now, network_lost=lost)
+        ours = await self._own_fault(observations)
+        judgement, views = evaluate(group, memory.views, observations, now, network_lost=ours)
         self._reconnect(views.endpoints)
         self._enter("survey")
         spokesman = self._first_usable(visits, judgement.endpoints)
@@ -212,14 +214,19 @@ class Course:
             if visit.seen.head is not None and visit.plan.may_confirm
         )
 
-    async def _network_lost(self, observations: Mapping[str, Observation]) -> str:
-        """Return why the prober itself may be to blame that nobody could be reached."""
+    async def _own_fault(self, observations: Mapping[str, Observation]) -> str:
+        """Return why the prober itself may be to blame for who could not be reached."""
         asked = [seen for seen in observations.values() if not seen.left_alone]
-        faults = [seen.fault.reason if seen.fault else None for seen in asked]
-        unreachable = {ChainReason.DNS_FAILED, ChainReason.CONNECT_FAILED, ChainReason.TIMEOUT}
-        if not faults or not unreachable.issuperset(faults) or self._recorder.cut_off is None:
+        faults = {seen.fault.reason if seen.fault else None for seen in asked}
+        recorder = self._recorder
+        if ChainReason.TIMEOUT in faults and recorder.asleep is not None:
+            # a run whose answers came while we slept ends in timeouts that are none
+            why = recorder.asleep()
+            if why:
+                return why
+        if not faults or not _UNREACHABLE.issuperset(faults) or recorder.cut_off is None:
             return ""
-        return await self._recorder.cut_off() or ""
+        return await recorder.cut_off() or ""
 
     def _asker(self, spokesman: Visit | None) -> Callable[[int], Awaitable[str | None]]:
         async def hash_at(height: int) -> str | None:

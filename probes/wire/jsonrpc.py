@@ -229,8 +229,10 @@ class Line:
         left = self._left()
         allowed = min(self._timeout_s, left)
         if not allowed:
+            # who was never dialled is not to blame
+            reason = Reason.TIMEOUT if self._session.dials else Reason.EVIDENCE
             text = "want time for a call, got none left of the run"
-            return False, Reply(ids=ids, failure=CheckFailed(Reason.TIMEOUT, text))
+            return False, Reply(ids=ids, failure=CheckFailed(reason, text))
         slot = _Slot() if timed else None
         try:
             async with asyncio.timeout(allowed) as clock:

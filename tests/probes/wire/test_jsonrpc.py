@@ -301,6 +301,20 @@ async def test_without_time_nothing_is_asked() -> None:
         reply = await ask(server, recorder=recorder)
         assert server.connections == 0
     assert str(reply.failure) == "want time for a call, got none left of the run"
+    # the peer, which nobody dialled, is not to blame
+    assert reply.failure is not None
+    assert reply.failure.reason is Reason.EVIDENCE
+
+
+async def test_who_has_used_up_the_time_of_the_run_is_to_blame_for_it() -> None:
+    recorder = Recorder()
+    async with kept_server([OK, STAY]) as server:
+        line = line_to(server.url, recorder)
+        assert (await line.call(BLOCK)).failure is None
+        recorder.deadline = asyncio.get_running_loop().time()
+        reply = await line.call(BLOCK)
+        line.close()
+    assert failure_of(reply)[0] is Reason.TIMEOUT
     assert failure_of(reply)[0] is Reason.TIMEOUT
 
 
