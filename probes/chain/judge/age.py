@@ -16,7 +16,12 @@ is a block behind, does not make the others look bad.
 
 The halt of a chain is judged by our clock: no voter's head moved for longer than a head may be old.
 Where none was ever seen to move (we have just begun to look), by the age of the heads, if they do
-not move for one and a half block times. Pure.
+not move for one and a half block times. It needs two voters to begin and one to go on: an endpoint
+that is lost during a halt must not make the others the culprits.
+
+A block is older than our sight of it, so heads are too old a run or two before that. All voters at
+once, and none of them moving: that is not the fault of one, and they are degraded meanwhile. A load
+balancer would else lose all of them at the moment at which the chain halts. Pure.
 """
 
 from collections.abc import Sequence
@@ -25,7 +30,7 @@ from dataclasses import replace
 from probes.chain.judge.blocktime import Pace
 from probes.chain.judge.case import Case
 from probes.chain.judge.history import read_at
-from probes.chain.model import Group, Limits, Now
+from probes.chain.model import Limits, Now
 from probes.chain.reasons import ChainReason, Finding
 from probes.result import Outcome
 
@@ -114,11 +119,12 @@ def _still_s(case: Case) -> float:
     return 0.0 if case.head is None or changed is None else max(0.0, case.head.seen - changed)
 
 
-def judge_age(cases: Sequence[Case], limits: Limits) -> None:
+def judge_age(cases: Sequence[Case], voters: Sequence[Case], limits: Limits) -> None:
     """Judge the age of each head, where our own clock may be believed."""
     limit = limits.head_age_s
     if limit is None:
         return
+    is_common = len(voters) >= NEEDED_FOR_HALT and all(_is_stuck(case, limit) for case in voters)
     for case in cases:
         if case.head is None or case.has(ChainReason.LOCAL_CLOCK):
             continue
@@ -128,7 +134,14 @@ def judge_age(cases: Sequence[Case], limits: Limits) -> None:
             )
         elif case.age_s > limit:
             detail = f"head is {case.age_s:.0f} s old, want at most {limit:g} s"
-            _accuse(case, Finding(ChainReason.HEAD_STALE, Outcome.DOWN, detail), limit)
+            outcome = Outcome.DEGRADED if is_common and case.is_voter else Outcome.DOWN
+            _accuse(case, Finding(ChainReason.HEAD_STALE, outcome, detail), limit)
+
+
+def _is_stuck(case: Case, limit: float) -> bool:
+    """Return whether the head is too old and the same as in the run before."""
+    is_same = case.view.head_changed_mono == case.before.head_changed_mono
+    return case.age_s is not None and case.age_s > limit and is_same and not case.is_first
 
 
 def _accuse(case: Case, stale: Finding, limit: float) -> None:
@@ -141,12 +154,11 @@ def _accuse(case: Case, stale: Finding, limit: float) -> None:
 
 
 def is_halted(
-    group: Group, cases: Sequence[Case], voters: Sequence[Case], known: Pace, limits: Limits
+    cases: Sequence[Case], voters: Sequence[Case], needed: int, known: Pace, limits: Limits
 ) -> bool:
-    """Return whether the chain as a whole stands still."""
+    """Return whether the chain as a whole stands still, as at least so many as are *needed* say."""
     if limits.head_age_s is None:
         return False
-    needed = 1 if group.halt_with_single else NEEDED_FOR_HALT
     if len(voters) >= needed and all(_stands(case, known, limits.head_age_s) for case in voters):
         return True
     present = [case for case in cases if case.head is not None and case.id_match is not False]

@@ -16,7 +16,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from probes.chain.judge import fork, history, selfreport
-from probes.chain.judge.age import blame_clock, is_halted, judge_age, soften, take_age
+from probes.chain.judge.age import (
+    NEEDED_FOR_HALT,
+    blame_clock,
+    is_halted,
+    judge_age,
+    soften,
+    take_age,
+)
 from probes.chain.judge.blocktime import BLOCK_TIMES_S, Pace, pace
 from probes.chain.judge.case import Case
 from probes.chain.judge.finality import judge_finality
@@ -89,8 +96,9 @@ def evaluate(
     _listen(group, cases, now, (known, limit))
     result = _compare(group, views, cases, now, (known, limit))
     own = _own_fault(cases, network_lost) or blame_clock(cases, limit)
-    judge_age(cases, limit)
-    halted = own is None and is_halted(group, cases, result.voters, known, limit)
+    judge_age(cases, result.voters, limit)
+    needed = 1 if group.halt_with_single or views.is_halted else NEEDED_FOR_HALT
+    halted = own is None and is_halted(cases, result.voters, needed, known, limit)
     if halted:
         soften(cases, result.voters)
     verdicts = tuple(_verdict(group, case, known) for case in cases)
@@ -110,6 +118,8 @@ def evaluate(
         runs=views.runs + 1,
         reference=result.mark,
         chain_id=known_id,
+        # a run that could not tell does not end a halt
+        is_halted=halted or (views.is_halted and own is not None),
         endpoints={
             case.name: _after(case, verdict) for case, verdict in zip(cases, verdicts, strict=True)
         },

@@ -4,6 +4,7 @@
     ├── runs, wall               how many there were, and when the last one was
     ├── reference                (height, mono) that lag was last counted from, and since when
     ├── chain_id                 identity as learnt, where the file names none
+    ├── is_halted                whether the chain stood still
     └── endpoints: name -> View
         ├── head, top, polled    where it is, the highest it was, what it said lately
         ├── chain, orphans       (height, hash) of its branch, and of those it left
@@ -176,12 +177,14 @@ class Views:
         runs: how many there were.
         reference: height that lag was last counted from, and since when (monotonic); None: none.
         chain_id: identity that most endpoints once told, where the file names none.
+        is_halted: whether the chain stood still in the last run that could tell.
         endpoints: by name.
     """
 
     runs: int = 0
     reference: tuple[int, float] | None = None
     chain_id: str | None = None
+    is_halted: bool = False
     endpoints: Mapping[str, View] = field(default_factory=dict[str, View])
 
     def of(self, name: str) -> View:
