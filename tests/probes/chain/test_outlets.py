@@ -171,7 +171,8 @@ def served(path: Path) -> dict[str, str]:
          "debug", "--log-format", "json"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
-    base, found = f"http://127.0.0.1:{port}", {}
+    base = f"http://127.0.0.1:{port}"
+    found: dict[str, str] = {}
     pages = ("/", "/metrics", "/health", "/health/evm", "/api/v1/probes", "/api/v1/probes/evm",
              "/healthz/chain/evm/path", "/healthz/chain/solana/query")  # fmt: skip
     try:
