@@ -22,7 +22,7 @@ from probes.chain.judge.blocktime import BLOCK_TIMES_S
 from probes.chain.listening import HeadsWatch, listening
 from probes.chain.memory import Memory
 from probes.chain.model import Endpoint, EndpointHealth, Group, Thresholds
-from probes.chain.plan import fast_calls_per_minute
+from probes.chain.plan import MINUTE_S, fast_calls_per_minute, own_calls
 from probes.chain.settings import (
     MAX_ENDPOINTS,
     AccessKeys,
@@ -215,6 +215,19 @@ class ChainKind(AccessKeys, Kind):
                 f"want a budget of at least {ceil(needed)} calls a minute for the calls of every "
                 f"run at every: {format_duration(every_s)}, got {self.budget.calls_per_minute}"
             )
+
+    def want_spare(self, every_s: float, calls: float, purpose: str) -> None:
+        """Judge at load whether the budget leaves *calls* a run for what is asked once per group.
+
+        Raises:
+            ValueError: it does not.
+        """
+        group = self._setup(SINGLE if self.endpoints else "http://127.0.0.1", every_s, 1.0).group
+        own = own_calls(group, self._dialect.topics)
+        need, budget = ceil((own + calls) * MINUTE_S / every_s), self.budget.calls_per_minute
+        if budget < need:
+            want = f"want a budget of at least {need} calls a minute for {purpose}"
+            raise ValueError(f"{want} at every: {format_duration(every_s)}, got {budget}")
 
     def advice(self, target: str) -> Iterable[str]:  # noqa: ARG002
         if self.chain_id is None:

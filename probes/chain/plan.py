@@ -31,6 +31,8 @@ NEAR = 0.5
 RETRY_SHARE = 0.2
 # Backlog (after a back-off) is caught up with at this multiple of the ordinary pace.
 CATCH_UP = 2
+# What is asked once per group may save up so much of a minute's budget.
+SAVED_SHARE = 0.5
 MINUTE_S = 60.0
 
 
@@ -86,6 +88,34 @@ def fast_calls_per_minute(group: Group, topics: Iterable[Topic]) -> float:
     """Return the calls a minute that the topics of every run cost one endpoint."""
     cost = sum(topic.cost for topic in topics if topic.cadence == "fast")
     return cost * MINUTE_S / group.every_s
+
+
+def own_calls(group: Group, topics: Iterable[Topic]) -> float:
+    """Return the calls a run that an endpoint itself is worth: its topics, and round 2."""
+    shares = (topic.cost * group.every_s / period_s(group, topic) for topic in topics)
+    return sum(shares) + (CONFIRM_CALLS if len(group.endpoints) > 1 else 0)
+
+
+def most_saved(calls_per_minute: int) -> int:
+    """Return the calls that what is asked once per group may make at once."""
+    return int(calls_per_minute * SAVED_SHARE)
+
+
+def saved_calls(group: Group, own: float, before: float | None) -> float:
+    """Return the calls that what is asked once per group may make in this run.
+
+    It lives on what the endpoints' own calls leave of the budget.
+
+    Args:
+        group: with the interval and the budget.
+        own: calls a run that come first.
+        before: what was left of the run before; None: there was none, and this may be the only one.
+    """
+    most = most_saved(group.calls_per_minute)
+    if before is None:
+        return most
+    spare = group.calls_per_minute * group.every_s / MINUTE_S - own
+    return min(most, max(spare, 0.0) + max(before, 0.0))
 
 
 def slow_runs(group: Group) -> int:

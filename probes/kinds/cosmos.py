@@ -13,7 +13,10 @@ from pydantic import AfterValidator, Field, model_validator
 from probes.chain.cosmos.bech32 import check_address
 from probes.chain.cosmos.dialect import METRICS, CosmosDialect
 from probes.chain.cosmos.lcd import Contract, query_text
+from probes.chain.cosmos.oversight import QUERIES_EVERY_S
+from probes.chain.cosmos.txcount import CALLS_PER_BLOCK
 from probes.chain.kind import ChainKind
+from probes.chain.plan import most_saved
 from probes.chain.settings import AccessKeys
 from probes.expect import JsonExpect, miss_in_json
 from probes.kind import Kind, Metric
@@ -101,6 +104,17 @@ class Cosmos(ChainKind):
                 raise ValueError(
                     f"want lcd at every primary, to query contracts, got none at {keys.name!r}"
                 )
+
+    def check_times(self, every_s: float, timeout_s: float) -> None:
+        super().check_times(every_s, timeout_s)
+        queries = sum(keys.query is not None for keys in self.contracts)
+        if self.contracts:
+            calls = CALLS_PER_BLOCK + queries * every_s / QUERIES_EVERY_S
+            self.want_spare(every_s, calls, "contracts")
+        if queries > (most := most_saved(self.budget.calls_per_minute)):
+            raise ValueError(
+                f"want at most {most} queries: half the budget of a minute, got {queries}"
+            )
 
     @property
     def _everywhere(self) -> tuple[AccessKeys, ...]:

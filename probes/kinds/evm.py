@@ -16,10 +16,11 @@ from probes.chain.evm.contracts import OTHER_EVENT, Contract
 from probes.chain.evm.dialect import COMPAT_METRICS, METRICS, EvmDialect
 from probes.chain.evm.gas import MAX_WINDOW_S, MINUTE_S, Rules
 from probes.chain.evm.offers import ZERO_ADDRESS, ArchiveCheck, LogsCheck
-from probes.chain.evm.oversight import OWN_CALLS, ContractCall, Oversight, most_saved
+from probes.chain.evm.oversight import OWN_CALLS, ContractCall, Oversight
 from probes.chain.evm.signature import parse_address, parse_hash, topic0
 from probes.chain.kind import ChainKind
 from probes.chain.model import Thresholds
+from probes.chain.plan import most_saved
 from probes.chain.settings import NAME, CountLimit
 from probes.kind import Kind, Metric
 from probes.kinds import find_kind

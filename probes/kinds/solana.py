@@ -21,7 +21,7 @@ from probes.kinds import find_kind
 from probes.settings import Settings
 from probes.units import short
 
-# Each is a call in every run.
+# Each is a call in every run, or as often as the budget allows.
 MAX_PROGRAMS = 10
 MAX_VOTES = 10
 LABEL = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -116,6 +116,11 @@ class Solana(ChainKind):
                 twice = next(name for name in names if names.count(name) > 1)
                 raise ValueError(f"want names of their own, got {twice!r} twice")
         return self
+
+    def check_times(self, every_s: float, timeout_s: float) -> None:
+        super().check_times(every_s, timeout_s)
+        if self.program_accounts:
+            self.want_spare(every_s, 1, "program_accounts")
 
     def rule_numbers(self) -> dict[str, float]:
         return {"shred_lag": self.shred_lag} if isinstance(self.shred_lag, float) else {}

@@ -15,7 +15,7 @@ from typing import Any
 
 from probes.chain.model import Family, Group, Observation
 from probes.chain.reasons import ChainReason, Finding
-from probes.chain.talk import Answer, Ask, Talk
+from probes.chain.talk import Answer, Ask, Class, Talk
 from probes.result import Outcome
 from probes.units import short
 
@@ -31,8 +31,10 @@ BATCH = "batch"
 UNKNOWN_METHOD = "sonde_unknown"
 RESPONSE = "response"
 """Phase of what is wrong with an answer that came (chains.md 6.3)."""
-# The endpoint itself cannot be asked: that is told once, for the endpoint.
-_UNHEARD = frozenset({"transport", "rate_limited", "plan_exhausted", "auth_failed"})
+UNHEARD: frozenset[Class] = frozenset(
+    {"transport", "rate_limited", "plan_exhausted", "auth_failed"}
+)
+"""The endpoint itself could not be asked: it says nothing about the method, and is told once."""
 # It answered, and has nothing to give: no fault.
 _EMPTY = frozenset({"unsupported", "missing_data"})
 _OUTCOMES: Mapping[ChainReason, Outcome] = MappingProxyType(
@@ -81,7 +83,7 @@ def _other_family(family: Family, ask: Ask) -> Talk[Family | None]:
             answer: Answer = yield Ask(ask.topic, method)
             if answer.ok:
                 return other
-            if answer.kind in _UNHEARD:
+            if answer.kind in UNHEARD:
                 break
     return None
 
@@ -98,7 +100,7 @@ def learn(seen: Observation, *lessons: Lesson) -> Talk[None]:
 
 def heard(seen: Observation, ask: Ask, answer: Answer) -> bool:
     """Note what came of a method that is not core; return whether there is a result."""
-    if answer.kind in _UNHEARD:
+    if answer.kind in UNHEARD:
         return False
     seen.asked.add(ask.topic)
     if answer.kind == "unsupported":
@@ -106,6 +108,11 @@ def heard(seen: Observation, ask: Ask, answer: Answer) -> bool:
     elif not answer.ok and answer.kind not in _EMPTY:
         complain(seen, ask, answer.detail)
     return answer.ok
+
+
+def was_sent(answer: Answer) -> bool:
+    """Return whether the call was made: there was somebody to ask, and the budget allowed it."""
+    return answer.kind != "transport" or answer.reason not in (None, ChainReason.BUDGET_SHED)
 
 
 def understand(seen: Observation, ask: Ask, take: Callable[[Any], None], answer: Answer) -> bool:
@@ -125,7 +132,7 @@ def prove_batch(group: Group, seen: Observation, method: str) -> Talk[None]:
         return
     answers: tuple[Answer, Answer] = yield (Ask(BATCH, method), Ask(BATCH, UNKNOWN_METHOD))
     known, unknown = answers
-    if known.kind not in _UNHEARD:
+    if known.kind not in UNHEARD:
         seen.asked.add(BATCH)
         seen.capabilities[BATCH] = known.ok and unknown.code is not None
 

@@ -11,9 +11,6 @@ from probes.chain.answer.inquiry import heard, understand
 from probes.chain.model import Observation
 from probes.chain.talk import Answer, Ask, Talk
 
-UNHEARD = frozenset({"transport", "rate_limited", "plan_exhausted", "auth_failed"})
-"""The endpoint itself could not be asked: it says nothing about the method."""
-
 
 @dataclass(frozen=True, slots=True)
 class Question:

@@ -25,15 +25,9 @@ from probes.chain.answer.inquiry import (
 from probes.chain.answer.quantity import client_name, comet_time, decimal
 from probes.chain.cosmos.comet import FIRST_HEIGHT, app_lag, beside, old_state, signed_power
 from probes.chain.cosmos.lcd import TOPICS as LCD_TOPICS
-from probes.chain.cosmos.lcd import Contract, ask_contracts, look_at_lcd
-from probes.chain.cosmos.txcount import (
-    ALL,
-    OF_CONTRACT,
-    count_transactions,
-    durable,
-    restored,
-    safe_height,
-)
+from probes.chain.cosmos.lcd import Contract, look_at_lcd
+from probes.chain.cosmos.oversight import Notes, Oversight, durable, restored
+from probes.chain.cosmos.txcount import ALL, OF_CONTRACT
 from probes.chain.model import (
     Endpoint,
     Family,
@@ -45,6 +39,7 @@ from probes.chain.model import (
     Settled,
     Syncing,
 )
+from probes.chain.plan import own_calls, saved_calls
 from probes.chain.reasons import ChainReason, Finding
 from probes.chain.talk import Answer, Ask, Common, Survey, Talk, Topic
 from probes.kind import Metric
@@ -120,8 +115,7 @@ class CosmosDialect:
         has_lcd: bool = False,
     ) -> None:
         self._denom = denom
-        self._contracts = contracts
-        self._max_blocks = max_blocks
+        self._oversight = Oversight(contracts, max_blocks)
         left_out = set() if check_upgrade else {"upgrade"}
         left_out |= set() if denom else {"gas_price"}
         self.topics: tuple[Topic, ...] = (
@@ -187,19 +181,14 @@ class CosmosDialect:
         group: Group,
         observations: Mapping[str, Observation],  # noqa: ARG002 - the judgement says enough
         judgement: Judgement,
-        now: Now,  # noqa: ARG002
+        now: Now,
         memory: object,
     ) -> Talk[Survey]:
-        if not self._contracts:
+        if not self._oversight.contracts:
             return Survey()
-        steps = yield from ask_contracts(self._contracts)
-        safe = safe_height(group, judgement)
-        if safe is None:
-            return Survey(steps=steps, memory=memory)
-        counts, refusals, cursor = yield from count_transactions(
-            self._contracts, self._max_blocks, safe, memory
-        )
-        return Survey(steps=(*steps, *refusals), counts=counts, memory=cursor)
+        notes = memory if isinstance(memory, Notes) else Notes()
+        calls = saved_calls(group, own_calls(group, self.topics), notes.saved)
+        return (yield from self._oversight.survey(group, judgement, now, notes, calls))
 
     def hash_at(self, height: int) -> Talk[str | None]:
         settled = yield from _settled(height, Observation(""))

@@ -14,7 +14,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from probes.chain.answer.inquiry import Lesson, at, complain, heard, text_at, understand
+from probes.chain.answer.inquiry import (
+    Lesson,
+    at,
+    complain,
+    heard,
+    text_at,
+    understand,
+    was_sent,
+)
 from probes.chain.answer.quantity import decimal
 from probes.chain.model import Head, Observation, Verdict
 from probes.chain.reasons import ChainReason, Finding
@@ -82,7 +90,7 @@ def _heard(seen: Observation, ask: Ask, answer: Answer) -> bool:
     """Note what came; that the service cannot be reached is told too, for nothing else tells it."""
     if heard(seen, ask, answer):
         return True
-    if answer.kind not in _NOT_OFFERED:
+    if answer.kind not in _NOT_OFFERED and was_sent(answer):
         seen.asked.add(ask.topic)
         complain(seen, ask, answer.detail)
     return False
@@ -161,17 +169,12 @@ def _price(seen: Observation, denom: str, amount: str) -> None:
 # --- contracts
 
 
-def ask_contracts(contracts: tuple[Contract, ...]) -> Talk[tuple[Verdict, ...]]:
-    """Ask every contract that has a query, and judge its answer."""
-    verdicts: list[Verdict] = []
-    for contract in contracts:
-        if contract.query:
-            query = base64.urlsafe_b64encode(contract.query.encode()).decode()
-            path = SMART_QUERY.format(address=contract.address, query=query)
-            answer: Answer = yield _get("contracts", path)
-            if answer.kind != "transport" or answer.reason is not None:
-                verdicts.append(_judge(contract, answer))
-    return tuple(verdicts)
+def ask_contract(contract: Contract) -> Talk[Verdict | None]:
+    """Ask a contract that has a query, and judge its answer; None when nobody was asked."""
+    query = base64.urlsafe_b64encode(contract.query.encode()).decode()
+    path = SMART_QUERY.format(address=contract.address, query=query)
+    answer: Answer = yield _get("contracts", path)
+    return _judge(contract, answer) if was_sent(answer) else None
 
 
 def _judge(contract: Contract, answer: Answer) -> Verdict:

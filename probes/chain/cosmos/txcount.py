@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from probes.chain.answer.inquiry import at
+from probes.chain.answer.inquiry import UNHEARD, at
 from probes.chain.cosmos.lcd import Contract
 from probes.chain.model import Group, Judgement, Series, Verdict
 from probes.chain.reasons import ChainReason, Finding
@@ -23,8 +23,10 @@ ALL, OF_CONTRACT = "cosmos_transactions_total", "cosmos_contract_transactions_to
 # A primary that lags makes the safe height fall: what was counted is not counted again. So far back
 # no usable one is: it is a chain made anew.
 MAX_AHEAD = 1000
+# Its results, and itself where there are any.
+CALLS_PER_BLOCK = 2
 # What the endpoint itself tells, and what will be there in a moment.
-_SILENT = frozenset({"transport", "rate_limited", "plan_exhausted", "auth_failed", "missing_data"})
+_SILENT = UNHEARD | {"missing_data"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,23 @@ class Cursor:
     """The last block that was counted."""
 
     height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What one run of the count found.
+
+    Args:
+        counts: what is to be added to the counters.
+        steps: a verdict where the node refuses.
+        cursor: how far it came.
+        spent: calls that were made.
+    """
+
+    counts: tuple[tuple[Series, float], ...] = ()
+    steps: tuple[Verdict, ...] = ()
+    cursor: Cursor | None = None
+    spent: int = 0
 
 
 class _Refused(Exception):
@@ -43,28 +62,30 @@ class _Refused(Exception):
 
 
 def count_transactions(
-    contracts: Sequence[Contract], max_blocks: int, safe: int, memory: object
-) -> Talk[tuple[tuple[tuple[Series, float], ...], tuple[Verdict, ...], Cursor]]:
-    """Count the blocks up to *safe* that came since *memory*.
-
-    Returns:
-        What is to be added to the counters, a verdict where the node refuses, the new cursor.
-    """
-    last = memory.height if isinstance(memory, Cursor) else safe
+    contracts: Sequence[Contract], max_blocks: int, safe: int, cursor: Cursor | None
+) -> Talk[Counted]:
+    """Count the newest blocks up to *safe* that came since *cursor*, at most *max_blocks*."""
+    last = cursor.height if cursor is not None else safe
     if last > safe + MAX_AHEAD:
         last = safe
     counts: dict[Series, float] = dict.fromkeys(_all_series(contracts), 0)
     steps: tuple[Verdict, ...] = ()
+    spent = 0
     try:
         for height in range(max(last, safe - max_blocks) + 1, safe + 1):
-            for series in (yield from _count_block(contracts, height)):
-                counts[series] += 1
+            spent += 1
+            failed = _failed((yield from _ask("block_results", height)))
+            if failed:
+                spent += 1
+                block = yield from _ask("block", height)
+                for series in _found(contracts, failed, _raw(block)):
+                    counts[series] += 1
             last = height
     except _Refused as refused:
         if refused.detail:
             finding = Finding(ChainReason.METHOD_ERRORS, Outcome.DEGRADED, refused.detail)
             steps = (Verdict(TOPIC, Outcome.DEGRADED, (finding,)),)
-    return tuple(counts.items()), steps, Cursor(last)
+    return Counted(tuple(counts.items()), steps, Cursor(last), spent)
 
 
 def safe_height(group: Group, judgement: Judgement) -> int | None:
@@ -90,19 +111,16 @@ def _all_series(contracts: Sequence[Contract]) -> list[Series]:
     return [_series(name, failed, label) for name, label in names for failed in (False, True)]
 
 
-def _count_block(contracts: Sequence[Contract], height: int) -> Talk[list[Series]]:
-    """Return a series for each transaction at *height*, and for each contract in it."""
-    answer = yield from _ask("block_results", height)
-    failed = _failed(answer)
-    if not failed:
-        return []
+def _found(
+    contracts: Sequence[Contract], failed: Sequence[bool], raw: Sequence[bytes]
+) -> list[Series]:
+    """Return a series for each transaction of a block, and for each contract in it."""
     found = [_series(ALL, is_failed) for is_failed in failed]
-    block = yield from _ask("block", height)
-    for raw, is_failed in zip(_raw(block), failed, strict=False):
+    for text, is_failed in zip(raw, failed, strict=False):
         found += [
             _series(OF_CONTRACT, is_failed, contract.name)
             for contract in contracts
-            if contract.address.encode() in raw
+            if contract.address.encode() in text
         ]
     return found
 
@@ -136,9 +154,9 @@ def _raw(result: Any) -> list[bytes]:
         raise _Refused(f"block: want transactions in base64, got {short(result)}") from None
 
 
-def durable(memory: object) -> dict[str, Any] | None:
-    """Return *memory* for a file; None: nothing to keep."""
-    return {"height": memory.height} if isinstance(memory, Cursor) else None
+def durable(cursor: Cursor | None) -> dict[str, Any] | None:
+    """Return *cursor* for a file; None: nothing to keep."""
+    return {"height": cursor.height} if cursor is not None else None
 
 
 def restored(kept: Mapping[str, Any]) -> Cursor | None:

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from probes.chain.answer.inquiry import BATCH, complain, prove_batch, understand
+from probes.chain.answer.inquiry import BATCH, UNHEARD, complain, prove_batch, understand
 from probes.chain.answer.quantity import quantity
-from probes.chain.answer.question import UNHEARD
 from probes.chain.evm.block import fields, optional
 from probes.chain.model import Group, Observation
 from probes.chain.talk import MAX_SCAN_BODY_BYTES, Answer, Ask, Talk

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from probes.chain.answer.inquiry import UNHEARD
 from probes.chain.evm import contracts, gas
 from probes.chain.evm.contracts import Contract, Reading, Scan
 from probes.chain.evm.gas import NO_TIPS, Baseline, Rules, Tip
 from probes.chain.evm.scan import Scanner
 from probes.chain.model import Group, Judgement, Now, Observation, Series, Verdict
+from probes.chain.plan import saved_calls
 from probes.chain.reasons import ChainReason, Finding
 from probes.chain.talk import Answer, Ask, Survey, Talk
 from probes.result import Outcome
@@ -22,17 +24,12 @@ from probes.units import short
 # Calls a run that the endpoint itself is worth: head, syncing, finalized (two in every second run),
 # round 2 (two) and one of the slow ones.
 OWN_CALLS = 6
-MINUTE_S = 60.0
-# What may be saved up: a share of a minute's budget.
-SAVED_SHARE = 0.5
 # The answer of a contract is as old as this at most.
 CALLS_EVERY_S = 60.0
 # A word of the EVM, in hex digits.
 WORD_DIGITS = 64
 # The endpoint, not the contract, is to blame: its own verdict tells.
-_NOT_OURS = frozenset(
-    {"transport", "rate_limited", "plan_exhausted", "auth_failed", "missing_data", "node_unhealthy"}
-)
+_NOT_OURS = UNHEARD | {"missing_data", "node_unhealthy"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +72,6 @@ class Notes:
     saved: float | None = None
 
 
-def spare_calls(group: Group) -> float:
-    """Return the calls a run that the budget leaves for what is asked once per group."""
-    return group.calls_per_minute * group.every_s / MINUTE_S - OWN_CALLS
-
-
 @dataclass(frozen=True, slots=True)
 class Oversight:
     """See the module.
@@ -114,7 +106,7 @@ class Oversight:
         tips = gas.confirmed(notes.tips, observations, now)
         prices = gas.prices(tips, observations)
         baseline = self._judge_gas(found, group, judgement, notes.baseline, (prices, now))
-        saved = _saved(group, notes.saved)
+        saved = saved_calls(group, OWN_CALLS, notes.saved)
         called, answers, spent = yield from self._call(notes, now, saved)
         found.steps += answers
         scan, read = yield from self._scan(found, notes.scan, judgement, (now, saved - spent))
@@ -261,19 +253,6 @@ class _Found:
             outliers=self.outliers,
             memory=notes,
         )
-
-
-def most_saved(calls_per_minute: int) -> int:
-    """Return the calls that may be made at once."""
-    return int(calls_per_minute * SAVED_SHARE)
-
-
-def _saved(group: Group, before: float | None) -> float:
-    """Return the calls that may be made in this run; the first may be the only one."""
-    most = most_saved(group.calls_per_minute)
-    if before is None:
-        return most
-    return min(most, max(spare_calls(group), 0.0) + max(before, 0.0))
 
 
 def _head(judgement: Judgement) -> int | None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from probes.chain.answer.inquiry import UNHEARD
 from probes.chain.answer.quantity import quantity
 from probes.chain.evm.block import fields
 from probes.chain.evm.contracts import (
@@ -33,9 +34,7 @@ MAX_RUNS_BEHIND = 100
 # Receipts asked one by one, in one batch.
 RECEIPTS_PER_BATCH = 20
 # The endpoint cannot be asked on, or has not got that far: its own verdict tells, not the scan's.
-_NOT_OURS = frozenset(
-    {"transport", "rate_limited", "plan_exhausted", "auth_failed", "missing_data", "node_unhealthy"}
-)
+_NOT_OURS = UNHEARD | {"missing_data", "node_unhealthy"}
 # It will not answer tomorrow either: going on without is better than standing still.
 _HOPELESS = frozenset({"unsupported", "bad_params", "range_limited", "too_large"})
 

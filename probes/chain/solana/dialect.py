@@ -36,9 +36,17 @@ from probes.chain.model import (
     Now,
     Observation,
 )
+from probes.chain.plan import own_calls, saved_calls
 from probes.chain.reasons import ChainReason, Finding
 from probes.chain.solana.cluster import Vote, blockhash, look_at_votes, now_and_then
-from probes.chain.solana.programs import METRIC, Program, count_programs, durable, restored
+from probes.chain.solana.programs import (
+    METRIC,
+    Marks,
+    Program,
+    count_programs,
+    durable,
+    restored,
+)
 from probes.chain.talk import Answer, Ask, Common, Survey, Talk, Topic
 from probes.kind import Metric
 from probes.result import Outcome
@@ -190,13 +198,17 @@ class SolanaDialect:
 
     def survey(
         self,
-        group: Group,  # noqa: ARG002 - the mark is all that is needed
-        observations: Mapping[str, Observation],  # noqa: ARG002
+        group: Group,
+        observations: Mapping[str, Observation],  # noqa: ARG002 - the mark is all that is needed
         judgement: Judgement,  # noqa: ARG002
         now: Now,  # noqa: ARG002
         memory: object,
     ) -> Talk[Survey]:
-        return (yield from count_programs(self._programs, self._commitment, memory))
+        if not self._programs:
+            return Survey()
+        saved = memory.saved if isinstance(memory, Marks) else None
+        calls = saved_calls(group, own_calls(group, self.topics), saved)
+        return (yield from count_programs(self._programs, self._commitment, memory, calls))
 
     def hash_at(self, height: int) -> Talk[str | None]:
         options = {

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from probes.chain.answer.classify import classify, classify_get
 from probes.chain.model import Endpoint, Family, Group, Observation
+from probes.chain.reasons import ChainReason
 from probes.chain.talk import Answer, Ask, Talk
 from probes.errors import CheckFailed
 from probes.result import Reason
@@ -49,6 +50,7 @@ class Turns:
 TIMEOUT = Answer(
     "transport",
     outcome="timeout",
+    reason=ChainReason.TIMEOUT,
     detail="want an answer within 5 s, got none",
     phase="response",
     cause=Reason.TIMEOUT,

@@ -531,3 +531,20 @@ async def test_a_closed_port_is_refused(check: Check) -> None:
 
     assert result.failure is not None
     assert result.failure.reason is Reason.REFUSED
+
+
+def watching(count: int, budget: int) -> Cosmos:
+    contract = {"address": CONTRACT, "query": {}}
+    contracts = [{**contract, "name": f"c{at}"} for at in range(count)]
+    return quiet(contracts=contracts, lcd="http://a:1317", budget={"calls_per_minute": budget})
+
+
+def test_contracts_want_a_budget_beside_the_calls_of_every_run() -> None:
+    watching(9, 60).check_times(every_s=10, timeout_s=10)
+    with pytest.raises(ValueError, match=r"want a budget of at least 58 calls a minute .* got 50"):
+        watching(9, 50).check_times(every_s=8, timeout_s=8)
+
+
+def test_queries_must_fit_into_half_a_minutes_budget() -> None:
+    with pytest.raises(ValueError, match="want at most 10 queries: half the budget of a minute"):
+        watching(12, 20).check_times(every_s=60, timeout_s=10)

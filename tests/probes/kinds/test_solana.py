@@ -372,3 +372,14 @@ async def test_a_node_far_behind_is_down_by_lag(group: dict[str, RpcProxy]) -> N
 
     assert outcomes(found) == {"a": "up", "b": "up", "c": "down"}
     assert reasons(found)["c"] == {"lag_down"}
+
+
+def test_programs_want_a_budget_beside_the_calls_of_every_run() -> None:
+    program = {"name": "system", "address": SYSTEM}
+    kind = solana(program_accounts=[program], budget={"calls_per_minute": 40})
+
+    kind.check_times(every_s=15, timeout_s=10)
+    with pytest.raises(ValueError, match="want a budget of at least 48 calls a minute") as caught:
+        kind.check_times(every_s=10, timeout_s=10)
+
+    assert "for program_accounts at every: 10s, got 40" in str(caught.value)

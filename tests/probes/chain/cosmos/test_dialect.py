@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from probes.chain.cosmos.dialect import METRICS, CosmosDialect
 from probes.chain.cosmos.lcd import Contract
+from probes.chain.cosmos.oversight import Notes
 from probes.chain.cosmos.txcount import Cursor
 from probes.chain.judge.thresholds import limits
 from probes.chain.judge.views import Views
@@ -739,9 +740,12 @@ def test_without_a_usable_primary_the_cursor_is_kept() -> None:
     node = Canned({})
     dialect = CosmosDialect(contracts=(WATCHED,))
 
-    found = survey(node, dialect, judged(own=None), Cursor(7))
+    found = survey(node, dialect, judged(own=None), Notes(Cursor(7), saved=0.0))
 
-    assert found == Survey(memory=Cursor(7))
+    assert found.counts == ()
+    assert found.steps == ()
+    assert isinstance(found.memory, Notes)
+    assert found.memory.cursor == Cursor(7)
     assert node.methods == []
 
 

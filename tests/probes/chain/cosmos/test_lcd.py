@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from probes.chain.cosmos.lcd import Contract, ask_contracts, query_text
+from probes.chain.cosmos.lcd import Contract, ask_contract, query_text
 from probes.chain.model import Verdict
 from probes.chain.reasons import ChainReason
-from probes.chain.visit import NOBODY
+from probes.chain.talk import Answer
+from probes.chain.visit import NOBODY, SPENT
 from probes.errors import CheckFailed
 from probes.expect import Matcher, miss_in_json
 from probes.result import Outcome, Reason
@@ -28,15 +29,15 @@ def path(contract: Contract) -> str:
     return f"/cosmwasm/wasm/v1/contract/{contract.address}/smart/{encoded}"
 
 
-def ask(answer: Any, contract: Contract = SWAP) -> tuple[Verdict, ...]:
-    return Canned({path(contract): answer}).talk(ask_contracts((contract,)))
+def ask(answer: Any, contract: Contract = SWAP) -> Verdict | None:
+    return Canned({path(contract): answer}).talk(ask_contract(contract))
 
 
 def test_the_query_is_one_safe_segment_of_a_path() -> None:
     contract = Contract("swap", "neutron1swap", query_text({"a": "\u00ff\u00bf?>"}))
     node = Canned({})
 
-    node.talk(ask_contracts((contract,)))
+    node.talk(ask_contract(contract))
 
     assert node.asks[0].via == "lcd"
     assert not set("+?>") & set(node.asks[0].path)
@@ -44,13 +45,13 @@ def test_the_query_is_one_safe_segment_of_a_path() -> None:
 
 
 def test_an_answer_as_expected_is_up() -> None:
-    assert ask({"data": {"paused": False, "fee": 4}}) == (Verdict("swap", Outcome.UP),)
+    assert ask({"data": {"paused": False, "fee": 4}}) == Verdict("swap", Outcome.UP)
 
 
 def test_an_answer_without_expectation_only_has_to_come() -> None:
     contract = Contract("swap", "neutron1swap", "{}")
 
-    assert ask({"data": None}, contract) == (Verdict("swap", Outcome.UP),)
+    assert ask({"data": None}, contract) == Verdict("swap", Outcome.UP)
 
 
 @pytest.mark.parametrize(
@@ -90,19 +91,16 @@ def test_an_answer_without_expectation_only_has_to_come() -> None:
     ],
 )  # fmt: skip
 def test_other_answers(answer: Any, reason: ChainReason, outcome: Outcome, detail: str) -> None:
-    (verdict,) = ask(answer)
+    verdict = ask(answer)
 
+    assert verdict is not None
     assert (verdict.name, verdict.outcome) == ("swap", outcome)
     assert [(it.reason, it.outcome) for it in verdict.findings] == [(reason, outcome)]
     assert verdict.findings[0].detail == detail
 
 
-def test_with_nobody_to_ask_there_is_no_verdict() -> None:
-    assert ask(NOBODY) == ()
-
-
-def test_a_contract_that_is_only_counted_is_not_asked() -> None:
-    node = Canned({})
-
-    assert node.talk(ask_contracts((Contract("swap", "neutron1swap"),))) == ()
-    assert node.methods == []
+@pytest.mark.parametrize(
+    "answer", [pytest.param(NOBODY, id="nobody"), pytest.param(SPENT, id="budget used up")]
+)
+def test_who_was_not_asked_has_no_verdict(answer: Answer) -> None:
+    assert ask(answer) is None

@@ -45,12 +45,15 @@ def chain(blocks: dict[int, Block]) -> Canned:
 
 
 def count(
-    node: Canned, safe: int, memory: object, max_blocks: int = 4
-) -> tuple[dict[str, float], tuple[Verdict, ...], Cursor]:
-    talk = count_transactions((SWAP, VAULT), max_blocks, safe, memory)
-    counts, steps, cursor = node.talk(talk)
-    shown = {"/".join([name, *(value for _, value in labels)]): n for (name, labels), n in counts}
-    return {name: number for name, number in shown.items() if number}, steps, cursor
+    node: Canned, safe: int, cursor: Cursor | None, max_blocks: int = 4
+) -> tuple[dict[str, float], tuple[Verdict, ...], Cursor | None]:
+    asked = len(node.asks)
+    found = node.talk(count_transactions((SWAP, VAULT), max_blocks, safe, cursor))
+    assert found.spent == len(node.asks) - asked
+    shown = {
+        "/".join([name, *(value for _, value in labels)]): n for (name, labels), n in found.counts
+    }
+    return {name: number for name, number in shown.items() if number}, found.steps, found.cursor
 
 
 def heights(node: Canned) -> list[int]:
@@ -67,9 +70,9 @@ def test_the_first_survey_counts_nothing_and_begins_at_the_head() -> None:
 
 
 def test_every_counter_is_there_from_the_beginning() -> None:
-    counts, _, _ = chain({}).talk(count_transactions((SWAP,), 4, 100, None))
+    found = chain({}).talk(count_transactions((SWAP,), 4, 100, None))
 
-    assert {(name, labels): number for (name, labels), number in counts} == {
+    assert {(name, labels): number for (name, labels), number in found.counts} == {
         ("cosmos_transactions_total", (("result", "success"),)): 0,
         ("cosmos_transactions_total", (("result", "failed"),)): 0,
         ("cosmos_contract_transactions_total", (("contract", "swap"), ("result", "success"))): 0,
@@ -219,8 +222,8 @@ def test_what_cannot_be_a_cursor_is_none(kept: dict[str, Any]) -> None:
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=12), st.integers(1, 5))
 def test_no_block_is_counted_twice(safes: list[int], max_blocks: int) -> None:
     node = chain({})
-    memory: object = None
+    cursor: Cursor | None = None
     for safe in safes:
-        _, _, memory = count(node, safe, memory, max_blocks)
+        _, _, cursor = count(node, safe, cursor, max_blocks)
 
     assert len(heights(node)) == len(set(heights(node)))

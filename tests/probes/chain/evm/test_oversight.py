@@ -6,8 +6,9 @@ import pytest
 from probes.chain.evm.contracts import Contract
 from probes.chain.evm.dialect import COMPAT_METRICS, METRICS, EvmDialect
 from probes.chain.evm.gas import Rules
-from probes.chain.evm.oversight import ContractCall, Notes, Oversight, most_saved
+from probes.chain.evm.oversight import ContractCall, Notes, Oversight
 from probes.chain.model import Endpoint, Fees, Group, Head, Now, Observation
+from probes.chain.plan import most_saved
 from probes.chain.reasons import ChainReason
 from probes.chain.talk import Answer, Survey
 from probes.chain.visit import NOBODY

@@ -20,7 +20,7 @@ from probes.chain.solana.programs import (
 )
 from probes.chain.talk import Survey
 from probes.result import Outcome
-from tests.probes.chain.canned import TIMEOUT, Canned, refused
+from tests.probes.chain.canned import TIMEOUT, Canned, Turns, refused
 
 VOTING = Program("voting", "Vote111")
 FAILED = {"InstructionError": [0, {"Custom": 1}]}
@@ -32,7 +32,7 @@ def entry(slot: int, name: str = "", err: Any = None) -> dict[str, Any]:
 
 def survey(answer: Any, memory: object = None, commitment: str = "confirmed") -> Survey:
     node = Canned({METHOD: answer}, "solana")
-    return node.talk(count_programs((VOTING,), commitment, memory))
+    return node.talk(count_programs((VOTING,), commitment, memory, 1))
 
 
 def counts(found: Survey) -> tuple[float, float]:
@@ -52,7 +52,7 @@ def known(signature: str = "sig5", slot: int = 5) -> Marks:
 def test_the_first_survey_only_remembers_the_newest() -> None:
     node = Canned({METHOD: [entry(9)]}, "solana")
 
-    found = node.talk(count_programs((VOTING,), "confirmed", None))
+    found = node.talk(count_programs((VOTING,), "confirmed", None, 1))
 
     assert node.params(METHOD) == [("Vote111", {"commitment": "confirmed", "limit": 1})]
     assert counts(found) == (0, 0)
@@ -62,7 +62,7 @@ def test_the_first_survey_only_remembers_the_newest() -> None:
 def test_later_all_since_the_mark_is_counted_by_result() -> None:
     node = Canned({METHOD: [entry(9), entry(8, err=FAILED), entry(7)]}, "solana")
 
-    found = node.talk(count_programs((VOTING,), "finalized", known()))
+    found = node.talk(count_programs((VOTING,), "finalized", known(), 1))
 
     assert node.params(METHOD) == [
         ("Vote111", {"commitment": "finalized", "limit": MAX_SIGNATURES, "until": "sig5"})
@@ -76,7 +76,7 @@ def test_a_program_that_was_never_used_counts_from_its_first_transaction() -> No
     first = survey([])
 
     node = Canned({METHOD: [entry(9, err=FAILED)]}, "solana")
-    second = node.talk(count_programs((VOTING,), "confirmed", first.memory))
+    second = node.talk(count_programs((VOTING,), "confirmed", first.memory, 1))
 
     assert mark(first) == Mark()
     assert "until" not in node.params(METHOD)[0][1]
@@ -169,3 +169,46 @@ def test_every_transaction_counts_once(pieces: list[int]) -> None:
         memory, total = found.memory, total + sum(counts(found))
 
     assert total == len(history) - 1
+
+
+# --- more programs than the budget has calls
+
+SEVERAL = tuple(Program(name, f"{name}111") for name in "abcde")
+
+
+def test_programs_take_turns_where_the_budget_does_not_allow_all() -> None:
+    node = Canned({METHOD: [entry(9)]}, "solana")
+    memory: object = None
+    for _ in range(3):
+        memory = node.talk(count_programs(SEVERAL, "confirmed", memory, 2)).memory
+
+    assert [params[0] for params in node.params(METHOD)] == [
+        "a111", "b111", "c111", "d111", "e111", "a111",
+    ]  # fmt: skip
+
+
+def test_a_program_whose_turn_it_is_not_says_what_it_said_before() -> None:
+    node = Canned({METHOD: Turns(refused(-32603, "boom"), [entry(9)])}, "solana")
+
+    first = node.talk(count_programs(SEVERAL[:2], "confirmed", None, 1))
+    second = node.talk(count_programs(SEVERAL[:2], "confirmed", first.memory, 1))
+
+    assert [step.outcome for step in first.steps] == [Outcome.DEGRADED]
+    assert [step.outcome for step in second.steps] == [Outcome.DEGRADED, Outcome.UP]
+
+
+def test_what_was_not_spent_is_saved() -> None:
+    found = Canned({METHOD: []}, "solana").talk(count_programs(SEVERAL, "confirmed", None, 7.5))
+    idle = Canned({}, "solana").talk(count_programs(SEVERAL, "confirmed", found.memory, 0.5))
+
+    assert isinstance(found.memory, Marks)
+    assert isinstance(idle.memory, Marks)
+    assert (found.memory.saved, idle.memory.saved) == (2.5, 0.5)
+    assert idle.memory.last == "e"
+    assert len(idle.counts) == 10
+
+
+def test_the_mark_itself_is_not_counted_again_by_a_node_that_gives_it() -> None:
+    found = survey([entry(9), entry(5), entry(4)], known())
+
+    assert counts(found) == (1, 0)
