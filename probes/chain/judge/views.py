@@ -89,6 +89,7 @@ class View:
         finalized_mono: when that last moved.
         finalized_head: its height at that moment.
         finality_lag: as last told.
+        finality_gaps: seconds between its moves.
         finality_lags: values that were not above the limit.
         finality_moves: times that finality moved while it was above the limit.
         finality_back: answers in a row in which it took finality back.
@@ -142,6 +143,7 @@ class View:
     finalized_mono: float = 0.0
     finalized_head: int = 0
     finality_lag: int | None = None
+    finality_gaps: tuple[float, ...] = ()
     finality_lags: tuple[int, ...] = ()
     finality_moves: int = 0
     finality_back: int = 0

@@ -159,6 +159,48 @@ def test_a_configured_limit_counts_at_once() -> None:
     assert said(final(stage, stage.height - 11), "a") == "degraded finality_stalled"
 
 
+def rare(stage: Stage, runs: int, blocks: int) -> list[str]:
+    """Return what is said while finality moves by so many *blocks* at once."""
+    told = []
+    for _ in range(runs):
+        height = (stage.height - blocks) // blocks * blocks
+        told.append(said(final(stage, height), "a"))
+    return told
+
+
+def test_finality_that_moves_once_an_hour_is_not_stalled_in_between() -> None:
+    stage = Stage(group("a"), every_s=60)
+
+    rare(stage, runs=200, blocks=300)
+
+    assert set(rare(stage, runs=200, blocks=300)) == {"up"}
+
+
+def test_one_stall_does_not_make_the_next_one_wait_longer() -> None:
+    stage = Stage(group("a", thresholds=Thresholds(finality_lag=2000.0)), every_s=12)
+    rare(stage, runs=100, blocks=32)
+    stuck = (stage.height - 32) // 32 * 32
+    for _ in range(900):
+        final(stage, stuck)
+    rare(stage, runs=100, blocks=32)
+    stuck, since = (stage.height - 32) // 32 * 32, stage.elapsed_s
+    while said(final(stage, stuck), "a") == "up":
+        assert stage.elapsed_s - since < 1000
+
+    # 15 minutes from its last move, though the last stall lasted three hours
+    assert stage.elapsed_s - since > 900 - 32 * 12
+
+
+def test_what_is_final_before_it_is_there_teaches_nothing() -> None:
+    stage = alone()
+    for _ in range(3):
+        final(stage, stage.height + 10)
+
+    told = [said(final(stage, (stage.height - 64) // 32 * 32), "a") for _ in range(100)]
+
+    assert set(told) == {"up"}
+
+
 # --- taken back
 
 
@@ -209,6 +251,21 @@ def test_two_nodes_of_a_balancer_finalise_one_after_the_other() -> None:
     told = [said(final(stage, height), "a") for height in (950, 940, 940, 950, 940, 940, 960)]
 
     assert set(told) == {"up"}
+
+
+def test_a_node_that_is_behind_and_finalised_less_takes_nothing_back() -> None:
+    stage = Stage(group("abc"))
+
+    def answer() -> Judgement:
+        """Let one of two nodes, of which one is stuck, answer twice in a row."""
+        height = min(stage.height, 1010) if stage.runs % 8 > 3 else stage.height
+        seen = stage.at("a", height, tags={"finalized": Head(height - 64, f"0x{height - 64}")})
+        return stage.run(a=seen)
+
+    told = [said(answer(), "a") for _ in range(60)]
+
+    assert any("lag_down" in it for it in told)
+    assert not any("fork_finalized" in it for it in told)
 
 
 @pytest.mark.parametrize("height", [-1, 2**63, 10**400])
