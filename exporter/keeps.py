@@ -6,8 +6,8 @@
     ├── ran(name)      a run has ended: what must survive a restart goes to the store
     └── drop(name)     it has left
 
-A probe that checks the same by the same rules keeps its memory over a reload. Knows no kind: what
-a memory holds is the kind's business.
+A probe that checks the same by the same rules keeps its memory over a reload; by other rules, what
+would survive a restart. Knows no kind: what a memory holds is the kind's business.
 """
 
 import asyncio
@@ -70,12 +70,15 @@ class Keeps:
             kept.probe = probe
             kept.keep.every_s = probe.every_s
             return
-        fresh = self._kept[probe.name] = self._begun(probe)
+        if kept is None or checks_another(kept.probe, probe):
+            self._kept[probe.name] = self._begun(probe)
+        else:
+            fresh = self._begun(probe, kept.probe.kind.durable(kept.keep.memory))
+            has_run = kept.keep.memory is not kept.first
+            fresh.before = kept.keep.memory if has_run else kept.before
+            self._kept[probe.name] = fresh
         if kept is not None:
             self._stop(kept)
-            if not checks_another(kept.probe, probe):
-                has_run = kept.keep.memory is not kept.first
-                fresh.before = kept.keep.memory if has_run else kept.before
 
     def drop(self, name: str) -> None:
         """Forget a probe; what the store has of it waits for its return."""
@@ -109,12 +112,13 @@ class Keeps:
         if self._ending:
             await asyncio.wait(self._ending, timeout=2 * CANCEL_S)
 
-    def _begun(self, probe: Probe) -> "_Kept":
+    def _begun(self, probe: Probe, durable: Document | None = None) -> "_Kept":
+        """Return what *probe* begins with: what it was left a moment ago, or at another start."""
         kind = probe.kind
         stored = None
         if self._store is not None and type(kind).durable is not Kind.durable:
             stored = self._store.get(probe.name, _topic(probe))
-        keep = Keep(memory=_first_memory(probe, stored), every_s=probe.every_s)
+        keep = Keep(_first_memory(probe, durable or stored), every_s=probe.every_s)
         kept = _Kept(probe, keep, keep.memory, stored=stored, seen=keep.memory)
         if type(kind).watch is not Kind.watch:
             kept.listener = _Listener(probe, keep)

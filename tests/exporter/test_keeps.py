@@ -135,13 +135,13 @@ async def test_a_probe_that_stays_keeps_its_memory() -> None:
 
 
 @pytest.mark.parametrize(
-    "after",
+    ("after", "remembers"),
     [
-        pytest.param(probe(target="elsewhere"), id="another target"),
-        pytest.param(probe(kind=Counting(is_deaf=True, limit=1)), id="other rules"),
+        pytest.param(probe(target="elsewhere"), 0, id="another target"),
+        pytest.param(probe(kind=Counting(is_deaf=True, limit=1)), 2, id="other rules"),
     ],
 )
-async def test_a_probe_that_checks_another_thing_begins_anew(after: Probe) -> None:
+async def test_a_probe_that_checks_another_thing_begins_anew(after: Probe, remembers: int) -> None:
     async with keeping() as keeps:
         keeps.take(probe())
         run(keeps, times=3)
@@ -149,7 +149,7 @@ async def test_a_probe_that_checks_another_thing_begins_anew(after: Probe) -> No
 
         keeps.take(after)
 
-        assert remembered(keeps) == 0
+        assert remembered(keeps) == remembers, "by other rules, what would survive a restart"
         assert keeps.of("it") is not before, "a run in flight must not write into the new one"
 
 
@@ -180,9 +180,9 @@ async def test_what_was_known_under_other_rules_is_told_until_the_next_run() -> 
 
         for limit in (1, 2):
             keeps.take(probe(kind=Counting(is_deaf=True, limit=limit)))
-            assert told(keeps) == [("it", 0, 3)]
+            assert told(keeps) == [("it", 2, 3)]
         run(keeps)
-        assert told(keeps) == [("it", 1, None)]
+        assert told(keeps) == [("it", 3, None)]
 
         keeps.take(probe(target="elsewhere"))
         assert told(keeps) == [("it", 0, None)]
@@ -209,6 +209,19 @@ async def test_other_rules_may_go_on_with_what_survived(tmp_path: Path) -> None:
 
         keeps.take(probe(kind=Counting(is_deaf=True, limit=9)))
         assert remembered(keeps) == 2
+
+        keeps.take(probe(target="elsewhere"))
+        assert remembered(keeps) == 0
+
+
+async def test_other_rules_lose_nothing_that_would_survive_a_restart() -> None:
+    async with keeping() as keeps:
+        keeps.take(probe())
+        run(keeps, times=3)
+
+        for limit in (8, 9):
+            keeps.take(probe(kind=Counting(is_deaf=True, limit=limit)))
+            assert remembered(keeps) == 2
 
         keeps.take(probe(target="elsewhere"))
         assert remembered(keeps) == 0
