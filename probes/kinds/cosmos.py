@@ -105,6 +105,11 @@ class Cosmos(ChainKind):
                     f"want lcd at every primary, to query contracts, got none at {keys.name!r}"
                 )
 
+    @property
+    def own_series(self) -> int:
+        # both results, of all transactions and of each contract's
+        return 2 * (1 + len(self.contracts)) if self.contracts else 0
+
     def check_times(self, every_s: float, timeout_s: float) -> None:
         super().check_times(every_s, timeout_s)
         queries = sum(keys.query is not None for keys in self.contracts)

@@ -306,6 +306,14 @@ class Evm(ChainKind):
             want = f"want at most {most_saved(budget)} calls: half the budget of a minute"
             raise ValueError(f"{want}, got {len(self.calls)}")
 
+    @property
+    def own_series(self) -> int:
+        # success, failed and gas; each event, and those without a name
+        transactions = 2 * len(self.contracts)
+        events = sum(len(keys.events) + 1 for keys in self.contracts if keys.events)
+        again = transactions + events if self.compat_names else 0
+        return transactions + len(self.contracts) + events + again
+
     def limits(self) -> Thresholds:
         full_at = self.txpool.full_at if isinstance(self.txpool, TxpoolKeys) else "off"
         return replace(super().limits(), txpool_full=full_at)

@@ -117,6 +117,22 @@ class Solana(ChainKind):
                 raise ValueError(f"want names of their own, got {twice!r} twice")
         return self
 
+    @property
+    def timed_methods(self) -> int:
+        # getHealth is told by name, too
+        return super().timed_methods + 1
+
+    @property
+    def histograms(self) -> int:
+        # each call is counted under the name that dashboards have, too
+        return super().histograms + self.timed_methods
+
+    @property
+    def own_series(self) -> int:
+        # both results of a program; delinquency and stake of a vote account, by each endpoint
+        of_votes = 2 * len(self.votes) * max(1, len(self.endpoints))
+        return 2 * len(self.program_accounts) + of_votes
+
     def check_times(self, every_s: float, timeout_s: float) -> None:
         super().check_times(every_s, timeout_s)
         if self.program_accounts:

@@ -548,3 +548,10 @@ def test_contracts_want_a_budget_beside_the_calls_of_every_run() -> None:
 def test_queries_must_fit_into_half_a_minutes_budget() -> None:
     with pytest.raises(ValueError, match="want at most 10 queries: half the budget of a minute"):
         watching(12, 20).check_times(every_s=60, timeout_s=10)
+
+
+def test_there_is_room_for_every_series_that_contracts_bring() -> None:
+    kind = watching(3, 60)
+
+    assert kind.own_series == 2 + 3 * 2
+    assert kind.series_limit == quiet().series_limit + kind.own_series

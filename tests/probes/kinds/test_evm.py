@@ -10,6 +10,7 @@ from probes.chain.evm.signature import topic0
 from probes.chain.model import Thresholds
 from probes.kinds.evm import Evm
 from tests.harness import Law
+from tests.probes.chain.evm.evm_node import GROUP, NOW, CannedNode, judgement, verdict
 
 GENESIS = "0xD4e56740f876aef8c010b86a40d5f56745a118d0906a34e69aec8c0db1cb8fa3"
 SKILL = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
@@ -288,3 +289,20 @@ def test_calls_must_fit_into_half_a_minutes_budget() -> None:
 
     assert str(caught.value) == "want at most 8 calls: half the budget of a minute, got 9"
     evm(budget={"calls_per_minute": 16}).check_times(every_s=60, timeout_s=10)
+
+
+@pytest.mark.parametrize("compat_names", [False, True])
+def test_there_is_room_for_every_series_that_contracts_bring(compat_names: bool) -> None:
+    events = {f"E{number}": f"E{number}()" for number in range(50)}
+    contracts = [
+        {"name": f"c{at}", "address": f"0x{at:040x}", "events": events if at else {}}
+        for at in range(20)
+    ]
+    plain, kind = evm(), evm(contracts=contracts, compat_names=compat_names)
+
+    node = CannedNode()
+    survey = node.drive(kind.dialect().survey(GROUP, {}, judgement(verdict("own")), NOW, None))
+    named = [series for series, _ in survey.counts if dict(series[1])]
+
+    assert kind.own_series == len(set(named))
+    assert kind.series_limit == plain.series_limit + kind.own_series

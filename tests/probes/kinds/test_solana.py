@@ -383,3 +383,13 @@ def test_programs_want_a_budget_beside_the_calls_of_every_run() -> None:
         kind.check_times(every_s=10, timeout_s=10)
 
     assert "for program_accounts at every: 10s, got 40" in str(caught.value)
+
+
+def test_there_is_room_for_every_series_of_a_node() -> None:
+    """What is timed is shown under two names, of three methods; its websocket has two."""
+    programs = [{"name": "system", "address": SYSTEM}]
+    votes = [{"name": "mine", "account": SYSTEM}]
+
+    assert solana().histograms == 3 * 2 + 2
+    assert solana(latency_methods=["getSlot"]).histograms == 4 * 2 + 2
+    assert solana(program_accounts=programs, votes=votes).own_series == 2 + 2
