@@ -6,12 +6,15 @@ of what an endpoint tells, then the median over the endpoints, so that one that 
 Until an endpoint has told three values the configuration or the family's prior counts; and where
 nothing was configured that prior may be wrong by a factor of fifty. Therefore a `Pace` is a range:
 limits in blocks are made of its fast end and limits in seconds of its slow end, so that doubt is
-never held against an endpoint. Pure.
+never held against an endpoint.
+
+The slow end is never below the mean: a chain that makes blocks when there is something to write has
+a median of a second and quiet minutes, which would else each be a halt. Pure.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from statistics import median
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from statistics import fmean, median
 from types import MappingProxyType
 
 from probes.chain.judge.views import KEPT, Views
@@ -70,19 +73,20 @@ def pace(group: Group, views: Views) -> Pace:
     """Return how fast the chain is, as far as that is known."""
     seen = [view for view in views.endpoints.values() if view.samples and not view.is_foreign]
     told = [view.block_times for view in seen if view.block_times]
-    measured = [median(values) for values in told if len(values) >= NEEDED]
+    ready = [values for values in told if len(values) >= NEEDED]
     # half of those that answer: one that is early with three values is not yet the chain
-    if measured and 2 * len(measured) >= len(seen):
-        return _range(measured)
+    if ready and 2 * len(ready) >= len(seen):
+        usual, mean = _range(map(median, ready)), _range(map(fmean, ready))
+        return replace(usual, slow=max(usual.slow, mean.slow))
     configured = group.block_time_s
     if configured is not None:
         return Pace(configured, configured, configured)
     prior = BLOCK_TIMES_S[group.family]
-    hints = _range([median(values) for values in told]) if told else Pace(prior, prior, prior)
+    hints = _range(map(median, told)) if told else Pace(prior, prior, prior)
     return Pace(prior, min(prior, hints.fast), max(prior, hints.slow))
 
 
-def _range(values: Sequence[float]) -> Pace:
+def _range(values: Iterable[float]) -> Pace:
     """Return the median; of an even number, both middle values: neither can be preferred."""
     ordered = sorted(values)
     low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]

@@ -12,7 +12,7 @@ from probes.chain.judge.blocktime import (
 )
 from probes.chain.judge.views import KEPT, View, Views
 from probes.chain.model import Head, Observation
-from tests.probes.chain.judge.stage import Stage, group
+from tests.probes.chain.judge.stage import START, UP, Stage, group
 
 NEVER = float("nan")
 
@@ -76,6 +76,15 @@ def views(*endpoints: tuple[float, ...], foreign: tuple[float, ...] | None = Non
         pytest.param(views((2,) * 3, (0.01,) * 3, (2,) * 3), None, Pace(2, 2, 2), id="one lies"),
         pytest.param(views((9,) * 3, (), ()), None, Pace(12, 9, 12), id="one of three is early"),
         pytest.param(views((9,) * 3, (9,) * 3, ()), None, Pace(9, 9, 9), id="two of three"),
+        pytest.param(
+            views((1,) * 6 + (29,) * 2), None, Pace(1, 1, 8), id="quiet minutes: the mean"
+        ),
+        pytest.param(
+            views((1, 1, 1), (1,) * 6 + (29,) * 2, (1, 1, 1)),
+            None,
+            Pace(1, 1, 1),
+            id="one lies slow",
+        ),
         pytest.param(views((2, 2, 2), foreign=(9, 9, 9)), None, Pace(2, 2, 2), id="another chain"),
     ],
 )
@@ -109,3 +118,21 @@ def test_whole_second_timestamps_of_a_fast_chain_measure_it_all_the_same(block_s
     judgement = stage.repeat(30, lambda: {name: told(name) for name in "ab"})
 
     assert judgement.block_time_s == pytest.approx(block_s, rel=0.05)
+
+
+def test_a_chain_that_writes_on_demand_is_not_halted_by_each_quiet_minute() -> None:
+    stage = Stage(group("ab"), every_s=10)
+    heights = [1000]
+    for second in range(1, 3600):
+        # 40 seconds with a block each, one minute with none
+        heights.append(heights[-1] + (second % 100 < 40))
+
+    def answers() -> dict[str, Observation]:
+        second = int(stage.elapsed_s)
+        made = next(at for at in range(second, -1, -1) if at == 0 or heights[at] > heights[at - 1])
+        told = Head(heights[second], f"0x{heights[second]}", "", START.wall + made, stage.now.mono)
+        return {name: stage.honest(name, head=told) for name in "ab"}
+
+    told = [stage.run(**answers()) for _ in range(300)]
+
+    assert {it.outcome for it in told[30:]} == {UP}
