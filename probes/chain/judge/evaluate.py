@@ -89,7 +89,8 @@ def evaluate(
     for case in cases:
         history.follow(case, now, pace(group, views), fall)
         case.is_balanced = history.is_balanced(case)
-        case.keep(is_foreign=case.id_match is False)
+        if case.id_match is not None:
+            case.keep(is_foreign=not case.id_match)
     current = replace(views, endpoints={case.name: case.view for case in cases})
     known = pace(group, current)
     limit = resolve(group, known)

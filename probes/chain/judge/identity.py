@@ -9,7 +9,8 @@ majority does:
 * Until then, and for the genesis hash, those that answer in this run are compared: the minority of
   three or more is wrong; with no majority all are `reference_ambiguous`. A genesis hash is never
   learnt: a development chain that is made anew keeps its id and changes that.
-* Who has told nothing is not judged. Pure.
+* Who has told nothing is not judged, nor who cannot be reached: a node that was stopped because it
+  was on the wrong network is down, and why it was stopped is not why. Pure.
 """
 
 from collections import Counter
@@ -53,7 +54,8 @@ def _compare(
     if wanted is not None:
         source = " as learnt" if is_learnt else ""
         for case, got in known:
-            _judge(case, got, wanted, f"{what} {short(wanted)}{source}")
+            if not _is_lost(case):
+                _judge(case, got, wanted, f"{what} {short(wanted)}{source}")
         return
     # only those that answer now: a word of last week must not outvote
     present = [(case, got) for case, got in known if case.head is not None]
@@ -68,6 +70,14 @@ def _compare(
             )
         else:
             _judge(case, got, majority, f"{what} {short(majority)} of the majority")
+
+
+def _is_lost(case: Case) -> bool:
+    """Return whether nothing came of *case* in this run; one that throttles is there."""
+    seen = case.seen
+    is_silent = seen.head is None and seen.chain_id is None and seen.genesis is None
+    fault = seen.fault
+    return is_silent and fault is not None and fault.reason is not ChainReason.RATE_LIMITED
 
 
 def _judge(case: Case, got: str, wanted: str, words: str) -> None:

@@ -3,7 +3,17 @@
 import pytest
 
 from probes.chain.model import Observation
-from tests.probes.chain.judge.stage import DOWN, Stage, detail, group, reasons, said, verdict
+from probes.chain.reasons import ChainReason
+from tests.probes.chain.judge.stage import (
+    DEGRADED,
+    DOWN,
+    Stage,
+    detail,
+    group,
+    reasons,
+    said,
+    verdict,
+)
 
 
 def unset(names: str = "abc") -> Stage:
@@ -138,3 +148,25 @@ def test_a_chain_id_of_a_megabyte_is_shown_and_kept_in_part() -> None:
 
     assert len(detail(judgement, "a")) < 120
     assert len(stage.view("a").chain_id or "") == 130
+
+
+def test_one_that_cannot_be_reached_is_not_on_the_wrong_network_any_more() -> None:
+    stage = Stage(group("abc"))
+    stage.settle()
+    wrong = stage.run(a=stage.honest("a", chain_id="999"))
+    gone = stage.run(a=stage.silent("a", ChainReason.CONNECT_REFUSED))
+
+    assert said(wrong, "a") == "down wrong_network"
+    assert (said(gone, "a"), verdict(gone, "a").id_match) == ("down connect_refused", None)
+    # it is back and has not said who it is: its last word counts
+    assert said(stage.run(a=stage.honest("a", chain_id=None)), "a") == "down wrong_network"
+
+
+def test_one_that_throttles_is_still_on_the_wrong_network() -> None:
+    stage = Stage(group("abc"))
+    stage.run(a=stage.honest("a", chain_id="999"))
+    throttled = stage.silent("a", ChainReason.RATE_LIMITED, DEGRADED)
+
+    assert said(stage.run(a=throttled), "a") == "down wrong_network rate_limited"
+    left = Observation("a", left_alone=True)
+    assert said(stage.run(a=left), "a") == "down wrong_network rate_limited"
