@@ -8,7 +8,6 @@ Knows no method of any family.
 import asyncio
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from functools import cached_property
 from math import ceil
 from typing import Annotated, Any, ClassVar, Literal, Self, cast
@@ -16,10 +15,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self, cast
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from probes.chain.books.metrics import BUCKETS_S, METRICS
-from probes.chain.course import Course, Ears, Sample
+from probes.chain.course import Course, Ears
 from probes.chain.indexer.settings import IndexerKeys
 from probes.chain.indexer.sources import Source
-from probes.chain.judge.advance import advanced, judge_advance
 from probes.chain.judge.blocktime import BLOCK_TIMES_S
 from probes.chain.listening import HeadsWatch, listening
 from probes.chain.memory import Memory
@@ -40,6 +38,7 @@ from probes.chain.settings import (
     known_capability,
     usable_count,
 )
+from probes.chain.standalone import two_samples
 from probes.chain.steps import record
 from probes.chain.talk import Dialect
 from probes.chain.visit import Access, Setup
@@ -310,26 +309,10 @@ class ChainKind(AccessKeys, Kind):
         else:
             async with listening(self._ears(setup)) as ears:
                 course = Course(setup, recorder, ears)
-                sample = await self._two_samples(course, setup, recorder, began + timeout_s)
+                sample = await two_samples(
+                    course, setup, recorder, ends=began + timeout_s, settle_s=self.settle_s
+                )
         record(setup.group, sample, recorder)
-
-    async def _two_samples(
-        self, course: Course, setup: Setup, recorder: Recorder, ends: float
-    ) -> Sample:
-        first = await course.sample(Memory(), ends, everything=True)
-        loop = asyncio.get_running_loop()
-        left = recorder.remaining(loop.time())
-        nobody = all(verdict.height is None for verdict in first.judgement.endpoints)
-        if nobody or not self.settle_s or left < self.settle_s + setup.call_timeout_s:
-            return first
-        recorder.enter("settle")
-        await asyncio.sleep(self.settle_s)
-        second = await course.sample(first.memory, recorder.deadline)
-        waited_s = second.now.mono - first.now.mono
-        for name, blocks in advanced(first.judgement, second.judgement).items():
-            second.visits[name].recorder.fact("advanced", f"{blocks} blocks in {waited_s:.1f} s")
-        judgement = judge_advance(setup.group, first.judgement, second.judgement, waited_s)
-        return replace(second, judgement=judgement)
 
     def watch(self, target: str) -> HeadsWatch | None:
         listeners = self._ears(self._setup(target, self.default_every_s, MAX_TIMEOUT_S))
