@@ -336,6 +336,10 @@ def words_of(name: str) -> Iterator[str]:
             yield str(node.value.value)
 
 
+# chains.md 17, by theme
+FAILURES = ("answers", "families", "heads", "indexer", "transport", "websocket")
+
+
 def test_a_test_mirrors_a_module() -> None:
     """`tests/probes/wire/test_net.py` is about `probes/wire/net.py`; `test_net_faults.py` too."""
     orphans = []
@@ -348,8 +352,18 @@ def test_a_test_mirrors_a_module() -> None:
             if not any(path.exists() for path in paths):
                 orphans.append(str(path.relative_to(ROOT)))
 
-    # laws and storms run over many modules
-    assert set(orphans) <= {
+    # laws, storms and whole days run over many modules
+    whole = {
+        f"tests/probes/chain/test_{story}.py"
+        for story in (
+            "day",
+            "failures",
+            *(f"failures_{theme}" for theme in FAILURES),
+            "group_budget",
+            "outlets",
+        )
+    }
+    assert set(orphans) <= whole | {
         "tests/probes/test_kinds_registry.py",
         "tests/probes/wire/test_resolve.py",
         "tests/exporter/test_clock.py",
