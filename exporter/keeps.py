@@ -57,9 +57,10 @@ class Keeps:
     def memories(self) -> Iterator[tuple[Probe, object, object]]:
         """Yield the probes that remember something, what, and what was known under other rules.
 
+        From any thread: health checks are answered also while the loop hangs.
         The last is None once a run has ended under those of now.
         """
-        for kept in self._kept.values():
+        for kept in tuple(self._kept.values()):
             if kept.keep.memory is not None:
                 yield kept.probe, kept.keep.memory, kept.before
 

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from exporter.web.attendant import Steps, serve
-from exporter.web.gate import HEALTHY
+from exporter.web.gate import is_health_check
 from exporter.web.head import Refusal
 from exporter.web.limits import HEADER_TIMEOUT_S, owner_of
 from exporter.web.porch import LOOK_S, Porch
@@ -316,4 +316,4 @@ def _wants_health(visitor: Visitor, age: float) -> bool:
     found = visitor.peek()
     if found is None:
         return age > HEADER_TIMEOUT_S
-    return not isinstance(found, Refusal) and found[0].path == HEALTHY
+    return not isinstance(found, Refusal) and is_health_check(found[0].path)

@@ -16,6 +16,7 @@ from exporter.web.watched import WatchedConfig
 from probes.units import short
 
 HEALTHY, READY, RELOAD = "/-/healthy", "/-/ready", "/-/reload"
+CHAINS = "/healthz/chain"
 # With `web.open_health` these need no password.
 OPEN_PATHS = frozenset({HEALTHY, READY})
 # These have a token of their own in the same header: a bearer token is judged there, in place of
@@ -101,6 +102,14 @@ class Gate:
     def _reject(self, reason: str, answer: Answer) -> Answer:
         self._backend.count_rejected(reason)
         return answer
+
+
+def is_health_check(path: str) -> bool:
+    """Return whether *path* is answered also while the event loop hangs, by the door's thread.
+
+    What is known of an endpoint stays true for a while; to say nothing takes it out of service.
+    """
+    return path == HEALTHY or path.startswith(f"{CHAINS}/")
 
 
 def is_loopback_name(host: str) -> bool:

@@ -22,7 +22,7 @@ from exporter.web.attendant import Steps
 from exporter.web.auth import Passwords
 from exporter.web.backend import Backend
 from exporter.web.door import Door
-from exporter.web.gate import HEALTHY, Caller, Gate
+from exporter.web.gate import Caller, Gate, is_health_check
 from exporter.web.head import MAX_HEAD_BYTES, MAX_LINE_BYTES, Head, decode_path
 from exporter.web.limits import (
     HEADER_TIMEOUT_S,
@@ -34,7 +34,7 @@ from exporter.web.limits import (
 )
 from exporter.web.listen import open_listeners
 from exporter.web.protocol import GuardedProtocol
-from exporter.web.site import Ask, Site
+from exporter.web.site import READ, Ask, Site
 from exporter.web.tls import may_enter
 from exporter.web.visitor import Visitor
 from exporter.web.watched import WatchedConfig
@@ -178,7 +178,7 @@ class WebServer:
     def attend(self, head: Head, visitor: Visitor) -> Steps[Answer]:
         """Answer a request while the loop is stuck; stepped through in the door's thread."""
         answer = yield from self._attend(head, visitor)
-        handler = "healthy" if head.path == HEALTHY else "other"
+        handler = self._site.find(head.path).handler if is_health_check(head.path) else "other"
         self._backend.count_request(handler, _class_of(answer.status))
         return answer
 
@@ -194,8 +194,8 @@ class WebServer:
             verdict = gate.settle(right=verdict.result())
         if verdict is not None:
             return verdict
-        if head.path == HEALTHY and head.method in {"GET", "HEAD"}:
-            return self._site.pulse()
+        if is_health_check(head.path) and head.method in READ:
+            return self._site.health_check(head.path)
         text = "want an event loop that turns, got one that hangs\n"
         return Answer.text(503, text, ("Retry-After", "1"))
 

@@ -20,7 +20,7 @@ from exporter.web.auth import Failures, token_matches
 from exporter.web.backend import Backend
 from exporter.web.chains import endpoint_answer, list_answer
 from exporter.web.documents import health_text, in_pieces, overall, probe_text, probes_text
-from exporter.web.gate import HEALTHY, READY, RELOAD
+from exporter.web.gate import CHAINS, HEALTHY, READY, RELOAD
 from exporter.web.pages import landing_page
 from exporter.web.probing import TIMEOUT_HEADER, BadRequest, wanted
 from probes.errors import ConfigError
@@ -32,7 +32,6 @@ MAX_LAG_S = 10.0
 # A scraper asks for a few families of a few probes; what parse_qsl refuses beyond it is an attack.
 MAX_PARAMETERS = 1000
 READ = ("GET", "HEAD")
-CHAINS = "/healthz/chain"
 
 Reply = Answer | Stream
 RETRY = ("Retry-After", "1")
@@ -77,7 +76,7 @@ class Site:
         self._routes = {
             "/": Route("landing", READ, self._landing),
             "/metrics": Route("metrics", READ, self._metrics),
-            HEALTHY: Route("healthy", READ, self._healthy),
+            HEALTHY: Route("healthy", READ, self._health_check),
             READY: Route("ready", READ, self._ready),
             RELOAD: Route(
                 "reload", ("POST",), self._reload, "This endpoint requires a POST request.\n"
@@ -91,7 +90,7 @@ class Site:
         self._named = {
             "/health/": Route("health", READ, self._health_of),
             "/api/v1/probes/": Route("probes", READ, self._probe),
-            f"{CHAINS}/": Route("healthz", READ, self._chain),
+            f"{CHAINS}/": Route("healthz", READ, self._health_check),
         }
         self._unknown = Route("other", (), self._not_found)
 
@@ -111,8 +110,10 @@ class Site:
             return Answer.text(405, route.wrong_method, ("Allow", ", ".join(route.methods)))
         return await route.answer(ask)
 
-    def pulse(self) -> Answer:
-        """Answer ``/-/healthy``; from any thread."""
+    def health_check(self, path: str) -> Answer:
+        """Answer what `exporter.web.gate.is_health_check` lets through; from any thread."""
+        if path != HEALTHY:
+            return endpoint_answer(self._backend, path[len(CHAINS) + 1 :], datetime.now(UTC))
         lag = monotonic() - self._backend.last_tick
         if lag > MAX_LAG_S:
             return Answer.text(
@@ -120,8 +121,8 @@ class Site:
             )
         return Answer.text(200, "Healthy")
 
-    async def _healthy(self, _: Ask) -> Reply:
-        return self.pulse()
+    async def _health_check(self, ask: Ask) -> Reply:
+        return self.health_check(ask.path)
 
     async def _not_found(self, _: Ask) -> Reply:
         return Answer.text(404, "want a path of the landing page, got another one\n")
@@ -210,9 +211,6 @@ class Site:
 
     async def _chains(self, _: Ask) -> Reply:
         return list_answer(self._backend, datetime.now(UTC))
-
-    async def _chain(self, ask: Ask) -> Reply:
-        return endpoint_answer(self._backend, ask.path[len(CHAINS) + 1 :], datetime.now(UTC))
 
     async def _asked(self, ask: Ask) -> Reply:
         try:

@@ -12,13 +12,16 @@ import os
 import resource
 import sys
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 import uvloop
 
 from exporter.web.server import WebServer
-from tests.exporter.web.support import FakeBackend
+from probes.chain.memory import Memory
+from probes.chain.model import EndpointHealth
+from probes.result import Outcome
+from tests.exporter.web.support import FakeBackend, make_probe
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
@@ -26,6 +29,9 @@ LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 async def main(options: dict[str, Any]) -> None:
     backend = FakeBackend()
     backend.metrics.pieces = [b"x" * 1000] * options.get("pieces", 1)
+    if "endpoint" in options:
+        health = EndpointHealth("eth", options["endpoint"], Outcome.UP, (), 7, 0.5, time())
+        backend.kept = [(make_probe("eth"), Memory(health=(health,)), None)]
     if "lag_s" in options:
         backend.tick = monotonic() - options["lag_s"]
     web_config = Path(options["web_config"]) if "web_config" in options else None

@@ -181,6 +181,23 @@ def test_p19_f33_a_stuck_loop_is_told_by_another_thread_on_the_same_port(
 
 
 @pytest.mark.parametrize("loop", LOOPS)
+def test_a_stuck_loop_takes_no_endpoint_out_of_service(start: Start, loop: str) -> None:
+    """The prober's own trouble: a load balancer is told what was found last."""
+    program = start(loop=loop, endpoint="own")
+    program.tell("block")
+    assert program.line() == "blocked"
+
+    answers = [program.ask(f"/healthz/chain/{name}") for name in ("eth/own", "own", "nobody")]
+
+    assert [status for status, _, _ in answers] == [200, 200, 404]
+    assert json.loads(answers[0][1])["outcome"] == "up"
+    assert max(seconds for _, _, seconds in answers) < 1.0
+    program.tell("free")
+    assert program.line() == "freed"
+    assert program.end()[0]["requests"] == 3
+
+
+@pytest.mark.parametrize("loop", LOOPS)
 def test_p19_a_loop_that_stands_for_more_than_ten_seconds_is_unhealthy(
     start: Start, loop: str
 ) -> None:
