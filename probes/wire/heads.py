@@ -41,6 +41,11 @@ PING_EVERY_S = 20.0
 # Two pings without a byte in return: nobody is there any more.
 DEAF_AFTER_S = 50.0
 
+# Of one listener: the fastest chains announce 20 heads a second of a few hundred bytes. A peer that
+# floods is stopped at that, or it would have the whole loop (11,000 heads a second, 2026-11).
+MESSAGES_PER_S = 200
+BYTES_PER_S = 1024 * 1024
+
 Problem = Literal["unavailable", "subscribe_failed", "closed"]
 
 
@@ -232,7 +237,9 @@ class Listener:
         except TimeoutError:
             got = f"want an answer to the subscription within {OPENING_S:g} s, got none"
             return _End("refused", "subscribe_failed", got)
+        pace = _Pace()
         while message is not None:
+            await pace.keep(len(message))
             said = self._tongue.read(message)
             if isinstance(said, Refused):
                 return _End("refused", "subscribe_failed", said.detail)
@@ -256,6 +263,30 @@ class Listener:
         self._heads += 1
         now = datetime.now(UTC).timestamp()
         self._sightings.append(replace(head, received_at=now, received=monotonic()))
+
+
+class _Pace:
+    """Lets so many messages and bytes pass in a second; the next of them waits for the next one."""
+
+    __slots__ = ("_began", "_bytes", "_clock", "_messages")
+
+    def __init__(self) -> None:
+        self._clock = asyncio.get_running_loop().time
+        self._began = self._clock()
+        self._messages = self._bytes = 0
+
+    async def keep(self, size: int) -> None:
+        """Wait until a message of *size* may be read."""
+        self._messages += 1
+        self._bytes += size
+        used = max(self._messages / MESSAGES_PER_S, self._bytes / BYTES_PER_S)
+        if used < 1:
+            return
+        wait = self._began + used - self._clock()
+        if wait > 0:
+            await asyncio.sleep(wait)
+        self._began = self._clock()
+        self._messages = self._bytes = 0
 
 
 @dataclass(frozen=True, slots=True)

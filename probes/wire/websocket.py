@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 MAX_MESSAGE_BYTES = 1024 * 1024
 # Messages that nobody has taken yet: beyond this the peer is stopped.
 MAX_WAITING = 64
+MAX_WAITING_BYTES = 4 * 1024 * 1024
 # What one turn of the loop unframes: 2048 empty frames take 8 ms (2026-11; P13: at most 50).
 TURN_BYTES = 4096
 # How long a peer may take to say goodbye.
@@ -262,9 +263,10 @@ class _Channel(asyncio.Protocol):
     def _is_waiting(self) -> bool:
         """Whether the peer must be stopped: nobody takes what it sends."""
         frames = self._frames
-        return self._drained is not None or (
-            frames is not None and len(frames.messages) >= MAX_WAITING
-        )
+        if self._drained is not None or frames is None:
+            return self._drained is not None
+        waiting = frames.messages
+        return len(waiting) >= MAX_WAITING or sum(map(len, waiting)) >= MAX_WAITING_BYTES
 
     def _go_on(self) -> None:
         """Unframe, read, or let the peer wait, whichever is right now."""

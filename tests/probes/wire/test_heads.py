@@ -166,6 +166,24 @@ async def test_the_last_sightings_are_kept_and_all_are_counted() -> None:
     assert [s.height for s in news.sightings] == [*range(100 - KEPT_SIGHTINGS, 100)]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("limit", "padding"), [("MESSAGES_PER_S", ""), ("BYTES_PER_S", "x" * 100)])
+async def test_a_flood_of_heads_is_taken_at_its_pace(
+    limit: str, padding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or one peer would have the whole loop; none of the heads is lost."""
+    monkeypatch.setattr(heads, limit, 2000 if padding else 30)
+    loop = asyncio.get_running_loop()
+    async with node() as server, listening(server.port) as listener:
+        server.tell({"ack": 1})
+        await until(listener, lambda news: news.is_up)
+        began = loop.time()
+        server.tell(*(word for height in range(25) for word in (height, {"more": padding})))
+        news = await until(listener, lambda news: news.heads == 25)
+        assert loop.time() - began > 0.8
+    assert news.missed == 0
+
+
 @pytest.mark.parametrize(
     ("heights", "missed"),
     [

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
@@ -338,6 +339,28 @@ async def test_a_peer_that_sends_faster_than_we_take_is_stopped() -> None:
         found = [await socket.receive() for _ in range(total)]
         assert [str(message).partition(" ")[0] for message in found] == [*map(str, range(total))]
         socket.abort()
+
+
+async def test_large_messages_that_nobody_takes_stop_the_peer_sooner() -> None:
+    """64 of a MiB each would be a lot for one socket of many."""
+    payload, total, sent = "x" * 60_000, 200, 0
+
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        for _ in range(total):
+            writer.write(text(payload))
+            await writer.drain()
+            sent += 1
+        await reader.read()
+
+    with patch("probes.wire.websocket.MAX_WAITING_BYTES", 4 * len(payload)):
+        async with upgrading(flood) as url:
+            socket = await dial(url)
+            channel: Any = socket._channel
+            await until(lambda: channel._is_waiting)
+            assert len(channel._frames.messages) == 4
+            assert [await socket.receive() for _ in range(total)] == [payload] * total
+            socket.abort()
 
 
 @pytest.mark.parametrize(
