@@ -92,7 +92,8 @@ def _is_url(schemes: tuple[str, ...]) -> AfterValidator:
     def judge(value: Secret) -> Secret:
         text = value.get_secret_value()
         if text.partition("://")[0].lower() not in schemes:
-            raise ValueError(f"want a URL that begins with {schemes[0]}://, got another text")
+            want = " or ".join(f"{scheme}://" for scheme in schemes[:2])
+            raise ValueError(f"want a URL that begins with {want}, got another text")
         endpoint_url(text)
         return value
 
@@ -112,6 +113,12 @@ def both(value: object) -> object:
     return {"down": value}
 
 
+def in_order(warn: Limit, down: Limit) -> None:
+    """Refuse a pair whose softer half would never be told."""
+    if isinstance(warn, float) and isinstance(down, float) and warn > down:
+        raise ValueError(f"want warn of at most down ({down:g}), got {warn:g}")
+
+
 class LagKeys(Settings):
     """Blocks behind the reference."""
 
@@ -119,6 +126,11 @@ class LagKeys(Settings):
     """Degraded above it; auto: max(2, 10 s of blocks)."""
     down: CountLimit = "auto"
     """Down above it; auto: max(6, 60 s of blocks)."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        in_order(self.warn, self.down)
+        return self
 
 
 class LatencyKeys(Settings):

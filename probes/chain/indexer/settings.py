@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from probes.chain.answer.quantity import quantity
-from probes.chain.settings import NAME, AuthKeys, CountLimit, HttpAddress, both
+from probes.chain.settings import NAME, AuthKeys, CountLimit, HttpAddress, both, in_order
 from probes.jsonpath import JsonPath
 from probes.redact import Secret
 from probes.settings import Settings
@@ -206,6 +206,9 @@ class IndexerLagKeys(Settings):
     def _no_auto(self) -> Self:
         if "auto" in (self.warn, self.down):
             raise ValueError("want a number or off for the lag of an indexer, got auto")
+        # a bare limit is the harder half, and may be below the softer one of everybody
+        if "warn" in self.model_fields_set:
+            in_order(self.warn, self.down)
         return self
 
 

@@ -143,6 +143,7 @@ def test_a_condition_holds_or_says_what_is_there(text: str, document: Any, holds
         ({"source": "sql", "preset": None}, "want kind for source: sql, got none"),
         ({"height": "$$"}, "JSONPath"),
         ({"healthy": "$.a == maybe"}, "want true, false, null, a whole number or a text in quotes"),
+        ({"lag": {"warn": 9, "down": 3}}, "want warn of at most down \\(3\\), got 9"),
         ({"lag": "auto"}, "want a number or off for the lag of an indexer, got auto"),
         ({"preset": None, "source": "prometheus", "height": "a{b}"}, "want a series such as"),
     ],
@@ -300,3 +301,7 @@ def test_what_our_own_fault_hides_is_not_told_as_unhealthy() -> None:
 
     assert judged.verdict.outcome is Outcome.UNKNOWN
     assert "chain_indexer_healthy" not in {name for (name, _), _ in judged.gauges}
+
+
+def test_a_bare_lag_is_what_is_down() -> None:
+    assert keys(lag=10).lag.down == 10.0
