@@ -13,10 +13,12 @@ from probes.chain.answer.inquiry import BATCH, UNHEARD, complain, prove_batch, u
 from probes.chain.answer.quantity import quantity
 from probes.chain.evm.block import fields, optional
 from probes.chain.model import Group, Observation
-from probes.chain.talk import MAX_SCAN_BODY_BYTES, Answer, Ask, Talk
+from probes.chain.talk import MAX_SCAN_BODY_BYTES, Answer, Ask, Class, Talk
 from probes.units import short
 
 ZERO_ADDRESS = "0x" + 40 * "0"
+# Something on the way broke, a gateway or our own limit: that says nothing about the node.
+_BROKEN: frozenset[Class] = frozenset({"http_error", "invalid", "too_large"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,14 @@ def look_at(offers: Offers, group: Group, due: frozenset[str], seen: Observation
         yield from prove_batch(group, seen, "eth_chainId")
 
 
+def _proves(seen: Observation, ask: Ask, answer: Answer) -> bool:
+    """Return whether *answer* says what the node offers; complain of what broke on the way."""
+    if answer.kind in _BROKEN:
+        seen.asked.add(ask.topic)
+        complain(seen, ask, answer.detail)
+    return answer.kind not in UNHEARD | _BROKEN
+
+
 # --- logs
 
 
@@ -77,11 +87,12 @@ def _logs(check: LogsCheck, head: int, seen: Observation) -> Talk[None]:
     if answer.kind == "too_large" and first < last:
         # our own limit: fewer blocks tell the same
         answer = yield (ask := _logs_ask(check, last, last))
-    if answer.kind in UNHEARD:
+    if answer.kind == "too_large":
+        seen.asked.add("logs")
+        return
+    if not _proves(seen, ask, answer):
         return
     seen.asked.add("logs")
-    if answer.kind == "too_large":
-        return
     if answer.ok:
         seen.capabilities["logs"] = understand(seen, ask, _judge_logs(check), answer)
         return
@@ -128,17 +139,19 @@ def _archive(check: ArchiveCheck, seen: Observation) -> Talk[None]:
         seen.asked.add("archive")
         return
     at = hex(check.height)
-    balance: Answer = yield Ask("archive", "eth_getBalance", (check.address, at))
-    if balance.kind in UNHEARD:
-        return
-    has_state = balance.ok
-    if has_state:
-        call = {"to": check.address, "data": "0x"}
-        called: Answer = yield Ask("archive", "eth_call", (call, at))
-        if called.kind in UNHEARD:
+    call = {"to": check.address, "data": "0x"}
+    has_state = False
+    for ask in (
+        Ask("archive", "eth_getBalance", (check.address, at)),
+        Ask("archive", "eth_call", (call, at)),
+    ):
+        answer = yield ask
+        if not _proves(seen, ask, answer):
             return
         # who reverts has run on that state
-        has_state = called.ok or called.kind == "reverted"
+        has_state = answer.ok or answer.kind == "reverted"
+        if not has_state:
+            break
     seen.asked.add("archive")
     seen.capabilities["archive"] = has_state
 
@@ -181,7 +194,7 @@ def _trace(seen: Observation) -> Talk[None]:
     kinds = set()
     for ask in asks:
         answer: Answer = yield ask
-        if answer.kind in UNHEARD:
+        if not _proves(seen, ask, answer):
             return
         kinds.add(answer.kind)
         if answer.ok:

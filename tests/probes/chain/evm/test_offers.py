@@ -5,7 +5,7 @@ import pytest
 
 from probes.chain.evm.dialect import EvmDialect
 from probes.chain.evm.offers import ArchiveCheck, LogsCheck
-from probes.chain.talk import Answer
+from probes.chain.talk import Answer, Class
 from tests.probes.chain.evm.evm_node import (
     FULL,
     GROUP,
@@ -178,6 +178,30 @@ def test_a_connection_that_is_lost_says_nothing_about_old_state(method: str) -> 
 
     assert seen.capabilities == {}
     assert seen.asked == {"head"}
+
+
+@pytest.mark.parametrize("kind", ["http_error", "invalid", "too_large"])
+@pytest.mark.parametrize(
+    ("topic", "method"),
+    [("archive", "eth_getBalance"), ("archive", "eth_call"), ("trace", "debug_traceCall")],
+)
+def test_what_breaks_on_the_way_says_nothing_about_the_node(
+    topic: str, method: str, kind: Class
+) -> None:
+    broken = Answer(kind, detail="want status 200, got 502")
+    seen = look(CannedNode(100, **{**FULL, method: broken}), topic)
+
+    assert seen.asked == {"head", topic}
+    assert seen.capabilities == {}
+    assert [it.detail for it in seen.findings] == [f"{method}: want status 200, got 502"]
+
+
+def test_a_gateway_that_fails_says_nothing_about_logs() -> None:
+    broken = Answer("http_error", detail="want status 200, got 502")
+    seen = look(CannedNode(100, eth_getLogs=broken), "logs")
+
+    assert seen.capabilities == {}
+    assert [it.detail for it in seen.findings] == ["eth_getLogs: want status 200, got 502"]
 
 
 def test_a_chain_too_young_to_have_an_old_state_proves_nothing() -> None:
