@@ -123,6 +123,9 @@ class Entries:
                 self._mistakes.add(place / key, text, at_key=True)
         data = over(own, defaults)
         kind = self._group_kind(own, data, _title(own))
+        # without them a kind takes the target for its one endpoint, here the name of the entry
+        if kind is not None and not getattr(kind, "endpoints", True):
+            self._mistakes.add(place, "want the key 'endpoints', got none")
         timed = self._timed(data, kind)
         if len(self._mistakes) > before or name is None or timed is None or kind is None:
             return []

@@ -196,8 +196,13 @@ def test_advice_of_a_kind_is_a_warning_without_secrets(loaded: Loader) -> None:
         ),
         pytest.param(
             "{name: x, kind: herd}",
-            "probes.yaml:3:10: chains.0: want endpoints or the target up, got 'x'",
+            "probes.yaml:3:10: chains.0: want the key 'endpoints', got none",
             id="nothing to check",
+        ),
+        pytest.param(
+            "{name: x, kind: herd, endpoints: []}",
+            "probes.yaml:3:10: chains.0: want the key 'endpoints', got none",
+            id="an empty list",
         ),
         pytest.param(
             "{name: x, kind: herd, endpoint: []}",
