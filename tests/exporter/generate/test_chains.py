@@ -33,6 +33,8 @@ from tests.servers.process import find_program
 pytestmark = pytest.mark.service
 URL = "https://rpc.example.org/"
 NOBODY: list[str] = []
+EVALUATED_S = 15.0
+"""Prometheus looks more often than a slow group is asked."""
 Answers = Callable[[Stage], Mapping[str, Any]]
 Surveys = Callable[[Stage], Survey]
 
@@ -55,19 +57,26 @@ class Story:
         answers: what endpoints tell at each run, by name; those left out are honest.
         survey: what is found once per group at each run.
         dialect: of the family.
+        skipped: runs that an overloaded prober leaves out: its page stays as it is.
     """
 
     stage: Stage = field(default_factory=lambda: Stage(group("abc")))
     answers: Answers = lambda _: {}
     survey: Surveys = lambda _: Survey()
     dialect: Dialect = field(default_factory=EvmDialect)
+    skipped: frozenset[int] = frozenset()
 
     def series(self, minutes: float) -> dict[str, str]:
         """Return the values of each series, one for each run."""
         runs = int(minutes * 60 / self.stage.every_s)
         books, found = Books(), dict[str, dict[int, float]]()
         for run in range(runs):
-            books = self._run(books, run, found)
+            if run in self.skipped:
+                self.stage.elapsed_s += self.stage.every_s
+                for values in found.values():
+                    values.update({run: values[run - 1]} if run - 1 in values else {})
+            else:
+                books = self._run(books, run, found)
         return {
             name: " ".join(_text(values, run) for run in range(runs))
             for name, values in found.items()
@@ -123,13 +132,13 @@ def firing(promtool: str, tmp_path: Path) -> Callable[[Story, float, list[str]],
         series = story.series(minutes + 1).items()
         case = {
             "rule_files": [str(rules)],
-            "evaluation_interval": every,
+            "evaluation_interval": f"{min(story.stage.every_s, EVALUATED_S):g}s",
             "tests": [
                 {
                     "interval": every,
                     "input_series": [{"series": name, "values": text} for name, text in series],
                     "promql_expr_test": [
-                        {"expr": expr, "eval_time": f"{minutes:g}m", "exp_samples": expected}
+                        {"expr": expr, "eval_time": f"{minutes * 60:g}s", "exp_samples": expected}
                     ],
                 }
             ],
@@ -225,6 +234,31 @@ def test_a_node_that_stands_still_is_stale_and_the_chain_is_not_halted(firing: F
     # head_age is ten blocks of 12 s; three blocks behind count for five minutes before they wake
     firing(story, 8, ["ChainHeadStale", "ChainRpcDown"])
     firing(Story(answers=story.answers), 11, ["ChainHeadLag", "ChainHeadStale", "ChainRpcDown"])
+
+
+def seldom(names: str = "ab") -> Stage:
+    """Return a group whose heads are older between two runs than they may be."""
+    return Stage(group(names, every_s=60.0, block_time_s=2.0), block_s=2.0, every_s=60.0)
+
+
+def test_runs_that_are_left_out_make_no_head_stale(firing: Firing) -> None:
+    firing(Story(seldom(), skipped=frozenset({8, 9})), 9.5, NOBODY)
+
+
+def test_an_endpoint_that_refuses_is_down_and_not_stale_as_well(firing: Firing) -> None:
+    def answers(stage: Stage) -> Mapping[str, Any]:
+        gone = stage.elapsed_s >= 300
+        return {"a": stage.silent("a", ChainReason.CONNECT_REFUSED)} if gone else {}
+
+    firing(Story(seldom("abc"), answers), 6.5, NOBODY)
+    firing(Story(seldom("abc"), answers), 9, ["ChainRpcDown"])
+
+
+def test_a_websocket_that_is_heard_of_seldom_is_not_silent(firing: Firing) -> None:
+    def answers(stage: Stage) -> Mapping[str, Any]:
+        return {"a": stage.honest("a", news=_news(stage, at_s=1e9))}
+
+    firing(Story(seldom(), answers, skipped=frozenset({8, 9})), 9.5, NOBODY)
 
 
 def test_a_whole_chain_that_stands_still_is_one_alert(firing: Firing) -> None:
