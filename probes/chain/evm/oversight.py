@@ -139,18 +139,17 @@ class Oversight:
         baseline: Baseline,
         known: tuple[Mapping[str, float], Now],
     ) -> Baseline:
-        rules = self.rules
-        if rules is None:
-            return baseline
-        prices, now = known
+        rules, (prices, now) = self.rules, known
         primaries = {one.name for one in group.endpoints if one.role == "primary"}
         voters = {verdict.name for verdict in judgement.endpoints if verdict.is_voter}
         price = gas.group_price(prices[name] for name in voters & primaries & prices.keys())
+        if price is not None and self.is_compat:
+            found.gauge("indexer_avg_gas_price", price)
+        if rules is None:
+            return baseline
         verdict, baseline = gas.judge(rules, baseline, price, now, group.every_s)
         found.outliers = gas.outliers(prices, rules.floor_wei)
         found.gauge("evm_gas_spike_floor_wei", rules.floor_wei)
-        if price is not None and self.is_compat:
-            found.gauge("indexer_avg_gas_price", price)
         if price is None or verdict.ratio is None or verdict.mean is None:
             return baseline
         found.gauge("evm_gas_price_ratio", verdict.ratio)

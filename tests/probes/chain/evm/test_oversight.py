@@ -265,6 +265,13 @@ def test_reference_endpoints_and_those_that_do_not_vote_do_not_make_the_price() 
     assert dict(survey.gauges)["indexer_avg_gas_price", ()] == 21 * GWEI
 
 
+def test_the_price_for_other_dashboards_is_told_also_where_gas_is_not_judged() -> None:
+    group = Group1(Oversight(rules=None, is_compat=True), CannedNode()).run(own=fee(20))
+
+    assert group.gauges == {"indexer_avg_gas_price": 21 * GWEI}
+    assert group.survey.outliers == ()
+
+
 def test_an_odd_oracle_is_named() -> None:
     group = Group1(Oversight(), CannedNode())
 
