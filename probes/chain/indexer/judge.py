@@ -195,7 +195,11 @@ def _findings(
         limit = format_duration(keys.stalled_after)
         text = f"stands at {reading.height} for {still_s:.0f} s, want at most {limit}"
         found.append(Finding(ChainReason.INDEXER_STALLED, Outcome.DOWN, text))
-    for bound, outcome in ((keys.lag.down, Outcome.DOWN), (keys.lag.warn, Outcome.DEGRADED)):
+    bounds: tuple[tuple[Limit, Outcome], ...] = (
+        (keys.lag.down, Outcome.DOWN),
+        (keys.lag.warn, Outcome.DEGRADED),
+    )
+    for bound, outcome in bounds:
         if lag is not None and _is_above(lag, bound):
             text = f"{lag} blocks behind, want at most {bound:g}"
             found.append(Finding(ChainReason.INDEXER_LAG, outcome, text))
