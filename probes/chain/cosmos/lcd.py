@@ -178,6 +178,8 @@ def ask_contract(contract: Contract) -> Talk[Verdict | None]:
 
 
 def _judge(contract: Contract, answer: Answer) -> Verdict:
+    # an endpoint may have the same name
+    name = f"contract {contract.name}"
     reason, detail = ChainReason.METHOD_ERRORS, answer.detail
     if answer.ok:
         try:
@@ -187,13 +189,13 @@ def _judge(contract: Contract, answer: Answer) -> Verdict:
         else:
             miss = contract.judge(data) if contract.judge else None
             if miss is None:
-                return Verdict(contract.name, Outcome.UP)
+                return Verdict(name, Outcome.UP)
             reason, detail = ChainReason.ASSERTION_FAILED, miss
     elif any(phrase in answer.message for phrase in REFUSALS):
         reason = ChainReason.ASSERTION_FAILED
     is_wrong = reason is ChainReason.ASSERTION_FAILED
     outcome = Outcome.DOWN if is_wrong else Outcome.DEGRADED
-    return Verdict(contract.name, outcome, (Finding(reason, outcome, detail),))
+    return Verdict(name, outcome, (Finding(reason, outcome, detail),))
 
 
 def query_text(query: Mapping[str, Any]) -> str:

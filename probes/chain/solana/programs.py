@@ -139,10 +139,12 @@ def _read(program: Program, mark: Mark | None, answer: Answer) -> tuple[Verdict 
 
 
 def _step(program: Program, detail: str = "") -> Verdict:
+    # an endpoint may have the same name
+    name = f"program {program.name}"
     if not detail:
-        return Verdict(program.name, Outcome.UP)
+        return Verdict(name, Outcome.UP)
     finding = Finding(ChainReason.METHOD_ERRORS, Outcome.DEGRADED, f"{METHOD}: {detail}")
-    return Verdict(program.name, Outcome.DEGRADED, (finding,))
+    return Verdict(name, Outcome.DEGRADED, (finding,))
 
 
 def _counted(result: Any, mark: Mark | None) -> _Count:

@@ -520,10 +520,11 @@ async def test_a_contract_is_asked_and_judged(
     result = await quiet_alone(Chain(server.url, ""), lcd=lcd.url, contracts=[contract])
 
     assert result.outcome is outcome
-    assert outcomes(result) == {"target": "up", "swap": outcome.value}
+    assert outcomes(result) == {"target": "up", "contract swap": outcome.value}
     if outcome is Outcome.DOWN:
         assert result.failure is not None
-        assert result.failure.message == ("assertion_failed: swap: $.paused: want False, got True")
+        want = "assertion_failed: contract swap: $.paused: want False, got True"
+        assert result.failure.message == want
 
 
 async def test_a_closed_port_is_refused(check: Check) -> None:

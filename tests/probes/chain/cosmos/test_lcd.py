@@ -45,13 +45,13 @@ def test_the_query_is_one_safe_segment_of_a_path() -> None:
 
 
 def test_an_answer_as_expected_is_up() -> None:
-    assert ask({"data": {"paused": False, "fee": 4}}) == Verdict("swap", Outcome.UP)
+    assert ask({"data": {"paused": False, "fee": 4}}) == Verdict("contract swap", Outcome.UP)
 
 
 def test_an_answer_without_expectation_only_has_to_come() -> None:
     contract = Contract("swap", "neutron1swap", "{}")
 
-    assert ask({"data": None}, contract) == Verdict("swap", Outcome.UP)
+    assert ask({"data": None}, contract) == Verdict("contract swap", Outcome.UP)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_other_answers(answer: Any, reason: ChainReason, outcome: Outcome, detai
     verdict = ask(answer)
 
     assert verdict is not None
-    assert (verdict.name, verdict.outcome) == ("swap", outcome)
+    assert (verdict.name, verdict.outcome) == ("contract swap", outcome)
     assert [(it.reason, it.outcome) for it in verdict.findings] == [(reason, outcome)]
     assert verdict.findings[0].detail == detail
 

@@ -68,7 +68,10 @@ def test_the_first_survey_asks_every_contract() -> None:
     runs = Runs(Oversight(watched("a", "b"), 4))
 
     assert runs.run(30) == ["a", "b"]
-    assert runs.survey.steps == (Verdict("a", Outcome.UP), Verdict("b", Outcome.UP))
+    assert runs.survey.steps == (
+        Verdict("contract a", Outcome.UP),
+        Verdict("contract b", Outcome.UP),
+    )
     assert runs.notes.saved == 28
 
 
@@ -78,7 +81,7 @@ def test_a_contract_is_asked_once_a_minute_and_says_the_same_meanwhile() -> None
     asked = [len(runs.run(30)) for _ in range(13)]
 
     assert asked == [1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1]
-    assert runs.survey.steps == (Verdict("a", Outcome.UP),)
+    assert runs.survey.steps == (Verdict("contract a", Outcome.UP),)
 
 
 def test_contracts_take_turns_where_the_budget_does_not_allow_all() -> None:

@@ -69,7 +69,7 @@ def test_later_all_since_the_mark_is_counted_by_result() -> None:
     ]
     assert counts(found) == (2, 1)
     assert mark(found) == Mark("sig9", 9)
-    assert found.steps == (Verdict("voting", Outcome.UP),)
+    assert found.steps == (Verdict("program voting", Outcome.UP),)
 
 
 def test_a_program_that_was_never_used_counts_from_its_first_transaction() -> None:
