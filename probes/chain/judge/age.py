@@ -63,7 +63,7 @@ def blame_clock(cases: Sequence[Case], limits: Limits) -> Finding | None:
         ahead = min(case.ahead_s for case in future)
         finding = _local_clock(
             f"want heads of the past, got {len(future)} of {len(cases)} endpoints "
-            f"at least {ahead:.0f} s ahead of us"
+            f"at least {ahead:.0f} s ahead of our clock: is it behind?"
         )
         for case in future:
             case.findings.append(finding)
@@ -79,7 +79,7 @@ def blame_clock(cases: Sequence[Case], limits: Limits) -> Finding | None:
     youngest = min(case.age_s or 0.0 for case in late)
     finding = _local_clock(
         f"want heads that are new when they come, got {len(late)} of {len(cases)} endpoints "
-        f"at least {youngest:.0f} s behind us"
+        f"at least {youngest:.0f} s behind our clock: is it ahead?"
     )
     for case in late:
         case.findings.append(finding)

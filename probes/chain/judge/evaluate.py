@@ -167,7 +167,9 @@ def _judge_answer(case: Case) -> None:
         case.findings.append(fault)
     is_silent = fault is None and seen.head is None and not seen.not_started
     if is_silent and not seen.left_alone:
-        case.unknown(ChainReason.BUDGET_SHED, "want its head, got no call to spend on it")
+        case.unknown(
+            ChainReason.BUDGET_SHED, "want its head, got no call left of budget.calls_per_minute"
+        )
     case.findings.extend(seen.findings)
 
 

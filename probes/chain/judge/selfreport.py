@@ -116,7 +116,10 @@ def judge_health(case: Case, limits: Limits) -> None:
         return
     behind = bounded(health.behind)
     if behind is None:
-        case.down(ChainReason.UNHEALTHY, "want a healthy node, got one that cannot say how far")
+        case.down(
+            ChainReason.UNHEALTHY,
+            "want a healthy node, got one that cannot say how far it is behind",
+        )
         return
     limit = limits.lag_down
     is_far = limit is not None and behind > limit
