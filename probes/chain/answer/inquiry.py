@@ -1,7 +1,6 @@
 """What all chain families do with an answer: blame the endpoint, learn from it, or complain.
 
-    answer = yield ask
-    if not answer.ok: yield from blame(family, seen, ask, answer)      # a core method
+    yield from ask_core(family, seen, ask, take)
     yield from learn(seen, Lesson(ask, take), ...)                     # all others
 
 Knows no method but those by which the families tell themselves apart. What a fault means for the
@@ -75,6 +74,23 @@ def blame(family: Family, seen: Observation, ask: Ask, answer: Answer) -> Talk[N
         phase=answer.phase or RESPONSE,
         cause=answer.cause,
     )
+
+
+def ask_core(
+    family: Family, seen: Observation, ask: Ask, take: Callable[[Answer], None]
+) -> Talk[Answer]:
+    """Ask a core method and take its answer: whatever is wrong with it is the endpoint's fault."""
+    answer: Answer = yield ask
+    if not answer.ok:
+        yield from blame(family, seen, ask, answer)
+        return answer
+    seen.asked.add(ask.topic)
+    try:
+        take(answer)
+    except ValueError as error:
+        detail = f"{ask.method}: {error}"
+        seen.fault = Finding(ChainReason.INVALID_RESPONSE, Outcome.DOWN, detail)
+    return answer
 
 
 def _other_family(family: Family, ask: Ask) -> Talk[Family | None]:

@@ -14,8 +14,8 @@ from probes.chain.answer.announcements import HeaderTongue
 from probes.chain.answer.inquiry import (
     BATCH,
     Lesson,
+    ask_core,
     at,
-    blame,
     heard,
     learn,
     prove_batch,
@@ -40,10 +40,8 @@ from probes.chain.model import (
     Syncing,
 )
 from probes.chain.plan import own_calls, saved_calls
-from probes.chain.reasons import ChainReason, Finding
 from probes.chain.talk import Answer, Ask, Common, Survey, Talk, Topic
 from probes.kind import Metric
-from probes.result import Outcome
 
 STATUS = Ask("head", "status", {}, core=True, timed=True)
 ON = "on"
@@ -206,19 +204,16 @@ class CosmosDialect:
 
 def _status(group: Group, seen: Observation) -> Talk[float]:
     """Ask for the head; return when the earliest block was made."""
-    answer: Answer = yield STATUS
-    if not answer.ok:
-        yield from blame("cosmos", seen, STATUS, answer)
-        return 0.0
-    seen.asked.add("head")
-    try:
+    earliest_times: list[float] = []
+
+    def take(answer: Answer) -> None:
         _take_node(seen, at(answer.result, "node_info"))
-        return _take_blocks(group, seen, answer, at(answer.result, "sync_info"))
-    except ValueError as error:
-        detail = f"{STATUS.method}: {error}"
+        earliest_times.append(_take_blocks(group, seen, answer, at(answer.result, "sync_info")))
+
+    yield from ask_core("cosmos", seen, STATUS, take)
+    if seen.fault is not None:
         seen.head, seen.not_started = None, False
-        seen.fault = Finding(ChainReason.INVALID_RESPONSE, Outcome.DOWN, detail)
-        return 0.0
+    return earliest_times[0] if earliest_times else 0.0
 
 
 def _take_node(seen: Observation, node: Any) -> None:

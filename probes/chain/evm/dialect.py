@@ -11,7 +11,7 @@ Source:
 from collections.abc import Mapping
 from typing import Any
 
-from probes.chain.answer.inquiry import BATCH, blame, complain
+from probes.chain.answer.inquiry import BATCH, ask_core, complain
 from probes.chain.answer.question import asked_all
 from probes.chain.evm.block import read_charges, read_head
 from probes.chain.evm.fees import FeeNotes
@@ -29,10 +29,8 @@ from probes.chain.model import (
     Observation,
     Settled,
 )
-from probes.chain.reasons import ChainReason, Finding
 from probes.chain.talk import Answer, Ask, Common, Survey, Talk, Topic
 from probes.kind import Metric
-from probes.result import Outcome
 
 # What is tried unless the probe file says otherwise.
 LOGS, ARCHIVE, OVERSIGHT = LogsCheck(), ArchiveCheck(), Oversight()
@@ -196,16 +194,7 @@ class EvmDialect:
 
 def _head(group: Group, seen: Observation) -> Talk[None]:
     ask = Ask("head", BLOCK_METHOD, ("latest", False), core=True, timed=True, allows_null=True)
-    answer: Answer = yield ask
-    if not answer.ok:
-        yield from blame(group.family, seen, ask, answer)
-        return
-    seen.asked.add("head")
-    try:
-        _take_head(seen, answer)
-    except ValueError as error:
-        detail = f"{ask.method}: {error}"
-        seen.fault = Finding(ChainReason.INVALID_RESPONSE, Outcome.DOWN, detail)
+    yield from ask_core(group.family, seen, ask, lambda answer: _take_head(seen, answer))
 
 
 def _take_head(seen: Observation, answer: Answer) -> None:

@@ -17,8 +17,8 @@ from probes.chain.answer.announcements import SlotTongue
 from probes.chain.answer.inquiry import (
     BATCH,
     Lesson,
+    ask_core,
     at,
-    blame,
     complain,
     heard,
     learn,
@@ -37,7 +37,6 @@ from probes.chain.model import (
     Observation,
 )
 from probes.chain.plan import own_calls, saved_calls
-from probes.chain.reasons import ChainReason, Finding
 from probes.chain.solana.cluster import Vote, blockhash, look_at_votes, now_and_then
 from probes.chain.solana.programs import (
     METRIC,
@@ -235,34 +234,26 @@ class SolanaDialect:
 
 def _head(seen: Observation) -> Talk[None]:
     ask = Ask("head", "getEpochInfo", ({"commitment": PROCESSED},), core=True, timed=True)
-    answer: Answer = yield ask
-    if not answer.ok:
-        if answer.kind == "node_unhealthy":
-            seen.health = Health(ok=False, behind=_behind(answer))
-        yield from blame("solana", seen, ask, answer)
-        if seen.fault is not None and seen.fault.outcome is Outcome.DOWN:
-            # who looks at this number wants to see 0 for a node that is gone
-            seen.gauge("health", "solana_rpc_health", 0)
-        return
-    seen.asked.add("head")
-    try:
-        _take_epoch(seen, answer)
-    except ValueError as error:
-        detail = f"{ask.method}: {error}"
-        seen.fault = Finding(ChainReason.INVALID_RESPONSE, Outcome.DOWN, detail)
+    answer = yield from ask_core("solana", seen, ask, lambda answer: _take_epoch(seen, answer))
+    if answer.kind == "node_unhealthy":
+        seen.health = Health(ok=False, behind=_behind(answer))
+    if not answer.ok and seen.fault is not None and seen.fault.outcome is Outcome.DOWN:
+        # who looks at this number wants to see 0 for a node that is gone
+        seen.gauge("health", "solana_rpc_health", 0)
 
 
 def _take_epoch(seen: Observation, answer: Answer) -> None:
     result = answer.result
     slot, height = whole(at(result, "absoluteSlot")), whole(at(result, "blockHeight"))
     index, size = whole(at(result, "slotIndex")), whole(at(result, "slotsInEpoch"))
+    epoch = whole(at(result, "epoch"))
     head = Head(slot, seen=answer.ended)
     seen.head, seen.latency_s = head, answer.seconds
     seen.tags[PROCESSED] = head
     seen.gauge("head", "solana_slot", slot, commitment=PROCESSED)
     seen.gauge("head", "solana_block_height", height)
     seen.gauge("head", "solana_skipped_slots", max(0, slot - height))
-    seen.gauge("head", "solana_epoch", whole(at(result, "epoch")))
+    seen.gauge("head", "solana_epoch", epoch)
     if size:
         seen.gauge("head", "solana_epoch_progress_ratio", index / size)
 

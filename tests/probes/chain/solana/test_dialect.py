@@ -139,6 +139,7 @@ def test_all_that_is_asked_in_every_run_are_four_calls() -> None:
         pytest.param(EPOCH | {"absoluteSlot": True}, "want a whole number, got True", id="bool"),
         pytest.param(EPOCH | {"absoluteSlot": -1}, "want a whole number, got -1", id="negative"),
         pytest.param(EPOCH | {"absoluteSlot": 2**64}, f"want a whole number, got {2**64}", id="65"),
+        pytest.param(EPOCH | {"epoch": "0"}, "want a whole number, got '0'", id="epoch"),
     ],
 )
 def test_a_head_that_is_none_is_an_invalid_response(told: Any, detail: str) -> None:
