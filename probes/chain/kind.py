@@ -21,7 +21,7 @@ from probes.chain.indexer.sources import Source
 from probes.chain.judge.blocktime import BLOCK_TIMES_S
 from probes.chain.listening import HeadsWatch, listening
 from probes.chain.memory import Memory
-from probes.chain.model import Endpoint, EndpointHealth, Group, Thresholds
+from probes.chain.model import EndpointHealth, Group, Thresholds
 from probes.chain.plan import MINUTE_S, fast_calls_per_minute, own_calls
 from probes.chain.settings import (
     MAX_ENDPOINTS,
@@ -32,16 +32,16 @@ from probes.chain.settings import (
     EndpointKeys,
     ReferenceKeys,
     ThresholdKeys,
+    UsableCount,
     WebsocketKeys,
     endpoint_url,
-    header_pairs,
+    fit_together,
     known_capability,
-    usable_count,
 )
 from probes.chain.standalone import two_samples
 from probes.chain.steps import record
 from probes.chain.talk import Dialect
-from probes.chain.visit import Access, Setup
+from probes.chain.visit import Setup, access_of
 from probes.kind import Kind, Metric
 from probes.recorder import Recorder
 from probes.redact import SECRET_HEADER, Secret, parts_of_target
@@ -49,7 +49,6 @@ from probes.units import Duration, format_duration
 from probes.wire.address import ANY_IP, IpChoice
 from probes.wire.headers import plain
 from probes.wire.heads import Listener, prepare_listening
-from probes.wire.http import HTTP1_ALPN, Options
 from probes.wire.tls import NET_METRICS, TLS_METRICS, TlsOptions
 
 # chains.md 2.1
@@ -99,7 +98,7 @@ class ChainKind(AccessKeys, Kind):
     """Limits."""
     require: list[Annotated[Capability, AfterValidator(known_capability)]] = Field(default=[])
     """Capabilities that must be there: archive, logs, trace, batch, websocket, ..."""
-    min_up: Annotated[int | None, BeforeValidator(usable_count)] = None
+    min_up: UsableCount = None
     """``all`` or how many primaries must be usable, else the group is down."""
     consecutive: ConsecutiveKeys = ConsecutiveKeys()
     """Runs in a row until the exported state of an endpoint changes."""
@@ -130,21 +129,10 @@ class ChainKind(AccessKeys, Kind):
         for key in ("ws", "lcd", "load_balanced"):
             if self.endpoints and getattr(self, key):
                 raise ValueError(f"want {key} at each endpoint, got it beside endpoints")
-        names = [keys.name for keys in self.endpoints] + [keys.name for keys in self.reference]
-        if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise ValueError(f"want endpoints with names of their own, got {twice!r} twice")
-        if self.endpoints and self.reference:
-            raise ValueError("want role: reference in endpoints, got the key reference beside them")
-        primaries = [endpoint for endpoint in self.endpoints if endpoint.role == "primary"]
-        if self.endpoints and not primaries:
-            raise ValueError("want at least one endpoint with role: primary, got none")
+        fit_together(self.endpoints, self.reference, self.min_up)
         indexers = [keys.name for keys in self.indexers]
         if len(set(indexers)) < len(indexers):
             raise ValueError("want indexers with names of their own, got one twice")
-        if self.endpoints and self.min_up is not None and self.min_up > len(primaries):
-            got = f"got {self.min_up} of {len(primaries)}"
-            raise ValueError(f"want min_up of at most the number of primaries, {got}")
         return self
 
     # --- what a family adds
@@ -219,6 +207,11 @@ class ChainKind(AccessKeys, Kind):
 
     def check_target(self, target: str) -> None:
         if not self.endpoints:
+            if "://" not in target:
+                want = (
+                    "want endpoints (in chains), or a target such as https://rpc.example.org/path"
+                )
+                raise ValueError(f"{want}, got neither")
             endpoint_url(target)
         # the registry is not asked before: another kind may be on its way to be loaded
         _ = self._sources
@@ -364,7 +357,12 @@ class ChainKind(AccessKeys, Kind):
         return setup
 
     def _new_setup(self, target: str, every_s: float, timeout_s: float) -> Setup:
-        access = {endpoint.name: self._access(endpoint) for endpoint in self._reached(target)}
+        access = {
+            keys.name: access_of(
+                keys, self, self.default_ws, self.ip, listens=self.websocket.enabled
+            )
+            for keys in self._reached(target)
+        }
         group = Group(
             family=self._dialect.family,
             chain=self.chain or self.name,
@@ -398,24 +396,3 @@ class ChainKind(AccessKeys, Kind):
             for other in self.reference
         ]
         return [EndpointKeys(name=SINGLE, http=Secret(target), **own), *others]
-
-    def _access(self, keys: EndpointKeys) -> Access:
-        text = keys.http.get_secret_value()
-        ws = keys.ws.get_secret_value() if keys.ws is not None else self.default_ws(text)
-        url = endpoint_url(text)
-        tls = keys.tls or self.tls or TlsOptions()
-        return Access(
-            endpoint=Endpoint(
-                name=keys.name,
-                role=keys.role,
-                load_balanced=keys.load_balanced,
-                websocket=ws is not None and self.websocket.enabled,
-                health_text=keys.health_mode == "http_text",
-                lcd=keys.lcd is not None,
-            ),
-            url=url,
-            options=Options(ip=self.ip, tls=tls, alpn=HTTP1_ALPN, follow_redirects=False),
-            headers=header_pairs(self.headers, keys.headers, keys.auth or self.auth),
-            ws=endpoint_url(ws) if ws is not None and self.websocket.enabled else None,
-            lcd=endpoint_url(keys.lcd.get_secret_value()) if keys.lcd is not None else None,
-        )

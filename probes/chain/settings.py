@@ -3,6 +3,7 @@
 Knows no chain and no judgement: `probes.chain.kind` makes a `Group` of them.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -147,13 +148,17 @@ class ThresholdKeys(Settings):
 
     head_age: DurationLimit = "auto"
     """Age of the head; auto: max(30 s, 10 block times)."""
-    lag: Annotated[LagKeys, BeforeValidator(both)] = LagKeys()
+    lag: Annotated[
+        LagKeys, BeforeValidator(both, json_schema_input_type=LagKeys | CountLimit)
+    ] = LagKeys()
     """Blocks behind the reference."""
     finality_lag: CountLimit = "auto"
     """Blocks between head and finalized; auto: 3 times the usual, at least 64."""
     fork_depth: CountLimit = "auto"
     """How deep below the heads blocks are compared; auto: max(3, 30 s of blocks)."""
-    latency: Annotated[LatencyKeys, BeforeValidator(both)] = LatencyKeys()
+    latency: Annotated[
+        LatencyKeys, BeforeValidator(both, json_schema_input_type=LatencyKeys | DurationLimit)
+    ] = LatencyKeys()
     """Time the head call takes."""
     min_peers: CountLimit = "off"
     """Degraded with fewer peers."""
@@ -248,6 +253,13 @@ class EndpointKeys(AccessKeys):
     role: Role = "primary"
     """``reference`` takes part in the reference head, and never alerts or fails."""
 
+    @model_validator(mode="after")
+    def _one_login(self) -> Self:
+        url = endpoint_url(self.http.get_secret_value())
+        if self.auth is not None and (url.user or url.password):
+            raise ValueError("want credentials in the URL or in auth, got both")
+        return self
+
 
 class ReferenceKeys(Settings):
     """A further endpoint to compare a single target with."""
@@ -256,6 +268,26 @@ class ReferenceKeys(Settings):
     """All that is ever shown of it."""
     http: HttpAddress
     """Address; a key in it is never shown."""
+
+
+def fit_together(
+    endpoints: Sequence[EndpointKeys], reference: Sequence[ReferenceKeys], min_up: int | None
+) -> None:
+    """Refuse endpoints that cannot stand in one group."""
+    names = [keys.name for keys in endpoints] + [keys.name for keys in reference]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"want endpoints with names of their own, got {twice!r} twice")
+    if not endpoints:
+        return
+    if reference:
+        raise ValueError("want role: reference in endpoints, got the key reference beside them")
+    primaries = [endpoint for endpoint in endpoints if endpoint.role == "primary"]
+    if not primaries:
+        raise ValueError("want at least one endpoint with role: primary, got none")
+    if min_up is not None and min_up > len(primaries):
+        got = f"got {min_up} of {len(primaries)}"
+        raise ValueError(f"want min_up of at most the number of primaries, {got}")
 
 
 Capability = Annotated[str, Field(json_schema_extra={"enum": list(CAPABILITIES)})]
@@ -268,13 +300,20 @@ def known_capability(value: str) -> str:
     return value
 
 
-def usable_count(value: object) -> object:
+def _usable_count(value: object) -> object:
     """Read ``all`` or a number of endpoints; None is all."""
     if value in ("all", None):
         return None
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_ENDPOINTS:
         return value
     raise ValueError(f"want all or a number from 1 to {MAX_ENDPOINTS}, got {short(value)}")
+
+
+UsableCount = Annotated[
+    int | None,
+    BeforeValidator(_usable_count, json_schema_input_type=Literal["all"] | int | None),
+]
+"""How many endpoints must be usable; None: all."""
 
 
 def header_pairs(

@@ -6,7 +6,7 @@
 The I/O shell under a `Talk`. Knows neither what is asked nor what an answer means for a verdict.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -17,11 +17,13 @@ from probes.chain.indexer.sources import Source
 from probes.chain.model import Endpoint, Group, Observation, Try
 from probes.chain.plan import Plan
 from probes.chain.reasons import ChainReason
+from probes.chain.settings import AccessKeys, EndpointKeys, endpoint_url, header_pairs
 from probes.chain.talk import Answer, Ask, Dialect, Talk
 from probes.recorder import Recorder
-from probes.wire.address import literal_address
-from probes.wire.http import Options
+from probes.wire.address import IpChoice, literal_address
+from probes.wire.http import HTTP1_ALPN, Options
 from probes.wire.jsonrpc import Call, Line, Reply
+from probes.wire.tls import TlsOptions
 from probes.wire.url import Url
 
 T = TypeVar("T")
@@ -48,6 +50,44 @@ class Access:
     headers: tuple[tuple[str, str], ...] = ()
     ws: Url | None = None
     lcd: Url | None = None
+
+
+def access_of(
+    keys: EndpointKeys,
+    shared: AccessKeys,
+    default_ws: Callable[[str], str | None],
+    ip: IpChoice,
+    *,
+    listens: bool,
+) -> Access:
+    """Return how the endpoint of *keys* is reached.
+
+    Args:
+        keys: of the endpoint.
+        shared: of its group.
+        default_ws: gives the websocket address of an endpoint that names none.
+        ip: which address of a name is dialled.
+        listens: whether websockets are used at all.
+    """
+    text = keys.http.get_secret_value()
+    ws = keys.ws.get_secret_value() if keys.ws is not None else default_ws(text)
+    ws = ws if listens else None
+    tls = keys.tls or shared.tls or TlsOptions()
+    return Access(
+        endpoint=Endpoint(
+            name=keys.name,
+            role=keys.role,
+            load_balanced=keys.load_balanced,
+            websocket=ws is not None,
+            health_text=keys.health_mode == "http_text",
+            lcd=keys.lcd is not None,
+        ),
+        url=endpoint_url(text),
+        options=Options(ip=ip, tls=tls, alpn=HTTP1_ALPN, follow_redirects=False),
+        headers=header_pairs(shared.headers, keys.headers, keys.auth or shared.auth),
+        ws=endpoint_url(ws) if ws is not None else None,
+        lcd=endpoint_url(keys.lcd.get_secret_value()) if keys.lcd is not None else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from probes.chain.course import ASKING_SHARE
 from probes.chain.memory import Memory
 from probes.errors import CheckFailed
 from probes.kinds.evm import Evm
@@ -16,7 +17,7 @@ from probes.recorder import Keep, Recorder
 from probes.result import Outcome, Reason
 from probes.run import run_once
 from tests.faults.kept import HANG, kept_server
-from tests.faults.rpc_actions import result
+from tests.faults.rpc_actions import hang, result
 from tests.faults.rpc_proxy import rpc_proxy
 
 FROZEN = "want an awake prober, got a freeze of 2.00 s during the run"
@@ -114,3 +115,23 @@ async def test_who_was_not_asked_for_want_of_time_is_not_down(urls: tuple[str, s
 
     assert failure.value.reason.is_own_fault
     assert exported(keep) == {"e0": None}
+
+
+@pytest.mark.slow
+async def test_a_call_of_the_group_that_hangs_leaves_time_to_judge() -> None:
+    """A loop that lags then, must not lose what all endpoints answered."""
+    timeout_s = 1.0
+    call = {"name": "supply", "to": "0x" + "1" * 40, "data": "0x18160ddd", "uint_min": 1}
+    async with rpc_proxy() as node:
+        node.on("eth_getBlockByNumber", result(block))
+        node.on("eth_chainId", result("0x1"))
+        rule = node.on("eth_call", hang(), when=lambda params: params[0]["to"] == call["to"])
+        kind = group((node.url,), calls=[call], call_timeout=f"{timeout_s}s")
+        keep, loop = Keep(None, every_s=15), asyncio.get_running_loop()
+        notes = recorder(keep, timeout_s)
+        await kind.run("it", notes)
+        left = notes.deadline - loop.time()
+
+    assert rule.hits == 1
+    assert left > (1 - ASKING_SHARE) * timeout_s / 2
+    assert exported(keep) == {"e0": Outcome.UP}

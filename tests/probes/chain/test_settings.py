@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from probes.chain.settings import EndpointKeys, LagKeys, ThresholdKeys
+from probes.kinds.evm import Evm
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,18 @@ def test_an_address_of_another_scheme_is_told_without_it(
     with pytest.raises(ValidationError, match=message) as failure:
         EndpointKeys.model_validate({"name": "own"} | given)
     assert "10.0.0.5" not in failure.value.errors()[0]["msg"]
+
+
+def test_credentials_stand_in_one_place() -> None:
+    keys = {"name": "own", "http": "http://u:p@a", "auth": {"header": {"credentials": "x"}}}
+    with pytest.raises(ValidationError, match="credentials in the URL or in auth, got both"):
+        EndpointKeys.model_validate(keys)
+
+
+def test_a_group_of_nobody_is_told_what_it_lacks() -> None:
+    kind = Evm.model_validate({"chain": "it"})
+    with pytest.raises(ValueError, match=r"want endpoints \(in chains\), or a target such as"):
+        kind.check_target("ethereum")
 
 
 def test_a_warning_behind_the_alarm_is_a_mistake() -> None:
