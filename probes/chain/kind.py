@@ -12,7 +12,7 @@ from functools import cached_property
 from math import ceil
 from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from probes.chain.books.metrics import BUCKETS_S, METRICS
 from probes.chain.course import Course, Ears

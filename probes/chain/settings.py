@@ -148,9 +148,9 @@ class ThresholdKeys(Settings):
 
     head_age: DurationLimit = "auto"
     """Age of the head; auto: max(30 s, 10 block times)."""
-    lag: Annotated[
-        LagKeys, BeforeValidator(both, json_schema_input_type=LagKeys | CountLimit)
-    ] = LagKeys()
+    lag: Annotated[LagKeys, BeforeValidator(both, json_schema_input_type=LagKeys | CountLimit)] = (
+        LagKeys()
+    )
     """Blocks behind the reference."""
     finality_lag: CountLimit = "auto"
     """Blocks between head and finalized; auto: 3 times the usual, at least 64."""

@@ -74,13 +74,11 @@ def _switch(keys: type[Settings]) -> BeforeValidator:
             return value == "on"
         raise ValueError(f"want true, false or keys of its own, got {short(value)}")
 
-    return BeforeValidator(read)
+    return BeforeValidator(read, json_schema_input_type=bool | Literal["on", "off"] | keys)
 
 
-def _chain_id(value: object) -> object:
+def _chain_id(value: object) -> str:
     """Read 1, ``"1"`` and ``"0x1"``."""
-    if value is None:
-        return None
     try:
         return str(quantity(value))
     except ValueError:
@@ -88,6 +86,7 @@ def _chain_id(value: object) -> object:
         raise ValueError(f"{want}, got {short(value)}") from None
 
 
+ChainId = Annotated[str, BeforeValidator(_chain_id, json_schema_input_type=int | str)]
 Address = Annotated[
     str,
     BeforeValidator(parse_address),
@@ -251,6 +250,8 @@ class Evm(ChainKind):
     metrics: ClassVar[tuple[Metric, ...]] = (*ChainKind.metrics, *METRICS, *COMPAT_METRICS)
     find: ClassVar[Callable[[str], type[Kind]]] = find_kind
 
+    chain_id: ChainId | None = None
+    """EIP-155 id: what the identity must be; without it the majority is believed."""
     gas: Annotated[bool | GasKeys, _switch(GasKeys)] = True
     """When gas is too dear; false: not judged."""
     txpool: Annotated[bool | TxpoolKeys, _switch(TxpoolKeys)] = True
@@ -267,11 +268,6 @@ class Evm(ChainKind):
     """Depth at which blocks are read for contracts; auto: that of the fork check."""
     max_blocks_per_run: int = Field(default=50, ge=1, le=MAX_BLOCKS_PER_RUN)
     """Blocks read for contracts in one run, as far as the budget allows."""
-
-    @field_validator("chain_id", mode="before")
-    @classmethod
-    def _read_chain_id(cls, value: object) -> object:
-        return _chain_id(value)
 
     @field_validator("genesis_hash", mode="before")
     @classmethod

@@ -38,7 +38,15 @@ _SPELLINGS: dict[str | int, str] = {
     4: "4", 6: "6", "ip4": "4", "ip6": "6", "prefer-ip4": "prefer_4", "prefer-ip6": "prefer_6",
 }  # fmt: skip
 
-IpChoice = Annotated[Literal["any", "4", "6", "prefer_4", "prefer_6"], BeforeValidator(_to_choice)]
+IpChoice = Annotated[
+    Literal["any", "4", "6", "prefer_4", "prefer_6"],
+    BeforeValidator(
+        _to_choice,
+        json_schema_input_type=Literal[
+            "any", "4", "6", "prefer_4", "prefer_6", 4, 6, "ip4", "ip6", "prefer-ip4", "prefer-ip6"
+        ],
+    ),
+]
 """Which address of a name is dialled: the resolver's first, only family 4 or 6, or x preferred."""
 
 ANY_IP: IpChoice = "any"

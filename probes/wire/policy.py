@@ -245,6 +245,10 @@ def _to_ports(value: object) -> tuple[int, int]:
     raise ValueError(f"want a port or a range such as 9000-9100, got {short(value)}")
 
 
+Ports = Annotated[tuple[int, int], BeforeValidator(_to_ports, json_schema_input_type=int | str)]
+"""A port or a range of ports, as its first and its last."""
+
+
 class RuleOptions(Settings):
     """One entry of ``allow`` or ``deny``; it matches if all its keys match."""
 
@@ -252,7 +256,7 @@ class RuleOptions(Settings):
     """Glob over the host name; admits public addresses only, private ones need ``cidr`` too."""
     cidr: Annotated[Network, BeforeValidator(_to_network)] | None = None
     """Network of the address that is dialled."""
-    ports: tuple[Annotated[tuple[int, int], BeforeValidator(_to_ports)], ...] = ()
+    ports: tuple[Ports, ...] = ()
     """Ports and ranges of ports; all when not given."""
     schemes: frozenset[str] = frozenset()
     """Schemes of the URL; all when not given."""

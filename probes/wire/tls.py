@@ -63,6 +63,10 @@ def _to_version(value: object) -> object:
     return value
 
 
+_Spelling = Version | float | Literal["TLS10", "TLS11", "TLS12", "TLS13"]
+_Version = Annotated[Version, BeforeValidator(_to_version, json_schema_input_type=_Spelling)]
+
+
 class TlsOptions(Settings):
     """How a TLS connection is made and what is verified. The defaults verify as a browser does."""
 
@@ -82,9 +86,9 @@ class TlsOptions(Settings):
     """Key of the client certificate, as PEM text."""
     key_file: str = ""
     """The same as a file."""
-    min_version: Annotated[Version, BeforeValidator(_to_version)] = "1.2"
+    min_version: _Version = "1.2"
     """Oldest TLS version to accept."""
-    max_version: Annotated[Version, BeforeValidator(_to_version)] = "1.3"
+    max_version: _Version = "1.3"
     """Newest TLS version to offer."""
     ciphers: str = ""
     """Cipher suites below TLS 1.3, in OpenSSL's notation."""

@@ -240,7 +240,9 @@ class IndexerKeys(Settings):
     """JSON path of the block's time, as Unix time."""
     healthy: Condition = ""
     """JSON path that must be true, or be compared: ``$.errors == false``."""
-    lag: Annotated[IndexerLagKeys, BeforeValidator(both)] = IndexerLagKeys()
+    lag: Annotated[
+        IndexerLagKeys, BeforeValidator(both, json_schema_input_type=IndexerLagKeys | CountLimit)
+    ] = IndexerLagKeys()
     """Blocks behind the chain."""
     stalled_after: Duration = 600.0
     """Down when its height has not moved for so long while it is behind."""

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from probes.config.document import load_document
 from probes.config.schema import EXAMPLES, json_schema
 from probes.config.sections import COMMON_KEYS, HEAD_KEYS, SECTION_KEYS
@@ -162,3 +164,40 @@ def test_a_bare_value_may_stand_for_a_band() -> None:
     bare, mapping = resolved(schema, band)["anyOf"]
     assert "pattern" in bare["anyOf"][0]
     assert mapping["properties"].keys() == {"warn", "fail"}
+
+
+# Short forms of values that `load` takes; an editor that goes by the schema must not refuse them.
+SHORT_FORMS = (
+    ("evm", "chain_id", "integer"),
+    ("evm", "min_up", "all"),
+    ("evm", "gas", "off"),
+    ("evm", "ip", 4),
+    ("evm.ThresholdKeys", "lag", "off"),
+    ("evm.ThresholdKeys", "lag", "integer"),
+    ("evm.ThresholdKeys", "latency", "off"),
+    ("evm.IndexerKeys", "lag", "integer"),
+    ("evm.TlsOptions", "min_version", "number"),
+)
+
+
+@pytest.mark.parametrize(("owner", "key", "short_form"), SHORT_FORMS)
+def test_it_takes_the_short_forms(owner: str, key: str, short_form: str | int) -> None:
+    schema = json_schema()
+    group = schema["$defs"].get(owner)
+
+    forms = forms_of(schema, key, owner) if group is None else [group["properties"][key]]
+
+    known: set[Any] = set()
+    for form in (inner for each in forms for inner in every_schema(each)):
+        known |= {form.get("type"), form.get("const"), *form.get("enum", ())} - {None}
+    assert short_form in known
+
+
+def test_a_port_is_a_number_or_a_range() -> None:
+    (ports,) = (
+        it["properties"]["ports"]
+        for name, it in json_schema()["$defs"].items()
+        if name.endswith(".RuleOptions")
+    )
+
+    assert {form.get("type") for form in every_schema(ports["items"])} >= {"integer", "string"}
