@@ -1,13 +1,13 @@
 """What all chain families do with an answer: blame the endpoint, learn from it, or complain.
 
     yield from ask_core(family, seen, ask, take)
-    yield from learn(seen, Lesson(ask, take), ...)                     # all others
+    yield from asked_all([Question.plain(seen, ask, read), ...])       # all others
 
 Knows no method but those by which the families tell themselves apart. What a fault means for the
 group is for the judge.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -45,16 +45,32 @@ _OUTCOMES: Mapping[ChainReason, Outcome] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
-    """A call, and what to do with its result.
+class Question:
+    """A call, and who takes its answer.
 
     Args:
         ask: the call.
-        take: reads the result; a ValueError of it means that the endpoint talks nonsense.
+        take: is given both; notes also that there is no result.
     """
 
     ask: Ask
-    take: Callable[[Any], None]
+    take: Callable[[Ask, Answer], None]
+
+    @classmethod
+    def plain(cls, seen: Observation, ask: Ask, read: Callable[[Any], None]) -> "Question":
+        """Return a question whose failure is told as that of any method.
+
+        Args:
+            seen: where it is told.
+            ask: the call.
+            read: reads the result; a ValueError of it means that the endpoint talks nonsense.
+        """
+
+        def take(ask: Ask, answer: Answer) -> None:
+            if heard(seen, ask, answer):
+                understand(seen, ask, read, answer)
+
+        return cls(ask, take)
 
 
 def blame(family: Family, seen: Observation, ask: Ask, answer: Answer) -> Talk[None]:
@@ -104,14 +120,13 @@ def _other_family(family: Family, ask: Ask) -> Talk[Family | None]:
     return None
 
 
-def learn(seen: Observation, *lessons: Lesson) -> Talk[None]:
-    """Ask all of *lessons*, as one where the endpoint can, and take what comes."""
-    if not lessons:
-        return
-    answers: tuple[Answer, ...] = yield tuple(lesson.ask for lesson in lessons)
-    for lesson, answer in zip(lessons, answers, strict=True):
-        if heard(seen, lesson.ask, answer):
-            understand(seen, lesson.ask, lesson.take, answer)
+def asked_all(questions: Iterable[Question]) -> Talk[None]:
+    """Ask all *questions*, as one where the endpoint can, and let each answer be taken."""
+    wanted = list(questions)
+    if wanted:
+        answers: tuple[Answer, ...] = yield tuple(question.ask for question in wanted)
+        for question, answer in zip(wanted, answers, strict=True):
+            question.take(question.ask, answer)
 
 
 def heard(seen: Observation, ask: Ask, answer: Answer) -> bool:

@@ -10,7 +10,7 @@ Source:
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from probes.chain.answer.inquiry import Lesson, at, heard, learn, text_at, understand
+from probes.chain.answer.inquiry import Question, asked_all, at, heard, text_at, understand
 from probes.chain.answer.quantity import decimal
 from probes.chain.model import Head, Observation
 from probes.chain.talk import Answer, Ask, Talk
@@ -29,7 +29,7 @@ ARCHIVE_SPAN_S = 180 * 86400.0
 FIRST_HEIGHT = 1
 
 
-def beside(seen: Observation, head: Head) -> Iterator[Lesson]:
+def beside(seen: Observation, head: Head) -> Iterator[Question]:
     """Give what is asked with one call each."""
     yield _peers(seen)
     yield _mempool(seen)
@@ -67,23 +67,23 @@ def _is_cached(headers: tuple[tuple[bytes, bytes], ...]) -> bool:
     )
 
 
-def _peers(seen: Observation) -> Lesson:
+def _peers(seen: Observation) -> Question:
     def take(result: Any) -> None:
         seen.peers = decimal(at(result, "n_peers"))
 
-    return Lesson(Ask("peers", "net_info", {}), take)
+    return Question.plain(seen, Ask("peers", "net_info", {}), take)
 
 
-def _mempool(seen: Observation) -> Lesson:
+def _mempool(seen: Observation) -> Question:
     def take(result: Any) -> None:
         count, size = decimal(at(result, "total")), decimal(at(result, "total_bytes"))
         seen.gauge("mempool", "cosmos_mempool_transactions", count)
         seen.gauge("mempool", "cosmos_mempool_bytes", size)
 
-    return Lesson(Ask("mempool", "num_unconfirmed_txs", {}), take)
+    return Question.plain(seen, Ask("mempool", "num_unconfirmed_txs", {}), take)
 
 
-def _round(seen: Observation, head: Head) -> Lesson:
+def _round(seen: Observation, head: Head) -> Question:
     def take(result: Any) -> None:
         text = text_at(result, "round_state", "height/round/step")
         height, _, rest = text.partition("/")
@@ -92,7 +92,7 @@ def _round(seen: Observation, head: Head) -> Lesson:
             # a node that is behind sits in an old round of its own
             seen.consensus_round = number
 
-    return Lesson(Ask("round", "consensus_state", {}), take)
+    return Question.plain(seen, Ask("round", "consensus_state", {}), take)
 
 
 def signed_power(seen: Observation, head: Head) -> Talk[None]:
@@ -172,4 +172,4 @@ def old_state(seen: Observation, head: Head, earliest_time: float) -> Talk[None]
             seen.earliest["state"] = height
 
     params = {"path": STATE_PATH, "data": "", "height": str(height), "prove": False}
-    yield from learn(seen, Lesson(Ask("archive", "abci_query", params), take))
+    yield from asked_all([Question.plain(seen, Ask("archive", "abci_query", params), take)])

@@ -13,11 +13,11 @@ from typing import Any
 from probes.chain.answer.announcements import HeaderTongue
 from probes.chain.answer.inquiry import (
     BATCH,
-    Lesson,
+    Question,
     ask_core,
+    asked_all,
     at,
     heard,
-    learn,
     prove_batch,
     text_at,
     understand,
@@ -132,8 +132,8 @@ class CosmosDialect:
         head = seen.head
         if head is None:
             return
-        lessons = (lesson for lesson in beside(seen, head) if lesson.ask.topic in due)
-        yield from learn(seen, *lessons)
+        questions = beside(seen, head)
+        yield from asked_all(question for question in questions if question.ask.topic in due)
         if "power" in due:
             yield from signed_power(seen, head)
         if "archive" in due:
@@ -153,7 +153,7 @@ class CosmosDialect:
         # behind a balancer two answers of two nodes cannot be subtracted, but compared
         seen.asked |= due & {"app" if endpoint.load_balanced else "again"}
         if "again" in due and endpoint.load_balanced:
-            yield from learn(seen, _again(seen))
+            yield from asked_all([_again(seen)])
         if "app" in due and not endpoint.load_balanced:
             yield from app_lag(seen, head)
 
@@ -262,11 +262,11 @@ def _take_earliest(group: Group, seen: Observation, sync: Any) -> float:
     return comet_time(at(sync, "earliest_block_time"))
 
 
-def _again(seen: Observation) -> Lesson:
+def _again(seen: Observation) -> Question:
     def take(result: Any) -> None:
         seen.read_again = decimal(at(result, "sync_info", "latest_block_height"))
 
-    return Lesson(Ask("again", "status", {}), take)
+    return Question.plain(seen, Ask("again", "status", {}), take)
 
 
 def _settled(height: int, seen: Observation) -> Talk[Settled | None]:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from probes.chain.answer.inquiry import (
-    Lesson,
+    Question,
+    asked_all,
     at,
     complain,
     heard,
@@ -75,11 +76,7 @@ def look_at_lcd(due: frozenset[str], seen: Observation, head: Head, denom: str) 
     """Ask the REST service about the topics *due*."""
     if "lcd" in due:
         yield from _height(seen, head)
-    for lesson in _rarely(seen):
-        if lesson.ask.topic in due:
-            answer: Answer = yield lesson.ask
-            if _heard(seen, lesson.ask, answer):
-                understand(seen, lesson.ask, lesson.take, answer)
+    yield from asked_all(question for question in _rarely(seen) if question.ask.topic in due)
     if "gas_price" in due:
         seen.asked.add("gas_price")
         if denom:
@@ -94,6 +91,14 @@ def _heard(seen: Observation, ask: Ask, answer: Answer) -> bool:
         seen.asked.add(ask.topic)
         complain(seen, ask, answer.detail)
     return False
+
+
+def _question(seen: Observation, ask: Ask, read: Callable[[Any], None]) -> Question:
+    def take(ask: Ask, answer: Answer) -> None:
+        if _heard(seen, ask, answer):
+            understand(seen, ask, read, answer)
+
+    return Question(ask, take)
 
 
 def _height(seen: Observation, head: Head) -> Talk[None]:
@@ -118,7 +123,7 @@ def _height(seen: Observation, head: Head) -> Talk[None]:
     understand(seen, ask, take, answer)
 
 
-def _rarely(seen: Observation) -> Iterator[Lesson]:
+def _rarely(seen: Observation) -> Iterator[Question]:
     def take_network(result: Any) -> None:
         network = text_at(result, "default_node_info", "network")
         if seen.chain_id is not None and network != seen.chain_id:
@@ -132,8 +137,8 @@ def _rarely(seen: Observation) -> Iterator[Lesson]:
         if plan is not None:
             seen.facts["upgrade"] = f"{short(at(plan, 'name'))} at {height}"
 
-    yield Lesson(_get("lcd_identity", NODE_INFO), take_network)
-    yield Lesson(_get("upgrade", CURRENT_PLAN), take_plan)
+    yield _question(seen, _get("lcd_identity", NODE_INFO), take_network)
+    yield _question(seen, _get("upgrade", CURRENT_PLAN), take_plan)
 
 
 def _gas_price(seen: Observation, denom: str) -> Talk[None]:

@@ -11,8 +11,7 @@ Source:
 from collections.abc import Mapping
 from typing import Any
 
-from probes.chain.answer.inquiry import BATCH, ask_core, complain
-from probes.chain.answer.question import asked_all
+from probes.chain.answer.inquiry import BATCH, ask_core, asked_all, complain
 from probes.chain.evm.block import read_charges, read_head
 from probes.chain.evm.fees import FeeNotes
 from probes.chain.evm.newheads import NewHeads

@@ -5,9 +5,8 @@ Knows no wire and no verdict; whether gas is dear stands in `probes.chain.evm.ga
 
 from typing import Any
 
-from probes.chain.answer.inquiry import heard, understand
+from probes.chain.answer.inquiry import Question, heard, understand
 from probes.chain.answer.quantity import quantity
-from probes.chain.answer.question import Question
 from probes.chain.evm.block import PERCENTILES, read_history
 from probes.chain.model import Fees, Observation
 from probes.chain.talk import Answer, Ask

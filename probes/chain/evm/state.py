@@ -6,9 +6,8 @@ verdict.
 
 from typing import Any
 
-from probes.chain.answer.inquiry import UNHEARD, complain, heard, understand
+from probes.chain.answer.inquiry import UNHEARD, Question, complain, heard, understand
 from probes.chain.answer.quantity import client_name, quantity
-from probes.chain.answer.question import Question
 from probes.chain.evm.block import fields, optional, read_head
 from probes.chain.evm.signature import parse_hash
 from probes.chain.model import Endpoint, Group, Observation, Syncing

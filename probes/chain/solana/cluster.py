@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from probes.chain.answer.inquiry import Lesson, at, learn, text_at
+from probes.chain.answer.inquiry import Question, asked_all, at, text_at
 from probes.chain.answer.quantity import client_name, whole
 from probes.chain.model import Head, Observation
 from probes.chain.talk import Ask, Talk
@@ -37,7 +37,7 @@ class Vote:
     account: str
 
 
-def now_and_then(seen: Observation) -> Iterator[Lesson]:
+def now_and_then(seen: Observation) -> Iterator[Question]:
     """Give what is asked at the slow cadence: one question, one answer."""
     yield _identity(seen)
     yield _client(seen)
@@ -51,29 +51,27 @@ def look_at_votes(seen: Observation, votes: tuple[Vote, ...]) -> Talk[None]:
     stakes: dict[str, int] = {}
     total: list[int] = []
     options = {"encoding": "base64", "dataSlice": {"offset": 0, "length": STAKE_BYTES}}
-    yield from learn(
+    of_all = Question.plain(
         seen,
-        *(_vote(seen, vote, stakes) for vote in votes),
-        Lesson(
-            Ask("votes", "getAccountInfo", (STAKE_HISTORY, options)),
-            lambda result: total.extend(_total_stake(result)),
-        ),
+        Ask("votes", "getAccountInfo", (STAKE_HISTORY, options)),
+        lambda result: total.extend(_total_stake(result)),
     )
+    yield from asked_all((*(_vote(seen, vote, stakes) for vote in votes), of_all))
     for name, stake in stakes.items():
         if total:
             seen.gauge("votes", "solana_vote_stake_ratio", stake / total[0], vote=name)
 
 
-def _identity(seen: Observation) -> Lesson:
+def _identity(seen: Observation) -> Question:
     def take(result: Any) -> None:
         if not isinstance(result, str) or not result:
             raise ValueError(f"want a genesis hash, got {short(result)}")
         seen.chain_id = result
 
-    return Lesson(Ask("identity", "getGenesisHash"), take)
+    return Question.plain(seen, Ask("identity", "getGenesisHash"), take)
 
 
-def blockhash(seen: Observation, commitment: str) -> Lesson:
+def blockhash(seen: Observation, commitment: str) -> Question:
     """Ask for the latest blockhash, for the others to confirm."""
 
     def take(result: Any) -> None:
@@ -83,17 +81,19 @@ def blockhash(seen: Observation, commitment: str) -> Lesson:
             seen.tags[commitment] = Head(slot)
             seen.gauge("blockhash", "solana_slot", slot, commitment=commitment)
 
-    return Lesson(Ask("blockhash", "getLatestBlockhash", ({"commitment": commitment},)), take)
+    return Question.plain(
+        seen, Ask("blockhash", "getLatestBlockhash", ({"commitment": commitment},)), take
+    )
 
 
-def _client(seen: Observation) -> Lesson:
+def _client(seen: Observation) -> Question:
     def take(result: Any) -> None:
         seen.client = client_name(f"solana-core/{text_at(result, 'solana-core')}")
 
-    return Lesson(Ask("client", "getVersion"), take)
+    return Question.plain(seen, Ask("client", "getVersion"), take)
 
 
-def _history(seen: Observation) -> Iterator[Lesson]:
+def _history(seen: Observation) -> Iterator[Question]:
     def take_first(result: Any) -> None:
         # with long-term storage this is 0, whatever the own ledger still has
         seen.earliest["block"] = whole(result)
@@ -102,11 +102,11 @@ def _history(seen: Observation) -> Iterator[Lesson]:
     def take_lowest(result: Any) -> None:
         seen.gauge("history", "solana_ledger_first_available_slot", whole(result))
 
-    yield Lesson(Ask("history", "getFirstAvailableBlock"), take_first)
-    yield Lesson(Ask("history", "minimumLedgerSlot"), take_lowest)
+    yield Question.plain(seen, Ask("history", "getFirstAvailableBlock"), take_first)
+    yield Question.plain(seen, Ask("history", "minimumLedgerSlot"), take_lowest)
 
 
-def _throughput(seen: Observation) -> Lesson:
+def _throughput(seen: Observation) -> Question:
     def take(result: Any) -> None:
         if not isinstance(result, list):
             raise ValueError(f"want a list of samples, got {short(result)}")  # noqa: TRY004
@@ -115,10 +115,12 @@ def _throughput(seen: Observation) -> Lesson:
         if seconds and None not in counts:
             seen.gauge("throughput", "solana_tps", sum(map(whole, counts)) / seconds)
 
-    return Lesson(Ask("throughput", "getRecentPerformanceSamples", (PERFORMANCE_SAMPLES,)), take)
+    return Question.plain(
+        seen, Ask("throughput", "getRecentPerformanceSamples", (PERFORMANCE_SAMPLES,)), take
+    )
 
 
-def _fees(seen: Observation) -> Lesson:
+def _fees(seen: Observation) -> Question:
     def take(result: Any) -> None:
         if not isinstance(result, list):
             raise ValueError(f"want a list of fees, got {short(result)}")  # noqa: TRY004
@@ -128,10 +130,10 @@ def _fees(seen: Observation) -> Lesson:
             name = "solana_priority_fee_micro_lamports"
             seen.gauge("fees", name, fee, percentile=str(percent))
 
-    return Lesson(Ask("fees", "getRecentPrioritizationFees"), take)
+    return Question.plain(seen, Ask("fees", "getRecentPrioritizationFees"), take)
 
 
-def _vote(seen: Observation, vote: Vote, stakes: dict[str, int]) -> Lesson:
+def _vote(seen: Observation, vote: Vote, stakes: dict[str, int]) -> Question:
     def take(result: Any) -> None:
         for group, delinquent in (("current", 0), ("delinquent", 1)):
             for entry in at(result, group) or ():
@@ -141,7 +143,9 @@ def _vote(seen: Observation, vote: Vote, stakes: dict[str, int]) -> Lesson:
         raise ValueError(f"want a vote account with stake for {vote.name}, got none")
 
     # without the filter the answer is megabytes
-    return Lesson(Ask("votes", "getVoteAccounts", ({"votePubkey": vote.account},)), take)
+    return Question.plain(
+        seen, Ask("votes", "getVoteAccounts", ({"votePubkey": vote.account},)), take
+    )
 
 
 def _total_stake(result: Any) -> list[int]:

@@ -16,12 +16,12 @@ from typing import Any
 from probes.chain.answer.announcements import SlotTongue
 from probes.chain.answer.inquiry import (
     BATCH,
-    Lesson,
+    Question,
     ask_core,
+    asked_all,
     at,
     complain,
     heard,
-    learn,
     prove_batch,
 )
 from probes.chain.answer.quantity import whole
@@ -161,11 +161,11 @@ class SolanaDialect:
             return
         yield from _pulse(endpoint, due, seen)
         if "finalized" in due:
-            yield from learn(seen, _finalized(endpoint, seen))
+            yield from asked_all([_finalized(endpoint, seen)])
         if "age" in due and seen.head is not None:
             yield from _age(seen, seen.head)
         slow = (blockhash(seen, self._commitment), *now_and_then(seen))
-        yield from learn(seen, *(lesson for lesson in slow if lesson.ask.topic in due))
+        yield from asked_all(question for question in slow if question.ask.topic in due)
         if "votes" in due:
             yield from look_at_votes(seen, self._votes)
         if BATCH in due:
@@ -263,11 +263,11 @@ def _pulse(endpoint: Endpoint, due: frozenset[str], seen: Observation) -> Talk[N
     if "health" in due:
         yield from _health(endpoint, seen)
     if "replay" in due and seen.head is not None:
-        yield from learn(seen, _replay(seen, seen.head.height))
+        yield from asked_all([_replay(seen, seen.head.height)])
     if "again" in due:
         seen.asked.add("again")
         if endpoint.load_balanced:
-            yield from learn(seen, _again(seen))
+            yield from asked_all([_again(seen)])
 
 
 def _health(endpoint: Endpoint, seen: Observation) -> Talk[None]:
@@ -306,26 +306,26 @@ def _behind(answer: Answer) -> int | None:
         return int(found[1]) if found else None
 
 
-def _replay(seen: Observation, processed: int) -> Lesson:
+def _replay(seen: Observation, processed: int) -> Question:
     def take(result: Any) -> None:
         # it was read after the slot, and shreds of the leader's own block may be missing
         seen.shred_lag = max(0, whole(result) - processed)
         seen.gauge("replay", "solana_shred_insert_lag_slots", seen.shred_lag)
 
-    return Lesson(Ask("replay", "getMaxShredInsertSlot"), take)
+    return Question.plain(seen, Ask("replay", "getMaxShredInsertSlot"), take)
 
 
-def _again(seen: Observation) -> Lesson:
+def _again(seen: Observation) -> Question:
     def take(result: Any) -> None:
         seen.read_again = whole(result)
 
-    return Lesson(Ask("again", "getSlot", ({"commitment": PROCESSED},)), take)
+    return Question.plain(seen, Ask("again", "getSlot", ({"commitment": PROCESSED},)), take)
 
 
 # --- finality and age
 
 
-def _finalized(endpoint: Endpoint, seen: Observation) -> Lesson:
+def _finalized(endpoint: Endpoint, seen: Observation) -> Question:
     def take(result: Any) -> None:
         slot = whole(at(result, "absoluteSlot"))
         seen.tags[FINALIZED] = Head(slot)
@@ -336,7 +336,9 @@ def _finalized(endpoint: Endpoint, seen: Observation) -> Lesson:
             # behind a balancer it would fall now and then, which rate() takes for a restart
             seen.gauge("finalized", "solana_transactions_total", whole(count))
 
-    return Lesson(Ask("finalized", "getEpochInfo", ({"commitment": FINALIZED},)), take)
+    return Question.plain(
+        seen, Ask("finalized", "getEpochInfo", ({"commitment": FINALIZED},)), take
+    )
 
 
 def _age(seen: Observation, head: Head) -> Talk[None]:
