@@ -360,6 +360,7 @@ def test_a_test_mirrors_a_module() -> None:
             "failures",
             *(f"failures_{theme}" for theme in FAILURES),
             "group_budget",
+            "halts",
             "outlets",
         )
     }
