@@ -61,11 +61,11 @@ def json_schema(*, allowed: Collection[str] = ()) -> Schema:
         "title": "sonde: probes.yaml",
         "description": "What must work, how often to look, and what to expect.",
         "type": "object",
-        "required": ["version"],
         "additionalProperties": False,
         "examples": [dict(example) for example in EXAMPLES],
         "properties": {
-            "version": {"const": 1, "description": "Version of this format."},
+            # only the main file needs it, and an editor cannot tell which one that is
+            "version": {"const": 1, "description": "Version of this format; in the main file."},
             "include": {
                 "type": "array",
                 "items": {"type": "string", "minLength": 1},
