@@ -132,7 +132,7 @@ async def test_a_reload_keeps_counters_and_forgets_the_removed(
         await until(lambda: len(service._results) == 2)
         runs = (await values(service, "sonde_probe_runs_total")).values()
         path.write_text(
-            text_of(kept, "name: new, kind: tcp, target: '127.0.0.1:1', every: 1s, timeout: 1s")
+            text_of(kept, "name: new, kind: tcp, target: '127.0.0.1:1', every: 1m, timeout: 1s")
         )
 
         await service.reload()
