@@ -6,13 +6,15 @@ it sleeps, so code of ours that blocks only the loop does not count. For servers
 test starts, the kernel tells how long somebody waited for a processor. A test that fails runs
 again, up to `TRIES` times, when the process lost `STARVED_S` in one piece meanwhile, or somebody
 waited for `CROWDED` of its time. A fault of ours fails every time; every second try is listed at
-the end of the session.
+the end of the session. With SECOND_TRY=1, as in CI, a calm machine gives one too: thousands of
+tests against real servers meet a coincidence now and then, and what is listed is to be mended.
 
 A test that needs no second try is better: the fixture `lost_s` tells what an upper limit of
 seconds must allow on top, and Hypothesis gets a deadline that a stall does not reach.
 """
 
 import gc
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -29,6 +31,7 @@ STARVED_S = 0.03
 CROWDED = 0.25
 # What fails one time in four on a machine that is crowded all day fails once in a thousand then.
 TRIES = 5
+CALM_RETRIES = 1 if os.environ.get("SECOND_TRY") == "1" else 0
 # Hypothesis allows an example 200 ms, the length of one stall; a runaway takes far longer.
 EXAMPLE_S = 2.0
 # Limit for a test that is marked slow; it takes 12 s at most where nobody else computes.
@@ -113,7 +116,8 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         # pytest-timeout winds its clock once for all tries: a test that hangs gets no second one
         if not failed or 2 * (now - began) > limit_s or attempt == TRIES:
             break
-        if lost_s < STARVED_S and crowded < CROWDED:
+        is_calm = lost_s < STARVED_S and crowded < CROWDED
+        if is_calm and attempt > CALM_RETRIES:
             break
         why = f"{lost_s:.3f} s without the processor, others waited for {crowded:.0%} of its time"
         starved.append(f"{item.nodeid} ({failed.when}): {why}")
@@ -180,7 +184,7 @@ class Told:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """List the tests that ran again."""
         if self.lines:
-            terminalreporter.section("failed on a starved machine, run again")
+            terminalreporter.section("failed and run again")
             terminalreporter.write_line("\n".join(self.lines))
 
 
