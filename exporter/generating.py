@@ -90,7 +90,7 @@ def rules(
     sonde generate rules --pack chain --out generated --check
     """  # noqa: D301 - the mark is a character, for click
     # the gate, which is a command beside this one, starts fast (stack.md 15)
-    from exporter.generate.packs import RULES_FILE, chosen_packs, rules_text  # noqa: PLC0415
+    from exporter.generate.packs import RULES_FILE, chosen_packs, rules_text  # noqa: PLC0415 - as above
 
     if check and out is None:
         fail("want --out DIR, whose file --check compares, got none")

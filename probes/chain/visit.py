@@ -228,7 +228,7 @@ class Visit:
     def _classify(self, ask: Ask, reply: Reply) -> Answer:
         if ask.via == "rpc":
             return classify(self._setup.group.family, ask, reply, wall())
-        return classify_get(ask, reply, wall())
+        return classify_get(reply, wall())
 
     def _note(self, ask: Ask, answer: Answer) -> None:
         seen = self.seen

@@ -30,7 +30,7 @@ def _document(message: str | bytes) -> dict[str, Any]:
     data = message.encode() if isinstance(message, str) else message
     document = parse_json(data)
     if not isinstance(document, dict):
-        raise ValueError(f"want an object, got {short(document)}")  # noqa: TRY004
+        raise ValueError(f"want an object, got {short(document)}")
     return document
 
 

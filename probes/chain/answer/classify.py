@@ -209,7 +209,7 @@ def classify_batch(
     )
 
 
-def classify_get(ask: Ask, reply: "Reply", now_wall: float | None = None) -> Answer:  # noqa: ARG001 - as the others
+def classify_get(reply: "Reply", now_wall: float | None = None) -> Answer:
     """Return what came of a plain GET: its document, or its text where it is no JSON.
 
     The REST gateway of the Cosmos SDK tells errors as ``{code, message}`` below their status.
@@ -266,7 +266,7 @@ def _one(came: _Came, ask: Ask, document: Any, number: int) -> Answer:
         ValueError: it is none.
     """
     if not isinstance(document, dict):
-        raise ValueError(f"want an object of JSON-RPC, got {short(document)}")  # noqa: TRY004 - one error for all
+        raise ValueError(f"want an object of JSON-RPC, got {short(document)}")
     # JSON-RPC 1.0 writes null for the one that is not there
     error, result, own = document.get("error"), document.get("result"), document.get("id")
     if error is not None and result is not None:

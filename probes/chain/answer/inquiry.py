@@ -197,5 +197,5 @@ def text_at(document: Any, *names: str) -> str:
     """
     value = at(document, *names)
     if not isinstance(value, str):
-        raise ValueError(f"want {'.'.join(names)} as text, got {short(value)}")  # noqa: TRY004
+        raise ValueError(f"want {'.'.join(names)} as text, got {short(value)}")
     return value

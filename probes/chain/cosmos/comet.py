@@ -50,7 +50,7 @@ def app_lag(seen: Observation, head: Head) -> Talk[None]:
     def take(result: Any) -> None:
         response = at(result, "response")
         if not isinstance(response, dict):
-            raise ValueError(f"want response as an object, got {short(response)}")  # noqa: TRY004
+            raise ValueError(f"want response as an object, got {short(response)}")
         if response:
             # Go leaves out what is 0
             height = decimal(response.get("last_block_height", "0"))
@@ -121,7 +121,7 @@ def signed_power(seen: Observation, head: Head) -> Talk[None]:
 def _signers(result: Any) -> list[str]:
     signatures = at(result, "signed_header", "commit", "signatures")
     if not isinstance(signatures, list):
-        raise ValueError(f"want a list of signatures, got {short(signatures)}")  # noqa: TRY004
+        raise ValueError(f"want a list of signatures, got {short(signatures)}")
     return [
         text_at(signature, "validator_address")
         for signature in signatures

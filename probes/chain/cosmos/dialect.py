@@ -231,7 +231,7 @@ def _take_blocks(group: Group, seen: Observation, answer: Answer, sync: Any) -> 
     )
     catching_up = at(sync, "catching_up")
     if not isinstance(catching_up, bool):
-        raise ValueError("want catching_up as true or false, got another")  # noqa: TRY004
+        raise ValueError("want catching_up as true or false, got another")
     seen.latency_s = answer.seconds
     seen.syncing = Syncing(catching_up)
     if height < FIRST_HEIGHT or time <= 0:

@@ -146,15 +146,17 @@ def _gas_price(seen: Observation, denom: str) -> Talk[None]:
     ask = _get("gas_price", FEE_MARKET + denom)
     answer: Answer = yield ask
     if answer.ok:
-        read: Callable[[Any], None] = lambda result: _price(  # noqa: E731
-            seen, denom, text_at(result, "price", "amount")
-        )
+
+        def read(result: Any) -> None:
+            _price(seen, denom, text_at(result, "price", "amount"))
+
     else:
         ask = _get("gas_price", NODE_CONFIG)
         answer = yield ask
-        read = lambda result: _price(  # noqa: E731
-            seen, denom, _of_config(text_at(result, "minimum_gas_price"), denom)
-        )
+
+        def read(result: Any) -> None:
+            _price(seen, denom, _of_config(text_at(result, "minimum_gas_price"), denom))
+
     if _heard(seen, ask, answer):
         understand(seen, ask, read, answer)
 

@@ -52,7 +52,7 @@ def fields(result: object) -> Mapping[str, Any]:
         ValueError: it is none.
     """
     if not isinstance(result, dict):
-        raise ValueError(f"want an object, got {short(result)}")  # noqa: TRY004
+        raise ValueError(f"want an object, got {short(result)}")
     return result
 
 
@@ -132,5 +132,5 @@ def _column(history: Mapping[str, Any], name: str) -> list[Any]:
     if column is None:
         return []
     if not isinstance(column, list):
-        raise ValueError(f"want a list of {name}, got {short(column)}")  # noqa: TRY004
+        raise ValueError(f"want a list of {name}, got {short(column)}")
     return column

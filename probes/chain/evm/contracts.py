@@ -180,11 +180,11 @@ def matches(block: Mapping[str, Any], contracts: Mapping[str, Contract]) -> dict
     """
     transactions = block.get("transactions")
     if not isinstance(transactions, list):
-        raise ValueError(f"want a list of transactions, got {short(transactions)}")  # noqa: TRY004
+        raise ValueError(f"want a list of transactions, got {short(transactions)}")
     found = {}
     for transaction in transactions:
         if not isinstance(transaction, dict):
-            raise ValueError(f"want transactions, got {short(transaction)}")  # noqa: TRY004
+            raise ValueError(f"want transactions, got {short(transaction)}")
         for key in ("to", "creates"):
             address = transaction.get(key)
             contract = contracts.get(address.lower()) if isinstance(address, str) else None
@@ -205,13 +205,13 @@ def read_receipts(
         ValueError: they are no receipts.
     """
     if not isinstance(receipts, list | tuple):
-        raise ValueError(f"want a list of receipts, got {short(receipts)}")  # noqa: TRY004
+        raise ValueError(f"want a list of receipts, got {short(receipts)}")
     found: dict[str, Transaction] = {}
     for receipt in receipts:
         if receipt is None:
             continue
         if not isinstance(receipt, dict):
-            raise ValueError(f"want receipts, got {short(receipt)}")  # noqa: TRY004
+            raise ValueError(f"want receipts, got {short(receipt)}")
         name = receipt.get("transactionHash")
         contract = wanted.get(name.lower()) if isinstance(name, str) else None
         if not isinstance(name, str) or contract is None:
@@ -237,11 +237,11 @@ def read_logs(logs: object, contracts: Mapping[str, Contract]) -> tuple[Log, ...
         ValueError: they are no logs.
     """
     if not isinstance(logs, list):
-        raise ValueError(f"want a list of logs, got {short(logs)}")  # noqa: TRY004
+        raise ValueError(f"want a list of logs, got {short(logs)}")
     found = []
     for log in logs:
         if not isinstance(log, dict):
-            raise ValueError(f"want logs, got {short(log)}")  # noqa: TRY004
+            raise ValueError(f"want logs, got {short(log)}")
         contract = contracts.get(str(log.get("address")).lower())
         if log.get("removed") is True or contract is None:
             continue

@@ -227,7 +227,7 @@ def _restored_hour(kept: Any) -> Minute | None:
     match kept:
         case [int() | float() as hour, int() | float() as mean, int() | float() as seconds]:
             # NaN fails every comparison
-            is_sane = 0 <= hour < 1e9 and 0 <= mean < 1e30 and 0 < seconds <= 3600  # noqa: PLR2004
+            is_sane = 0 <= hour < 1e9 and 0 <= mean < 1e30 and 0 < seconds <= 3600  # noqa: PLR2004 - bounds
             last = int(hour) * MINUTES_PER_HOUR + MINUTES_PER_HOUR - 1 if is_sane else 0
             return Minute(last, mean * seconds, seconds) if is_sane else None
         case _:

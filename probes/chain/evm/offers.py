@@ -113,7 +113,7 @@ def _logs_ask(check: LogsCheck, first: int, last: int) -> Ask:
 def _judge_logs(check: LogsCheck) -> Callable[[Any], None]:
     def judge(result: Any) -> None:
         if not isinstance(result, list):
-            raise ValueError(f"want a list of logs, got {short(result)}")  # noqa: TRY004
+            raise ValueError(f"want a list of logs, got {short(result)}")
         places = [
             (quantity(log.get("blockNumber")), quantity(log.get("logIndex")))
             for log in map(fields, result)

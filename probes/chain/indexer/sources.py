@@ -15,7 +15,7 @@ from probes.chain.indexer.judge import Reading, read_document
 from probes.chain.indexer.settings import IndexerKeys, Selector
 from probes.chain.reasons import ChainReason, Finding
 from probes.chain.settings import endpoint_url, header_pairs
-from probes.chain.talk import MAX_BODY_BYTES, Answer, Ask
+from probes.chain.talk import MAX_BODY_BYTES, Answer
 from probes.errors import CheckFailed
 from probes.kind import Kind
 from probes.recorder import Recorder
@@ -79,7 +79,7 @@ class Source:
                 text, phase = failure.message, failure.phase
                 return Reading(finding=Finding(reason, Outcome.DOWN, text, phase, failure.reason))
             # the classifier turns it into words of the chain, as for any endpoint
-            return _unread(classify_get(_ask(self.keys), Reply(failure=failure)))
+            return _unread(classify_get(Reply(failure=failure)))
 
     async def _ask_server(self, recorder: Recorder, timeout_s: float) -> Reading:
         keys = self.keys
@@ -112,7 +112,7 @@ class Source:
         finally:
             line.close()
         # a page is no JSON, and to find that out takes as long as it is
-        answer = classify_get(_ask(keys), replace(reply, body=b"") if is_page else reply)
+        answer = classify_get(replace(reply, body=b"") if is_page else reply)
         if not answer.ok:
             return _unread(answer)
         return _on_page(keys, reply.body) if is_page else _understood(keys, answer.result)
@@ -141,10 +141,6 @@ def _sql_kind(keys: IndexerKeys, find: FindKind) -> Kind:
     if keys.target is not None:
         made.check_target(keys.target.get_secret_value())
     return made
-
-
-def _ask(keys: IndexerKeys) -> Ask:
-    return Ask("indexer", keys.asked_by, via="get", max_body=MAX_PAGE_BYTES)
 
 
 def _unread(answer: Answer) -> Reading:

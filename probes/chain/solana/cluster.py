@@ -109,7 +109,7 @@ def _history(seen: Observation) -> Iterator[Question]:
 def _throughput(seen: Observation) -> Question:
     def take(result: Any) -> None:
         if not isinstance(result, list):
-            raise ValueError(f"want a list of samples, got {short(result)}")  # noqa: TRY004
+            raise ValueError(f"want a list of samples, got {short(result)}")
         seconds = sum(whole(at(sample, "samplePeriodSecs")) for sample in result)
         counts = [at(sample, "numNonVoteTransactions") for sample in result]
         if seconds and None not in counts:
@@ -123,7 +123,7 @@ def _throughput(seen: Observation) -> Question:
 def _fees(seen: Observation) -> Question:
     def take(result: Any) -> None:
         if not isinstance(result, list):
-            raise ValueError(f"want a list of fees, got {short(result)}")  # noqa: TRY004
+            raise ValueError(f"want a list of fees, got {short(result)}")
         fees = sorted(whole(at(entry, "prioritizationFee")) for entry in result)
         for percent in PERCENTILES if fees else ():
             fee = fees[ceil(percent * len(fees) / 100) - 1]

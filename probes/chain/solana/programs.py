@@ -157,7 +157,7 @@ def _counted(result: Any, mark: Mark | None) -> _Count:
         ValueError: it is no list of signatures.
     """
     if not isinstance(result, list):
-        raise ValueError(f"want a list of signatures, got {short(result)}")  # noqa: TRY004
+        raise ValueError(f"want a list of signatures, got {short(result)}")
     # an account without history has an empty mark: then everything that comes is new
     count = _Count(newest=None if mark else Mark())
     for entry in result:

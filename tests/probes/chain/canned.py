@@ -6,7 +6,7 @@ node.methods                                  what was asked, in order
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -126,14 +126,11 @@ class Canned:
             return classify(self.family, ask, _reply(200, body))
         if isinstance(told, _Http):
             reply = Reply(status=told.status, body=told.body.encode(), ids=(1,))
-            return (classify_get if ask.via != "rpc" else _as(self.family))(ask, reply)
+            is_get = ask.via != "rpc"
+            return classify_get(reply) if is_get else classify(self.family, ask, reply)
         if ask.via != "rpc":
             return ok(told)
         return classify(self.family, ask, _reply(200, {"id": 1, "result": told}))
-
-
-def _as(family: Family) -> Callable[[Ask, Reply], Answer]:
-    return lambda ask, reply: classify(family, ask, reply)
 
 
 def _reply(code: int, body: Mapping[str, Any]) -> Reply:

@@ -452,14 +452,14 @@ def test_whatever_comes_for_a_batch_each_call_has_its_answer(
 def test_a_plain_get_gives_its_document_or_text(
     status: int, body: bytes, kind: str, value: Any
 ) -> None:
-    answer = classify_get(ASK, Reply(status=status, body=body))
+    answer = classify_get(Reply(status=status, body=body))
 
     assert (answer.kind, answer.result) == (kind, value)
 
 
 def test_an_error_of_the_rest_gateway_is_told() -> None:
     body = b'{"code": 2, "message": "codespace wasm code 9", "details": []}'
-    answer = classify_get(ASK, Reply(status=500, body=body))
+    answer = classify_get(Reply(status=500, body=body))
 
     assert answer.detail == "want status 200, got 500: 'codespace wasm code 9'"
     assert answer.reason is ChainReason.HTTP_5XX
@@ -507,7 +507,7 @@ REPLIES = st.builds(
 def test_whatever_comes_is_exactly_one_class(family: Family | None, ask: Ask, came: Reply) -> None:
     found = [
         classify(family, ask, came, NOW),
-        classify_get(ask, came, NOW),
+        classify_get(came, NOW),
         *classify_batch(family, ASKS, came, NOW),
     ]
 
