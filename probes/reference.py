@@ -136,7 +136,12 @@ def _container(origin: Any, parts: Sequence[Any]) -> str:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    value = field.get_default(call_default_factory=True)
+    # not a copy: a default that was used in this process may hold a TLS context
+    value = (
+        field.default
+        if field.default_factory is None
+        else field.get_default(call_default_factory=True)
+    )
     if value is None or value == "" or isinstance(value, Settings):
         return ""
     if isinstance(value, bool):
