@@ -97,6 +97,16 @@ class Kind(Settings):
         return 0.0
 
     @property
+    def cleanup_s(self) -> float:
+        """Seconds that any run may take beyond its timeout, to tidy up what it has done."""
+        return 0.0
+
+    @property
+    def default_target(self) -> str | None:
+        """What is checked when the file names no target; None: it must name one."""
+        return None
+
+    @property
     def series_limit(self) -> int | None:
         """Series that one probe may have when the limit of all probes is lower; None: that."""
         return None
@@ -165,6 +175,10 @@ class Kind(Settings):
     def durable(self, memory: object) -> Mapping[str, Any] | None:  # noqa: ARG002
         """Return what of `Keep.memory` must survive a restart, JSON-ready; None: nothing."""
         return None
+
+    @classmethod
+    async def release(cls) -> None:
+        """End what all runs of this kind share, such as a browser; nothing runs any more."""
 
     async def run(self, target: str, recorder: Recorder) -> None:
         """Check *target* once and write what is found into *recorder*.

@@ -63,6 +63,7 @@ async def run_once(
     """
     loop = asyncio.get_running_loop()
     started_at, started, deadline = wall(), monotonic(), loop.time() + probe.timeout_s
+    deadline += probe.kind.cleanup_s
     # a kind with timeouts of its own made them of what was left: they prove nothing
     is_short = until is not None and until < deadline
     if keep is None:

@@ -43,13 +43,15 @@ HOMES = {
     "isal": ("exporter/exposition.py",),
     "jsonpath": ("probes/jsonpath.py",),
     "locust": ("scenarios/worker.py",),
+    "playwright": ("probes/browser/child/",),
     "prometheus_client": ("exporter/metrics.py",),
     "psutil": ("probes/kinds/host.py",),
     "pycares": ("probes/wire/",),
     "re2": ("probes/pattern.py",),
     "redis": ("probes/kinds/redis.py",),
+    "selectolax": ("probes/journey/view.py",),
     "websockets": ("probes/wire/frames.py",),
-    "yaml": ("probes/config/", "exporter/generate/"),
+    "yaml": ("probes/config/", "exporter/generate/", "exporter/importing/"),
     "yarl": ("probes/wire/url.py",),
 }
 # Libraries that are the language of many rooms.
