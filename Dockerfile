@@ -22,7 +22,7 @@ RUN uv sync --frozen --no-default-groups --no-editable \
     $(echo "$EXTRAS" | tr ',' '\n' | sed -n 's/^\(..*\)$/--extra \1/p')
 RUN install -d -o 65532 -g 65532 /data
 
-FROM python:3.13-slim
+FROM python:3.13-slim AS base
 LABEL org.opencontainers.image.title="sonde" \
       org.opencontainers.image.description="Synthetic checks and load probes from one file" \
       org.opencontainers.image.licenses="Apache-2.0"
@@ -43,3 +43,21 @@ HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
     CMD ["/opt/sonde/bin/sonde", "probe", "http", "http://127.0.0.1:9115/-/healthy", "--timeout", "4s"]
 ENTRYPOINT ["/opt/sonde/bin/sonde"]
 CMD ["run", "--listen", "0.0.0.0:9115"]
+
+# With Chromium, for probes of kind `browser` (350 MB more):
+#   docker build --target browser --build-arg EXTRAS=standard,browser -t sonde:browser .
+# Chromium's sandbox makes user namespaces, which Docker's own seccomp profile forbids: give one that
+# allows clone and unshare with CLONE_NEWUSER (`--security-opt seccomp=FILE`), or write
+# `sandbox: false` in the journey and let the container be the wall. HOME holds a profile for the
+# length of a run: with a read-only root, mount a tmpfs on /tmp. `--init` reaps what a killed browser
+# leaves behind.
+FROM base AS browser
+USER root
+RUN apt-get update -qq \
+    && apt-get install -y -qq --no-install-recommends chromium fonts-liberation \
+    && rm -rf /var/lib/apt/lists/*
+ENV HOME=/tmp
+USER 65532:65532
+
+# the last stage is what `docker build .` makes
+FROM base

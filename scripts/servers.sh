@@ -29,13 +29,14 @@ missing() {
     has prometheus || first_of prometheus
     has promtool || has prometheus || first_of promtool prometheus
     has prometheus-blackbox-exporter || first_of prometheus-blackbox-exporter
+    has chromium || first_of chromium
     has cc || first_of gcc
     # a header of the clock shim that gcc alone does not bring
     [ -e /usr/include/stdio.h ] || first_of libc6-dev
 }
 
 lacking() {
-    for name in redis-server nginx prometheus promtool prometheus-blackbox-exporter cc; do
+    for name in redis-server nginx prometheus promtool prometheus-blackbox-exporter chromium cc; do
         has "$name" || echo "$name"
     done
     has_postgres || echo postgres
