@@ -24,7 +24,7 @@ from probes.chain.memory import Memory
 from probes.chain.model import Endpoint, Judgement, Now, Observation, Verdict
 from probes.chain.plan import Quota, due, settle_quota
 from probes.chain.reasons import ChainReason
-from probes.chain.talk import Answer, Ask, Talk
+from probes.chain.talk import Answer, Ask, Common, Talk
 from probes.chain.visit import NOBODY, Setup, Visit, wall
 from probes.recorder import Recorder
 from probes.result import Outcome
@@ -208,7 +208,7 @@ class Course:
         # finalized blocks are read now and then: only then they can be compared
         slow = any("finalized" in visit.plan.topics for visit in visits.values())
         shared = common(group, memory.views, observations, slow=slow)
-        if shared.settled is None and shared.finalized is None and not shared.blockhashes:
+        if shared == Common():
             return
         await _all(
             visit.drive(self._setup.dialect.confirm(group, visit.endpoint, shared, visit.seen))

@@ -238,6 +238,8 @@ class Observation:
     peers: int | None = None
     shred_lag: int | None = None
     abci_lag: int | None = None
+    app: tuple[int, str] | None = None
+    """Cosmos: height of the application, and the hash of the state that it came to."""
     consensus_round: int | None = None
     lcd_height: int | None = None
     blockhash: str = ""

@@ -143,11 +143,14 @@ class Common:
     Args:
         settled: height that every voter is asked for; None: no comparison.
         finalized: a finalized height to compare too; None: not in this run.
+        state: height whose header tells the state that one which stands still should have come to
+            (cosmos); None: nobody to compare.
         blockhashes: endpoint -> its latest blockhash (solana).
     """
 
     settled: int | None = None
     finalized: int | None = None
+    state: int | None = None
     blockhashes: tuple[tuple[str, str], ...] = ()
 
 

@@ -129,6 +129,23 @@ class CometNode:
         """Tell another state from *height* on, under the same block hashes."""
         self.branch.name, self.branch.app_from = name, height
 
+    def diverge(self) -> None:
+        """Come to another state by the next block, which it then cannot take: it stands still.
+
+        This is what a real node does. `fork_state` is what nothing but damage does: the hash of a
+        block is made of its header, state included.
+        """
+        self.height = self.head
+        self.fork_state(self.head + 1)
+
+    def catch_up(self, height: int) -> None:
+        """Have lost all blocks, and got them back up to *height*, which is being executed."""
+        self.height, self.abci_height, self.catching_up = height, height - 1, True
+
+    def caught_up(self) -> None:
+        """Follow the chain again."""
+        self.height, self.abci_height, self.catching_up = None, None, False
+
     def fail(self, method: str, code: int, message: str, data: str = "") -> None:
         """Give an error to *method* from now on."""
         self.errors[method] = Refused(code, message, data)
@@ -216,7 +233,9 @@ class CometNode:
         return {"n_txs": count, "total": total, "total_bytes": size, "txs": None}
 
     def consensus_state(self, asked: Params) -> Json:
-        return {"round_state": {"height/round/step": f"{self.head + 1}/{self.round}/1"}}
+        # consensus waits where a node began that lost all
+        at = 1 if self.catching_up else self.head + 1
+        return {"round_state": {"height/round/step": f"{at}/{self.round}/1"}}
 
     def _height(self, asked: Params, word: str = "height") -> int:
         """Return the height that was asked for, the latest by default."""

@@ -7,12 +7,14 @@ skips the test, or fails it with ``REQUIRE_SERVICES=1``; cometbft, which wants G
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
+from tests.servers.comet_app import AppServer
+from tests.servers.comet_four import Four, RealFour, made_up_four
 from tests.servers.nodes import Anvil, AnvilOptions, Node, start_anvil
 from tests.servers.nodes_comet import Comet, start_cometbft, start_network
 from tests.servers.nodes_evm import start_ethereumjs, start_ganache, start_hardhat
@@ -131,7 +133,29 @@ def cometbft(_nodes: Running) -> StartComet:
 def comet_network(_nodes: Running) -> StartNetwork:
     """Starts a CometBFT chain of so many validators."""
 
-    def start(size: int = 4) -> list[Comet]:
-        return [_nodes.add(node) for node in start_network(_nodes.directory(), size)]
+    def start(size: int = 4, last: AppServer | None = None) -> list[Comet]:
+        return [_nodes.add(node) for node in start_network(_nodes.directory(), size, last)]
 
     return start
+
+
+@pytest.fixture(
+    params=[
+        "simulator",
+        pytest.param("cometbft", marks=[pytest.mark.service, pytest.mark.slow]),
+    ]
+)
+async def four(request: pytest.FixtureRequest) -> AsyncIterator[Four]:
+    """Four validators of one chain: made up, and real where cometbft is there."""
+    if request.param == "simulator":
+        async with made_up_four() as made_up:
+            yield made_up
+        return
+    start: StartNetwork = request.getfixturevalue("comet_network")
+    app = AppServer()
+    try:
+        real = RealFour(start(4, app), app)
+        yield real
+        real.stop()
+    finally:
+        app.stop()

@@ -7,6 +7,7 @@ Source:
     https://docs.cometbft.com/v0.38/rpc/
 """
 
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -56,8 +57,19 @@ def app_lag(seen: Observation, head: Head) -> Talk[None]:
             height = decimal(response.get("last_block_height", "0"))
             seen.abci_lag = max(0, head.height - height)
             seen.gauge("app", "cosmos_abci_lag_blocks", seen.abci_lag)
+            state = response.get("last_block_app_hash", "")
+            if height >= FIRST_HEIGHT and state:
+                seen.app = (height, _hexadecimal(state))
 
     understand(seen, ask, take, answer)
+
+
+def _hexadecimal(state: Any) -> str:
+    """Return a hash as headers write it: there bytes are hexadecimal, and in base64 elsewhere."""
+    try:
+        return b64decode(state, validate=True).hex()
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"want last_block_app_hash in base64, got {short(state)}") from error
 
 
 def _is_cached(headers: tuple[tuple[bytes, bytes], ...]) -> bool:

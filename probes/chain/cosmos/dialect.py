@@ -166,7 +166,10 @@ class CosmosDialect:
         common: Common,
         seen: Observation,
     ) -> Talk[None]:
-        for height in {common.settled, common.finalized} - {None}:
+        heights = {common.settled, common.finalized}
+        if common.state is not None and seen.head and seen.head.height >= common.state:
+            heights.add(common.state)
+        for height in heights - {None}:
             if height is not None and height >= FIRST_HEIGHT:
                 settled = yield from _settled(height, seen)
                 if settled is not None:

@@ -7,7 +7,7 @@ it; `evaluate` calls them in their order and makes the `Verdict`. Lives for one 
 from dataclasses import dataclass, field
 from typing import Any
 
-from probes.chain.judge.views import View, change, copied
+from probes.chain.judge.views import Block, View, change, copied
 from probes.chain.model import Endpoint, Head, Observation
 from probes.chain.reasons import ChainReason, Finding
 from probes.result import Outcome
@@ -56,6 +56,17 @@ class Case:
     def name(self) -> str:
         """Name of the endpoint."""
         return self.endpoint.name
+
+    @property
+    def stands(self) -> bool:
+        """Whether its head is that of the run before."""
+        before = self.before.head
+        return self.head is not None and before is not None and self.head.height == before.height
+
+    @property
+    def app(self) -> Block | None:
+        """Height of its application and the state that it came to; None: not known."""
+        return self.seen.app or (self.before.app if self.stands else None)
 
     @property
     def is_first(self) -> bool:

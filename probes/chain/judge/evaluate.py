@@ -32,7 +32,7 @@ from probes.chain.judge.identity import identify, learnt, listen
 from probes.chain.judge.silence import judge_websocket
 from probes.chain.judge.smoothing import health, smooth
 from probes.chain.judge.thresholds import limits, resolve, syncing_distance
-from probes.chain.judge.views import View, Views
+from probes.chain.judge.views import View, Views, cut
 from probes.chain.judge.voters import Poll, judge_lag, poll, settle_pair
 from probes.chain.model import Group, Head, Judgement, Limits, Now, Observation, Verdict
 from probes.chain.reasons import ChainReason, Finding
@@ -270,6 +270,7 @@ def _after(case: Case, verdict: Verdict) -> View:
     news = seen.news
     dialled = sum(news.reconnects.values()) if news else before.ws_reconnects
     case.keep(
+        app=case.app and (case.app[0], cut(case.app[1]) or ""),
         failed=case.head is None if was_asked else before.failed,
         was_down=verdict.outcome is Outcome.DOWN,
         peer=seen.peer or before.peer,
@@ -309,7 +310,11 @@ def common(
     heights = _near(heads, result.reference, limit)
     settled = fork.settled_height(heights, limit.fork_depth)
     final = fork.finalized_height([case.seen for case in result.voters], max(heights, default=0))
-    return Common(settled=settled, finalized=final if slow and final != settled else None)
+    return Common(
+        settled=settled,
+        finalized=final if slow and final != settled else None,
+        state=fork.state_height(present),
+    )
 
 
 def _near(heads: Sequence[Head], reference: Head | None, limit: Limits) -> list[int]:

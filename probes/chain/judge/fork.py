@@ -4,6 +4,10 @@ Compared is a block deep enough to be settled, at the same height everywhere: it
 that is equal, the hash of the state behind it. Solana has no such read: there an endpoint is asked
 whether it knows the latest blockhash of another one, and only one that is not behind may deny it.
 
+On Cosmos the hash of a block covers the state before it, so a node whose application came to
+another state never tells a wrong block: it takes no further one. So where an endpoint stands still,
+the state of its application is compared with the next header, which the others have.
+
 One lost comparison is no verdict: two in a row are (three of blockhashes). One run without a
 comparison does not acquit; after `HELD_RUNS` of them the finding lapses. Without a majority nobody
 is down: all are `fork_ambiguous`. Pure.
@@ -61,6 +65,16 @@ def finalized_height(observations: Sequence[Observation], highest: int) -> int |
     return told[1] if len(told) > PAIR else told[0]
 
 
+def state_height(cases: Sequence[Case]) -> int | None:
+    """Return the height whose header tells what the state of one that stands still should be.
+
+    None where nobody stands still, or fewer than two others have that header.
+    """
+    heads = [case.head.height for case in cases if case.head]
+    wanted = [case.app[0] + 1 for case in cases if case.stands and case.app]
+    return max((it for it in wanted if sum(head >= it for head in heads) >= PAIR), default=None)
+
+
 def compare(cases: Sequence[Case], common: Common) -> dict[str, Opinion]:
     """Compare what *cases* say of settled blocks; a later comparison never acquits of an earlier.
 
@@ -78,6 +92,8 @@ def compare(cases: Sequence[Case], common: Common) -> dict[str, Opinion]:
         for name, opinion in _opinions(told, height or 0, is_final=is_final).items():
             if name not in opinions or opinion.finding is not None:
                 opinions[name] = opinion
+    if common.state is not None:
+        opinions |= _of_applications(cases, common.state)
     if common.blockhashes:
         opinions.update(_of_blockhashes(cases))
     return opinions
@@ -98,6 +114,30 @@ def _opinions(
         by_state, _ = _vote(states, f"state of block {height}", ChainReason.FORK_STATE)
         opinions |= {name: opinion for name, opinion in by_state.items() if opinion.finding}
     return opinions
+
+
+def _of_applications(cases: Sequence[Case], height: int) -> dict[str, Opinion]:
+    """Find whose application came to another state than the header of *height* tells.
+
+    Validators have agreed on a header: however many applications differ from it, they are wrong.
+    """
+    headers = Counter(
+        case.seen.settled[height].state for case in cases if height in case.seen.settled
+    )
+    told, count = next(iter(headers.most_common(1)), ("", 0))
+    if not told or count < PAIR or 2 * count <= headers.total():
+        return {}
+    want = (
+        f"want the state after block {height - 1} to be {short(told)} as {count} headers say, got "
+    )
+    return {
+        case.name: Opinion(
+            Finding(ChainReason.FORK_STATE, Outcome.DOWN, want + short(case.app[1])),
+            is_minority=True,
+        )
+        for case in cases
+        if case.stands and case.app and case.app[0] == height - 1 and case.app[1] != told
+    }
 
 
 def _vote(

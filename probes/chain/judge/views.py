@@ -84,6 +84,7 @@ class View:
         fork: finding while it is on another branch.
         fork_runs: comparisons in a row that it lost.
         fork_seen: run of the last comparison.
+        app: height of its application and the state that it came to; None: not known at this head.
         unhealthy_runs: runs in a row that it was unhealthy and could not say how far.
         finalized: the furthest finalized head it told.
         finalized_mono: when that last moved.
@@ -138,6 +139,7 @@ class View:
     fork: Finding | None = None
     fork_runs: int = 0
     fork_seen: int = 0
+    app: Block | None = None
     unhealthy_runs: int = 0
     finalized: Head | None = None
     finalized_mono: float = 0.0

@@ -71,6 +71,23 @@ async def test_row_31_an_equal_block_with_another_state(
     assert rig.group == "down fork_state own"
 
 
+async def test_row_31_an_application_that_came_to_another_state(
+    clock: Clock, chain: CometChain, servers: dict[str, CometServer]
+) -> None:
+    """A real node then stands still: before it counts as late, what has happened is told."""
+    rig = group(clock, servers)
+    assert await follow(rig, chain, 3) == "up"
+    servers["own"].node.diverge()
+    said = []
+    for _ in range(4):
+        await follow(rig, chain)
+        said.append(rig.said("own"))
+        assert (rig.said("a"), rig.said("b")) == ("up", "up")
+
+    assert said == ["up", "up", "down fork_state", "down fork_state lag_warn"]
+    assert rig.group == "down fork_state own"
+
+
 async def test_row_36_caught_up_with_a_head_of_ten_minutes_ago(
     clock: Clock, chain: CometChain, servers: dict[str, CometServer]
 ) -> None:
@@ -314,7 +331,15 @@ async def test_row_42_a_replay_that_stalls(clock: Clock, proxy: RpcProxy) -> Non
         pytest.param(lambda: result(None), id="row 43 null"),
     ],
 )
-async def test_a_skipped_slot(action: Callable[[], Action], clock: Clock, proxy: RpcProxy) -> None:
+async def test_a_skipped_slot(
+    action: Callable[[], Action], clock: Clock, proxy: RpcProxy, shared_surfpool: Surfpool
+) -> None:
+    async def has_a_past() -> bool:
+        """A node that began just now knows no slot before."""
+        slot = await shared_surfpool.slot()
+        return await shared_surfpool.rpc("getBlockTime", slot - 3) is not None
+
+    await eventually(has_a_past)
     rig = of_solana(clock, proxy)
     proxy.on("getBlockTime", action(), times=2)
 

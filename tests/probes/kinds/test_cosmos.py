@@ -23,6 +23,7 @@ from tests.harness import Check, Law
 from tests.probes.kinds.chain_service import Service, outcomes, reasons, values
 from tests.servers.comet import CometServer, comet_server
 from tests.servers.comet_chain import ABSENT, CometChain
+from tests.servers.comet_four import Four
 from tests.servers.nodes_fixtures import StartComet, StartNetwork
 
 CONTRACT = "neutron1qqqsyqcyq5rqwzqfpg9scrgwpugpzysnzs23v9ccrydpk8qarc0s8jevwd"
@@ -443,6 +444,56 @@ async def test_a_network_that_loses_its_majority_halts(comet_network: StartNetwo
     assert found.outcome is Outcome.DOWN
     assert outcomes(found) == {"a": "degraded", "b": "degraded", "c": "down", "d": "down"}
     assert values(found)["chain_halted"] == 1
+
+
+# --- four validators, of the simulator and real
+
+
+def of_four(four: Four, **keys: Any) -> Cosmos:
+    endpoints = [{"name": name, "http": url} for name, url in four.urls.items()]
+    budget = {"calls_per_minute": 6000}
+    known = {"chain_id": four.network, "block_time": "1s", "budget": budget}
+    return quiet(endpoints=endpoints, **known, **keys)
+
+
+@pytest.mark.asyncio(loop_factories=["uvloop"])
+async def test_a_validator_that_catches_up_is_unfit_and_nobody_else(four: Four) -> None:
+    """Row 37, and how it ends: far behind it is down, near the head degraded."""
+    await four.lose_blocks()
+    far = Service(of_four(four, thresholds={"lag": {"warn": 2, "down": 3}, "head_age": "off"}))
+    near = Service(of_four(four, thresholds={"lag": {"warn": 500, "down": 1000}}))
+
+    found, tail = await far.run(2), await near.run(2)
+
+    assert outcomes(found) == {"a": "up", "b": "up", "c": "up", "d": "down"}
+    assert reasons(found)["d"] == {"syncing", "lag_down"}
+    assert found.outcome is Outcome.DOWN
+    assert values(found)["chain_syncing endpoint=d"] == 1
+    assert values(found)["chain_syncing endpoint=a"] == 0
+    assert outcomes(tail) == {"a": "up", "b": "up", "c": "up", "d": "degraded"}
+    assert reasons(tail)["d"] == {"syncing"}
+
+    await four.catch_up()
+
+    assert outcomes(await far.run(2)) == dict.fromkeys("abcd", "up")
+
+
+@pytest.mark.asyncio(loop_factories=["uvloop"])
+async def test_a_validator_whose_application_came_to_another_state_is_down(four: Four) -> None:
+    """Row 31 as a real node has it: it cannot take the next block, and stands still."""
+    await four.until(4)
+    limits = {"lag": "off", "head_age": "off", "fork_depth": 3}
+    service = Service(of_four(four, thresholds=limits))
+    assert outcomes(await service.run(6)) == dict.fromkeys("abcd", "up")
+
+    await four.diverge()
+    found = await service.run(6)
+
+    assert outcomes(found) == {"a": "up", "b": "up", "c": "up", "d": "down"}
+    assert reasons(found)["d"] == {"fork_state"}
+    assert "want the state after block " in message_of(found)
+    assert values(found)["chain_fork_disagreement endpoint=d"] == 1
+    assert values(found)["chain_fork_disagreement endpoint=a"] == 0
 
 
 # --- another family, the REST service

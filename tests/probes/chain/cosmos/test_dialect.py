@@ -297,6 +297,40 @@ def test_an_answer_past_a_cache_counts() -> None:
     assert look(cosmos(abci_info=answer), "app").abci_lag == 1
 
 
+def test_the_application_tells_to_which_state_it_came() -> None:
+    """In base64, where a header has hexadecimal digits."""
+    response = {"last_block_height": "7", "last_block_app_hash": "AP////////8="}
+
+    assert look(cosmos(abci_info={"response": response}), "app").app == (7, "00" + "ff" * 7)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        pytest.param({"last_block_app_hash": "AAAA"}, id="before the first block"),
+        pytest.param({"last_block_height": "7"}, id="not told"),
+        pytest.param({"last_block_height": "7", "last_block_app_hash": ""}, id="empty"),
+    ],
+)
+def test_an_application_may_have_no_state(response: Any) -> None:
+    seen = look(cosmos(abci_info={"response": response}), "app")
+
+    assert seen.app is None
+    assert seen.findings == []
+
+
+@pytest.mark.parametrize("state", [7, "§", "AAA", ["AAAA"]])
+def test_a_state_that_is_no_base64_is_told(state: Any) -> None:
+    response = {"last_block_height": "7", "last_block_app_hash": state}
+
+    seen = look(cosmos(abci_info={"response": response}), "app")
+
+    want = f"abci_info: want last_block_app_hash in base64, got {state!r}"
+    assert [finding.detail for finding in seen.findings] == [want]
+    assert seen.app is None
+    assert seen.abci_lag == 93
+
+
 def test_an_application_that_says_nothing_is_not_behind() -> None:
     seen = look(cosmos(abci_info={"response": {}}), "app")
 
@@ -616,6 +650,19 @@ def test_a_settled_block_that_is_not_told_proves_nothing(answer: Any, complaints
 
     assert seen.settled == {}
     assert len(seen.findings) == complaints
+
+
+@pytest.mark.parametrize(
+    ("height", "asked"),
+    [pytest.param(100, [100], id="has it"), pytest.param(99, [], id="is the one that stands")],
+)
+def test_the_next_header_is_asked_of_those_that_have_it(height: int, asked: list[int]) -> None:
+    node = Canned({"commit": lambda ask: commit(int(dict(ask.params)["height"]), app="AB")})
+    seen = Observation("own", head=Head(height))
+
+    node.talk(CosmosDialect().confirm(GROUP, OWN, Common(state=100), seen))
+
+    assert seen.settled == {at: Settled("112bff", "ab") for at in asked}
 
 
 def test_heights_before_the_first_are_not_asked() -> None:

@@ -40,6 +40,11 @@ def head(height: int, block_s: float = 12.0, branch: str = "", **keys: Any) -> H
     return Head(height, **{**told, **keys})
 
 
+def came_to(height: int) -> str:
+    """Return the state after the block of *height*."""
+    return f"state {height}"
+
+
 def fault(reason: ChainReason, outcome: Outcome = DOWN, detail: str = "it failed") -> Finding:
     return Finding(reason, outcome, detail)
 
@@ -111,15 +116,23 @@ class Stage:
         self.shared = common(self.group, self.views, observations, slow=self.runs % 2 == 0)
         for name, seen in observations.items():
             branch = branches.get(name, "")
-            for height in (self.shared.settled, self.shared.finalized):
-                if height is not None and seen.head and height not in seen.settled:
-                    seen.settled[height] = Settled(f"0x{height}{branch}")
+            for height in self._heights(seen) - seen.settled.keys():
+                seen.settled[height] = Settled(f"0x{height}{branch}", came_to(height - 1))
         judgement, self.views = evaluate(
             self.group, self.views, observations, self.now, network_lost=lost
         )
         self.runs += 1
         self.elapsed_s += self.every_s
         return judgement
+
+    def _heights(self, seen: Observation) -> set[int]:
+        """Return which blocks *seen* is asked for in the second round."""
+        if seen.head is None:
+            return set()
+        state = self.shared.state
+        later = None if state is None or state > seen.head.height else state
+        asked = (self.shared.settled, self.shared.finalized, later)
+        return {height for height in asked if height is not None}
 
     def _answer(self, name: str, answers: Mapping[str, Any]) -> Observation:
         answer = answers.get(name)

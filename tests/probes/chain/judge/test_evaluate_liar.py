@@ -13,7 +13,7 @@ from probes.chain.model import Fees, Head, Health, Observation, Settled, Syncing
 from probes.chain.reasons import ChainReason
 from probes.result import Outcome
 from probes.wire.heads import News, Sighting
-from tests.probes.chain.judge.stage import UP, Stage, fault, group, said, verdict
+from tests.probes.chain.judge.stage import UP, Stage, came_to, fault, group, said, verdict
 
 heights = st.one_of(
     st.integers(-5, 2000),
@@ -50,6 +50,7 @@ def lies(draw: st.DrawFn) -> dict[str, Any]:
         ),
         "peers": draw(maybe_int),
         "lag": draw(maybe_int),
+        "app": draw(st.one_of(st.none(), st.tuples(heights, hashes))),
         "latency": draw(st.sampled_from([None, 0.1, 1e9, math.nan])),
         "again": draw(maybe_int),
         "fault": draw(st.sampled_from([None, None, None, *ChainReason])),
@@ -83,6 +84,7 @@ def lie(stage: Stage, name: str, told: dict[str, Any]) -> Observation:
         peers=told["peers"],
         shred_lag=told["lag"],
         abci_lag=told["lag"],
+        app=told["app"] and (height_of(told["app"][0]), told["app"][1] * 90),
         consensus_round=told["lag"],
         latency_s=told["latency"],
         read_again=told["again"],
@@ -118,6 +120,8 @@ def truth(stage: Stage, name: str, run: int, behind: int, liar: str = "c") -> Ob
     seen.syncing = Syncing(is_syncing=False)
     seen.shred_lag = seen.abci_lag = seen.consensus_round = 0
     seen.peers = 9
+    if seen.head and run % 2:
+        seen.app = (seen.head.height, came_to(seen.head.height))
     seen.rejected = {other: other == liar for other in "abc" if other != name}
     seen.blockhash = f"hash of {name}"
     return seen
@@ -214,6 +218,7 @@ def test_memory_is_bounded_whatever_is_said(
     assert all(len(kept) <= KEPT for kept in lists)
     assert all(len(name) <= MAX_TEXT for _, name in (*view.polled, *view.chain, *view.orphans))
     assert len(view.told) <= 20
+    assert view.app is None or len(view.app[1]) <= MAX_TEXT
     assert set(stage.views.endpoints) == set(names)
 
 

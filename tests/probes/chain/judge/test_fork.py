@@ -7,7 +7,7 @@ import pytest
 from probes.chain.judge.evaluate import common
 from probes.chain.judge.fork import finalized_height, settled_height
 from probes.chain.model import Head, Observation, Settled, Thresholds
-from tests.probes.chain.judge.stage import Stage, detail, group, reasons, said, verdict
+from tests.probes.chain.judge.stage import Stage, came_to, detail, group, reasons, said, verdict
 
 # --- which block
 
@@ -177,6 +177,100 @@ def test_states_that_differ_without_a_majority_are_ambiguous() -> None:
     judgement = stage.run(**told())
 
     assert {said(judgement, name) for name in "ab"} == {"degraded fork_ambiguous"}
+
+
+# --- applications
+
+PATIENT = Thresholds(lag_warn="off", lag_down="off", head_age_s="off")
+
+
+class Standing:
+    """A Cosmos group of which some stand at one height; their applications came to some state."""
+
+    def __init__(self, names: str, standing: str, state: str) -> None:
+        self.stage = Stage(group(names, family="cosmos", thresholds=PATIENT), block_s=6)
+        self.stage.settle()
+        self.standing, self.state, self.at = standing, state, self.stage.height
+
+    def run(self, runs: int = 1, *, told: bool = True, **others: Any) -> list[str]:
+        """Run; only if *told* do they say to which state they came."""
+        app = (self.at, self.state) if told else None
+
+        def answers() -> dict[str, Any]:
+            stuck = {name: self.stage.at(name, self.at, app=app) for name in self.standing}
+            return {**stuck, **others}
+
+        self.judgement = self.stage.repeat(runs, answers)
+        return [said(self.judgement, known.name) for known in self.judgement.endpoints]
+
+
+def test_one_that_stands_at_another_state_than_the_next_header_tells_is_down() -> None:
+    group = Standing("abc", "a", "odd")
+
+    # the first run at its last block shows nothing: it may go on
+    assert group.run(2) == ["up", "up", "up"]
+    assert group.stage.shared.state == group.at + 1
+    assert group.run() == ["down fork_state", "up", "up"]
+
+    want = f"want the state after block {group.at} to be '{came_to(group.at)}' as 2 headers say"
+    assert detail(group.judgement, "a") == f"{want}, got 'odd'"
+    assert [known.disagrees for known in group.judgement.endpoints] == [True, False, False]
+
+
+def test_what_its_application_said_counts_as_long_as_it_stands() -> None:
+    """The application is asked in every second run only."""
+    group = Standing("abc", "a", "odd")
+    group.run()
+
+    assert group.run(6, told=False) == ["down fork_state", "up", "up"]
+
+
+def test_one_that_goes_on_with_another_block_is_up_again() -> None:
+    group = Standing("abc", "a", "odd")
+    group.run(4)
+    group.standing = ""
+
+    assert group.run(2) == ["up", "up", "up"]
+    assert group.stage.view("a").app is None
+
+
+def test_one_that_stands_at_the_right_state_is_no_fork() -> None:
+    group = Standing("abc", "a", "")
+    group.state = came_to(group.at)
+
+    assert group.run(5) == ["up", "up", "up"]
+
+
+@pytest.mark.parametrize("standing", ["ab", "abc"], ids=["as many", "more"])
+def test_headers_are_right_however_many_applications_differ(standing: str) -> None:
+    group = Standing("abcde"[: len(standing) + 2], standing, "odd")
+
+    assert group.run(3) == ["down fork_state"] * len(standing) + ["up"] * 2
+
+
+@pytest.mark.parametrize(("names", "standing"), [("ab", "a"), ("abc", "ab")])
+def test_one_header_alone_proves_nothing(names: str, standing: str) -> None:
+    group = Standing(names, standing, "odd")
+
+    assert set(group.run(5)) == {"up"}
+    assert group.stage.shared.state is None
+
+
+def test_headers_that_differ_prove_nothing() -> None:
+    group = Standing("abc", "a", "odd")
+
+    for _ in range(4):
+        lie = group.stage.honest("c", settled={group.at + 1: Settled("0xsame", "lie")})
+        assert group.run(c=lie) == ["up", "up", "up"]
+
+    assert group.stage.shared.state == group.at + 1
+
+
+def test_a_chain_that_stands_has_no_next_header() -> None:
+    group = Standing("abc", "abc", "odd")
+
+    assert group.run(4) == ["up", "up", "up"]
+    assert group.stage.shared.state is None
 
 
 # --- blockhashes
