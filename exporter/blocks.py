@@ -42,6 +42,21 @@ def number(value: float) -> str:
     return _SPECIAL.get(text, text)
 
 
+def decimal(value: float) -> str:
+    """Write a finite value to six places, without the zeros at its end.
+
+    Seconds are told so. In a fifth of the time of ``number(round(value, 6))``, and a run has ten.
+    """
+    text = ("%.6f" % value).rstrip("0").rstrip(".")  # noqa: UP031 - the fastest way there is
+    return text if text != "-0" else "0"
+
+
+def moment(value: float) -> str:
+    """Write a point in time: a finite value to three places, without the zeros at its end."""
+    text = ("%.3f" % value).rstrip("0").rstrip(".")  # noqa: UP031 - as above
+    return text if text != "-0" else "0"
+
+
 def clean(value: str, limit: int = MAX_VALUE_BYTES) -> str:
     r"""Return *value* as valid UTF-8 of at most *limit* bytes, with control characters spelled out.
 
@@ -128,6 +143,8 @@ class FamilyBlocks:
 
     def put(self, slot: int, block: bytes) -> None:
         """Replace the block of *slot*; an equal one costs no new join."""
+        if self.is_dropped:
+            return
         at, place = slot // SLOTS_PER_CHUNK, slot % SLOTS_PER_CHUNK
         chunks = self._chunks
         if at >= len(chunks):
@@ -136,13 +153,24 @@ class FamilyBlocks:
             self._grow(at)
         chunk = chunks[at]
         old = chunk[place]
-        if old == block or self.is_dropped:
+        if old == block:
             return
         chunk[place] = block
         self._joined[at] = None
         total = self._total
         total.size += len(block) - len(old)
         total.series += block.count(b"\n") - old.count(b"\n")
+
+    def renew(self, slot: int, block: bytes) -> None:
+        """Replace the block of *slot*; where there is one already, by one of as many lines."""
+        at, place = slot // SLOTS_PER_CHUNK, slot % SLOTS_PER_CHUNK
+        chunk = self._chunks[at] if at < len(self._chunks) else None
+        if chunk is not None and (old := chunk[place]):
+            self._total.size += len(block) - len(old)
+            chunk[place] = block
+            self._joined[at] = None
+        else:
+            self.put(slot, block)
 
     def _grow(self, at: int) -> None:
         while at >= len(self._chunks):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from math import isfinite
 
-from exporter.blocks import heads, label_text, number
+from exporter.blocks import decimal, heads, label_text, number
 from exporter.catalogue import (
     DURATION,
     FAILURE_INFO,
@@ -20,10 +20,11 @@ from exporter.catalogue import (
     sample_family,
 )
 from exporter.histogram import SUFFIXES, histogram_lines, whole_sets
+from exporter.phases import PhaseLines
 from probes.families import ALWAYS_TOLD, BLACKBOX, BLACKBOX_BY_NAME, SHARED, Family
 from probes.kind import Kind
 from probes.probe import Probe
-from probes.result import Phase, Result, Sample
+from probes.result import Result, Sample
 
 # metrics.md 2.5: bytes of a value that a target supplied; a cut would change the series of a
 # certificate.
@@ -37,15 +38,6 @@ MAX_SERIES_OF_ONE = 100
 CACHED_LABEL_TEXTS = 4096
 # A sample whose labels nobody could declare in advance: the user names them.
 FREE_LABELS_FAMILY = "probe_expect_info"
-
-# blackbox.md 2.4: fine phases that the compatible family tells as part of another.
-FOLDED: Mapping[str, Mapping[str, str]] = {
-    "probe_dns_duration_seconds": {"tls": "connect"},
-    "probe_grpc_duration_seconds": {"connect": "check", "tls": "check", "call": "check"},
-    "probe_websocket_duration_seconds": {"tls": "processing", "upgrade": "processing"},
-}
-# blackbox.md 2.4: a phase that broke off counts only where the time spent says something.
-TOLD_UNFINISHED = frozenset({"resolve", "transfer"})
 
 # What a broken sample of a third party's kind can raise.
 RENDER_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -85,10 +77,9 @@ class Shape:
     """Sample name -> family, in declared order; the parts of a histogram lead to one."""
     by_name: Mapping[str, Family]
     """The same families, and that of the phases, by their own name; in the order of the page."""
-    phase_family: Family
+    phases: PhaseLines
     always: tuple[str, ...]
     """Families that are 0 when a run had nothing to tell."""
-    phases: tuple[str, ...]
     grouped: frozenset[str]
     """Names of the samples whose family has more than one series, or may have."""
     lasting: frozenset[str]
@@ -122,7 +113,8 @@ def shape_of(kind: type[Kind]) -> Shape:
         if family.labels or family.dynamic or family.type == "histogram"
     )
     lasting = frozenset(name for metric, name in declared.items() if metric.lasting)
-    return Shape(families, by_name, phase_family, always, kind.phases, grouped, lasting)
+    told = PhaseLines(phase_family, kind.phases)
+    return Shape(families, by_name, told, always, grouped, lasting)
 
 
 Report = Callable[[str, int], None]
@@ -155,8 +147,8 @@ def sample_lines(result: Result, shape: Shape, labels: Labels, dropped: Report) 
     for name in shape.always:
         if name not in lines:
             lines[name] = f"{name}{labels.plain}0\n"
-    if text := phase_lines(result.phases, shape, labels):
-        lines[shape.phase_family.name] = text
+    if text := shape.phases.text(result.phases, labels.more):
+        lines[shape.phases.family.name] = text
     return lines
 
 
@@ -168,25 +160,34 @@ def changed_lines(
     None where they are not of one form: other samples, other phases, or a change in a sample that
     stands in a group; then all lines are to be made anew.
     """
+    told = shape.phases
+    if not told.are_alike(before.phases, result.phases):
+        return None
+    lines = {told.family.name: told.text(result.phases, labels.more)}
+    if before.samples == result.samples:
+        return lines
     if len(before.samples) != len(result.samples):
         return None
-    lines: dict[str, str] = {}
     for old, new in zip(before.samples, result.samples, strict=True):
-        if old == new:
-            continue
-        family = shape.families.get(new.name)
-        if family is None or old.name != new.name or old.labels or new.labels:
+        if old != new and not _add_changed(lines, old, new, shape, labels):
             return None
-        if new.name in shape.grouped:
-            return None
-        try:
-            lines[family.name] = f"{family.name}{labels.plain}{_value(family, new.value)}\n"
-        except RENDER_ERRORS:
-            return None
-    if [phase[::2] for phase in before.phases] != [phase[::2] for phase in result.phases]:
-        return None
-    lines[shape.phase_family.name] = phase_lines(result.phases, shape, labels)
     return lines
+
+
+def _add_changed(
+    lines: dict[str, str], old: Sample, new: Sample, shape: Shape, labels: Labels
+) -> bool:
+    """Add the line of a sample that differs; false where that is not enough."""
+    family = shape.families.get(new.name)
+    if family is None or old.name != new.name or old.labels or new.labels:
+        return False
+    if new.name in shape.grouped:
+        return False
+    try:
+        lines[family.name] = f"{family.name}{labels.plain}{_value(family, new.value)}\n"
+    except RENDER_ERRORS:
+        return False
+    return True
 
 
 def series_in(lines: Mapping[str, str]) -> int:
@@ -233,7 +234,7 @@ def _why(error: Exception) -> str:
 def _value(family: Family, value: float) -> str:
     if not isfinite(value) or (value < 0 and family.type == "counter"):
         raise _NotAValue
-    return number(round(value, 6) if family.name.endswith("_seconds") else value)
+    return decimal(value) if family.name.endswith("_seconds") else number(value)
 
 
 def _labelled_lines(
@@ -296,48 +297,6 @@ def _check_names(names: tuple[str, ...], own: tuple[tuple[str, str], ...]) -> No
         raise ValueError(f"want the labels {names}, got {own}")
 
 
-@lru_cache(CACHED_LABEL_TEXTS)
-def _phase_text(phase: str) -> str:
-    return label_text((("phase", phase),))
-
-
-def phase_lines(phases: Sequence[Phase], shape: Shape, labels: Labels) -> str:
-    """Return the lines of a run's phases."""
-    name = shape.phase_family.name
-    start = f"{name}{labels.more}"
-    return "".join(
-        [
-            f"{start}{_phase_text(phase)}}} {number(round(seconds, 6))}\n"
-            for phase, seconds in _phase_seconds(phases, shape).items()
-            if isfinite(seconds)
-        ]
-    )
-
-
-def _phase_seconds(phases: Sequence[Phase], shape: Shape) -> dict[str, float]:
-    """Return the seconds by phase, as the kind's phase family tells them."""
-    if shape.phase_family is PHASE:
-        return {phase.name: phase.seconds for phase in phases}
-    found = {phase.name: phase for phase in phases}
-    order = shape.phases or tuple(found)
-    reached = max((at for at, name in enumerate(order) if name in found), default=-1)
-    folded = FOLDED.get(shape.phase_family.name, {})
-    told: dict[str, float] = {}
-    for at, name in enumerate(order[: reached + 1]):
-        phase = found.get(name)
-        if phase is None:
-            seconds = 0.0  # it did not apply: TLS of a plain exchange
-            if name == "resolve":
-                continue
-        elif phase.complete or at < reached or name in TOLD_UNFINISHED:
-            seconds = phase.seconds
-        else:
-            continue
-        shown = folded.get(name, name)
-        told[shown] = told.get(shown, 0.0) + seconds
-    return told
-
-
 def cut(lines: Mapping[str, str], shape: Shape, room: int) -> dict[str, str]:
     """Return the first *room* series in declared order, but no part of a histogram."""
     kept: dict[str, str] = {}
@@ -375,7 +334,7 @@ def render_result(result: Result, kind: Kind, timeout_s: float | None = None) ->
     shape = shape_of(type(kind))
     lines = {
         SUCCESS.name: f"{SUCCESS.name} {int(result.ok)}\n",
-        DURATION.name: f"{DURATION.name} {number(round(result.seconds, 6))}\n",
+        DURATION.name: f"{DURATION.name} {decimal(result.seconds)}\n",
     }
     if timeout_s is not None:
         lines[TIMEOUT.name] = f"{TIMEOUT.name} {number(timeout_s)}\n"

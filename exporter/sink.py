@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Protocol
 
-from exporter.blocks import Blocks, Selection, heads, number, select_slots
+from exporter.blocks import Blocks, Selection, decimal, heads, number, select_slots
 from exporter.catalogue import (
     CONSECUTIVE,
     COUNTERS,
@@ -97,8 +97,7 @@ class MetricsSink:
         clock: Callable[[], float] = monotonic,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.own = own
-        self.options = options or MetricsOptions()
+        self.own, self.options = own, options or MetricsOptions()
         self.exposition = Exposition(self, own.observe_render)
         self._clock = clock
         self._wall = wall
@@ -151,9 +150,8 @@ class MetricsSink:
     def count_by_kind(self) -> dict[tuple[str, ...], float]:
         """Return the number of registered probes by (kind,)."""
         counts: dict[tuple[str, ...], float] = {}
-        for entry in self._entries.values():
-            key = (entry.probe.kind.name,)
-            counts[key] = counts.get(key, 0) + 1
+        for kind in [entry.probe.kind.name for entry in self._entries.values()]:
+            counts[kind,] = counts.get((kind,), 0) + 1
         return counts
 
     # the life of a series
@@ -203,7 +201,8 @@ class MetricsSink:
         reasons = entry.tally.reasons
         lines = entry.tally.count(result, entry.probe, entry.labels)
         entry.constant += entry.tally.reasons - reasons
-        if confirmed is not entry.confirmed:
+        is_confirmed = confirmed is entry.confirmed
+        if not is_confirmed:
             entry.confirmed = confirmed
             lines[STATE.name] = state_lines(entry.labels, confirmed)
         if entry.result is None:
@@ -213,9 +212,12 @@ class MetricsSink:
         # without its key it waits for its step of a change, which shows all of this
         if entry.is_admitted and entry.key:
             self._series += entry.tally.reasons - reasons
-            self._put(entry, lines)
-            if before is None or not entry.shown or not self._refresh(entry, before, result):
+            changed = self._changed(entry, before, result) if before is not None else None
+            if changed is None:
+                self._put(entry, lines)
                 self._show(entry, result)
+            else:
+                self._put(entry, lines | changed, alike=is_confirmed)
 
     def expire(self, now: float | None = None) -> None:
         """Take away the results of probes that have not run for too long.
@@ -286,22 +288,19 @@ class MetricsSink:
             )
         return False
 
-    def _refresh(self, entry: Entry, before: Result, result: Result) -> bool:
-        """Put the few lines that differ between two runs that went well; else return False.
+    def _changed(self, entry: Entry, before: Result, result: Result) -> dict[str, str] | None:
+        """Return the few lines that differ between two runs that went well; else None.
 
-        Nearly every run is like the one before it, and few of its numbers change: a third of the
-        cost of showing it anew.
+        Nearly every run is like the one before it: a third of the cost of showing it anew.
         """
-        if before.outcome is not Outcome.UP or result.outcome is not Outcome.UP or entry.is_cut:
-            return False
         shape = shape_of(type(entry.probe.kind))
-        lines = None if shape.lasting else changed_lines(before, result, shape, entry.labels)
-        if lines is None:
-            return False
-        seconds = number(round(result.seconds, 6))
-        lines[DURATION.name] = f"{DURATION.name}{entry.labels.plain}{seconds}\n"
-        self._put(entry, {name: text for name, text in lines.items() if name in entry.shown})
-        return True
+        if not before.outcome is result.outcome is Outcome.UP or entry.is_cut or shape.lasting:
+            return None
+        lines = changed_lines(before, result, shape, entry.labels) if entry.shown else None
+        if lines is None or (len(lines) > 1 and not lines.keys() <= frozenset(entry.shown)):
+            return None
+        lines[DURATION.name] = f"{DURATION.name}{entry.labels.plain}{decimal(result.seconds)}\n"
+        return lines
 
     def _show(self, entry: Entry, result: Result) -> None:
         """Replace the result families of a probe as a whole."""
@@ -312,9 +311,9 @@ class MetricsSink:
         count = entry.lasting_beside(())
         is_judged = result.outcome is not Outcome.UNKNOWN
         if is_judged:
-            plain, seconds = labels.plain, number(round(result.seconds, 6))
+            plain = labels.plain
             lines[SUCCESS.name] = f"{SUCCESS.name}{plain}{int(result.ok)}\n"
-            lines[DURATION.name] = f"{DURATION.name}{plain}{seconds}\n"
+            lines[DURATION.name] = f"{DURATION.name}{plain}{decimal(result.seconds)}\n"
             lines[TIMEOUT.name] = f"{TIMEOUT.name}{plain}{number(entry.probe.timeout_s)}\n"
         if is_judged or entry.probe.kind.tells_unknown:
             samples, count = self._samples(entry, result, shape)
@@ -363,10 +362,12 @@ class MetricsSink:
             self._count_samples(entry, entry.samples - entry.lasting_beside(()))
             entry.lasting.clear()
 
-    def _put(self, entry: Entry, lines: Mapping[str, str]) -> None:
+    def _put(self, entry: Entry, lines: Mapping[str, str], *, alike: bool = False) -> None:
+        """Put lines in their places; *alike*: as many of each family as stand there."""
         families, slot = self._blocks.families, entry.slot
         for name, text in lines.items():
-            families[name].put(slot, text.encode())
+            put = families[name].renew if alike else families[name].put
+            put(slot, text.encode())
 
     def _drop(self, reason: str, count: int) -> None:
         self.own.count("sonde_series_dropped_total", reason, by=count)

@@ -6,7 +6,7 @@ Pure run state: Results in, text by family out. Knows no page and no registry.
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from exporter.blocks import number
+from exporter.blocks import decimal, moment
 from exporter.catalogue import (
     CONSECUTIVE,
     DEGRADED,
@@ -71,8 +71,9 @@ class Tally:
     def count(self, result: Result, probe: Probe, labels: Labels) -> dict[str, str]:
         """Count a run and return the lines that changed by it."""
         outcome = result.outcome
-        self.last_run = round(result.started_at.timestamp() + result.seconds, 3)
-        changed = {LAST_RUN.name: _line(LAST_RUN, labels, number(self.last_run))}
+        self.last_run = result.started_at.timestamp() + result.seconds
+        ended = f"{labels.plain}{moment(self.last_run)}\n"
+        changed = {LAST_RUN.name: LAST_RUN.name + ended}
         counters: list[Family] = []
         if outcome is not Outcome.UNKNOWN:
             counters.append(RUNS)
@@ -81,7 +82,7 @@ class Tally:
             counters.append(_OUTCOME_COUNTERS[outcome])
         if result.ok:
             self.last_success = self.last_run
-            changed[LAST_SUCCESS.name] = _line(LAST_SUCCESS, labels, number(self.last_run))
+            changed[LAST_SUCCESS.name] = LAST_SUCCESS.name + ended
             changed[LATENCY.name] = self._observe(result.seconds, labels)
             limit = probe.slo.latency_s if probe.slo is not None else None
             if limit is not None and result.seconds > limit:
@@ -108,9 +109,9 @@ class Tally:
         if self._reasons:
             lines[REASONS.name] = self._reason_lines(labels)
         if self.last_run is not None:
-            lines[LAST_RUN.name] = _line(LAST_RUN, labels, number(self.last_run))
+            lines[LAST_RUN.name] = _line(LAST_RUN, labels, moment(self.last_run))
         if self.last_success is not None:
-            lines[LAST_SUCCESS.name] = _line(LAST_SUCCESS, labels, number(self.last_success))
+            lines[LAST_SUCCESS.name] = _line(LAST_SUCCESS, labels, moment(self.last_success))
         return lines
 
     def consecutive_line(self, labels: Labels) -> str:
@@ -129,17 +130,17 @@ class Tally:
         return self._latency_lines(labels)
 
     def _latency_lines(self, labels: Labels) -> str:
-        name = LATENCY.name
+        name, plain, count = LATENCY.name, labels.plain, self._latency_count
+        ends = f"{name}_sum{plain}{decimal(self._latency_sum)}\n{name}_count{plain}{count}\n"
+        if not self._buckets:
+            return ends
         parts: list[str] = []
-        if self._buckets:
-            total = 0
-            bounds = [repr(float(bound)) for bound in self._buckets] + ["+Inf"]
-            for bound, count in zip(bounds, self._bucket_counts, strict=True):
-                total += count
-                parts.append(f'{name}_bucket{labels.more}le="{bound}"}} {total}\n')
-        parts.append(f"{name}_sum{labels.plain}{number(round(self._latency_sum, 6))}\n")
-        parts.append(f"{name}_count{labels.plain}{self._latency_count}\n")
-        return "".join(parts)
+        total = 0
+        bounds = [repr(float(bound)) for bound in self._buckets] + ["+Inf"]
+        for bound, counted in zip(bounds, self._bucket_counts, strict=True):
+            total += counted
+            parts.append(f'{name}_bucket{labels.more}le="{bound}"}} {total}\n')
+        return "".join([*parts, ends])
 
     def _reason_lines(self, labels: Labels) -> str:
         start = f"{REASONS.name}{labels.more}"

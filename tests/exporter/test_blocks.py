@@ -9,8 +9,10 @@ from exporter.blocks import (
     SLOTS_PER_CHUNK,
     Blocks,
     clean,
+    decimal,
     heads,
     label_text,
+    moment,
     number,
     select_slots,
 )
@@ -180,3 +182,36 @@ def test_a_selection_shows_the_chosen_slots_alone(chosen: set[int]) -> None:
 
     wanted = sorted(slot for slot in chosen if slot < 2 * SLOTS_PER_CHUNK)
     assert text == "".join(f"x {slot}\n" for slot in wanted)
+
+
+@given(st.floats(min_value=-1e15, max_value=1e15))
+def test_a_decimal_reads_back_as_the_number_rounded_to_six_places(value: float) -> None:
+    assert float(decimal(value)) == round(value, 6)
+    assert float(moment(value)) == round(value, 3)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        pytest.param(0.0, "0", id="nothing"),
+        pytest.param(-0.0000001, "0", id="nothing with a sign"),
+        pytest.param(100.0, "100", id="no point behind an integer"),
+        pytest.param(0.25, "0.25", id="no zeros at the end"),
+        pytest.param(0.0000049, "0.000005", id="no exponent"),
+    ],
+)
+def test_a_decimal_is_as_short_as_can_be(value: float, told: str) -> None:
+    assert decimal(value) == told
+
+
+def test_a_renewed_block_stands_where_the_old_one_stood() -> None:
+    blocks = Blocks()
+    family = blocks.family("a", "gauge", "A.")
+    for slot in (0, SLOTS_PER_CHUNK):
+        family.renew(slot, b"a 1\n")
+    before = b"".join(family.pieces())
+
+    family.renew(SLOTS_PER_CHUNK, b"a 222\n")
+
+    assert (before, b"".join(family.pieces())) == (b"a 1\na 1\n", b"a 1\na 222\n")
+    assert (blocks.series, blocks.size) == (2, len(b"a 1\na 222\n"))
