@@ -48,7 +48,7 @@ class Cookie:
 
 
 class Cookies:
-    """The cookies of one run."""
+    """The cookies of one run, or of a user's whole journey."""
 
     __slots__ = ("_cookies",)
 
@@ -76,11 +76,18 @@ class Cookies:
             elif key in self._cookies or len(self._cookies) < MAX_COOKIES:
                 self._cookies[key] = cookie
 
-    def line(self, url: Url) -> str:
-        """Return the value of ``Cookie`` for *url*; empty when none goes there."""
+    def __bool__(self) -> bool:
+        return bool(self._cookies)
+
+    def sent_to(self, url: Url) -> list[Cookie]:
+        """Return what goes to *url*, the longest path first (RFC 6265, 5.4)."""
         sent = [cookie for cookie in self._cookies.values() if cookie.goes_to(url)]
         sent.sort(key=lambda cookie: -len(cookie.path))
-        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in sent)
+        return sent
+
+    def line(self, url: Url) -> str:
+        """Return the value of ``Cookie`` for *url*; empty when none goes there."""
+        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.sent_to(url))
 
 
 def _is_over(said: dict[str, str]) -> bool:
@@ -114,15 +121,19 @@ class Trail:
     Args:
         request: the first request.
         max_redirects: hops at most.
+        cookies: those of a user whose way began before; what comes on this way is kept there.
     """
 
-    __slots__ = ("_cookies", "_home", "_max", "_request", "_seen", "has_left")
+    __slots__ = ("_cookies", "_home", "_hops", "_max", "_request", "_seen", "has_left")
 
-    def __init__(self, request: Request, max_redirects: int = MAX_REDIRECTS) -> None:
+    def __init__(
+        self, request: Request, max_redirects: int = MAX_REDIRECTS, cookies: Cookies | None = None
+    ) -> None:
         self._request = request
         self._home = request
         self._max = max_redirects
-        self._cookies = Cookies()
+        self._hops = 0
+        self._cookies = Cookies() if cookies is None else cookies
         self._seen = {_without_user(request.url)}
         self.has_left = False
         """Whether a hop has left the first origin; from then on no credential goes out."""
@@ -134,21 +145,28 @@ class Trail:
             CheckFailed: ``redirect`` (limit, bad Location), ``blocked`` (a scheme that is not
                 HTTP).
         """
-        before = self._request
         response.redirects += 1
+        self._cookies.store(self._request.url, response.values("set-cookie"))
+        return self.follow(response.status, location)
+
+    def follow(self, status: int, location: str) -> Request:
+        """Return the request that an answer with *status* asks for; its cookies are kept already.
+
+        Raises:
+            CheckFailed: as `next`.
+        """
+        before = self._request
+        self._hops += 1
         url = _target(before.url, location)
-        if response.redirects > self._max:
+        if self._hops > self._max:
             loop = ", a loop" if _without_user(url) in self._seen else ""
-            raise _refused(f"want at most {self._max} redirects, got {response.redirects}{loop}")
+            raise _refused(f"want at most {self._max} redirects, got {self._hops}{loop}")
         self._seen.add(_without_user(url))
-        self._cookies.store(before.url, response.values("set-cookie"))
         if url.origin != before.url.origin:
             self.has_left = True
-        request = self._method(before, response.status)
+        request = self._method(before, status)
         if request.body and self.has_left and request.body_is_secret:
-            raise _refused(
-                f"want a secret body to stay at its origin, got a {response.status} away from it"
-            )
+            raise _refused(f"want a secret body to stay at its origin, got a {status} away from it")
         request = replace(
             request,
             url=url,
@@ -175,12 +193,15 @@ class Trail:
             headers += [("Referer", _without_user(before))]
             headers += [("Cookie", value) for value in configured]
         if line := self._cookies.line(url):
-            headers = _with_cookie(headers, line)
+            headers = with_cookies(headers, line)
         return tuple(headers)
 
 
-def _with_cookie(headers: list[tuple[str, str]], line: str) -> list[tuple[str, str]]:
-    """Join the jar's cookies with a configured Cookie header: servers expect one line."""
+def with_cookies(headers: list[tuple[str, str]], line: str) -> list[tuple[str, str]]:
+    """Return *headers* with a *line* of cookies.
+
+    A configured ``Cookie`` joins the jar's: servers expect one line.
+    """
     configured = [value for name, value in headers if name == "Cookie"]
     others = [(name, value) for name, value in headers if name != "Cookie"]
     return [*others, ("Cookie", "; ".join([*configured, line]))]

@@ -180,6 +180,16 @@ class Url:
         # the authority is ours, so only path and query can change
         return replace(self, path_query=parse_url(urljoin(str(self), location)).path_query)
 
+    def at(self, path_query: str) -> "Url":
+        """Return the URL of another path and query of this origin; a fragment is dropped.
+
+        Raises:
+            ValueError: a control character, or too long.
+        """
+        _refuse_control(path_query)
+        path_query = _path_query(path_query)
+        return Url(self.scheme, self.host, self.port, path_query, self.user, self.password)
+
 
 def _refuse_control(text: str) -> None:
     if _CONTROL.search(text):

@@ -203,3 +203,22 @@ class TestCookies:
 def test_dates_are_read_as_http_writes_them(text: str, timestamp: int | None) -> None:
     found = http_date(text)
     assert (found and found.timestamp()) == timestamp
+
+
+def test_a_jar_that_was_given_outlives_the_way() -> None:
+    jar = Cookies()
+    jar.store(HOME, ["old=1; Path=/"])
+    request = Request(HOME, headers=(("Cookie", "own=0"),))
+    there = Trail(request, cookies=jar).next(answer(request, 302, "new=2; Path=/"), "/c")
+    assert dict(there.headers)["Cookie"] == "own=0; old=1; new=2"
+    assert {cookie.name: cookie.value for cookie in jar.sent_to(HOME)} == {"old": "1", "new": "2"}
+    assert jar
+    assert not Cookies()
+
+
+def test_hops_are_counted_without_an_answer_at_hand() -> None:
+    trail = Trail(Request(HOME), 1)
+    assert trail.follow(303, "/c").url.path_query == "/c"
+    with pytest.raises(CheckFailed, match="want at most 1 redirects, got 2, a loop") as caught:
+        trail.follow(303, "/c")
+    assert caught.value.reason is Reason.REDIRECT

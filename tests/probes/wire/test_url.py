@@ -313,3 +313,18 @@ def test_any_location_joins_or_is_a_value_error(location: str) -> None:
     except ValueError:
         return
     assert url.scheme in {"http", "https"}
+
+
+def test_another_path_stays_at_the_origin() -> None:
+    base = parse_url("https://user:word@host:8443/a?b=c")
+    for text in ("//evil.example/", "@evil.example/", "https://evil.example", "?q=1#top", ""):
+        there = base.at(text)
+        assert there.origin == base.origin
+        assert (there.user, there.password) == ("user", "word")
+    assert base.at("?q=a b#top").path_query == "/?q=a%20b"
+
+
+@pytest.mark.parametrize("text", ["/a\r\nHost: b", "/\x00", "/\ud800", "/" * 9000])
+def test_what_is_no_path_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="want a URL"):
+        parse_url("http://host/").at(text)
