@@ -8,7 +8,7 @@
 Knows no key of ours and no file system.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -42,6 +42,7 @@ PIECE = 64
 
 Path = tuple[str | int, ...]
 Expand = Callable[[str], str]
+NOWHERE: Mapping[str, Expand] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,12 @@ def release(value: object) -> None:
 
 
 def load_document(
-    data: bytes, name: str, *, expand: Expand | None = None, budget: Budget | None = None
+    data: bytes,
+    name: str,
+    *,
+    expand: Expand | None = None,
+    expand_below: Mapping[str, Expand] = NOWHERE,
+    budget: Budget | None = None,
 ) -> Document:
     """Parse *data* and judge everything that can be judged without knowing what it is for.
 
@@ -105,6 +111,7 @@ def load_document(
         data: the bytes of the file.
         name: of the file, for the messages.
         expand: applied to every text value; a ValueError becomes a problem at its place.
+        expand_below: what is applied instead to the texts below a key of the first level.
         budget: what the files of this config may still use; it is drawn down.
     """
     try:
@@ -117,7 +124,7 @@ def load_document(
         )
     if root is None:
         return Document(name, None, ())
-    walk = _Walk(name, expand, budget)
+    walk = _Walk(name, expand, expand_below, budget)
     value = walk.value(root)
     return Document(name, value, tuple(dict.fromkeys(walk.problems)), root)
 
@@ -125,15 +132,20 @@ def load_document(
 class _Walk:
     """Nodes to plain values, one visit for each node, aliases counted."""
 
-    def __init__(self, name: str, expand: Expand | None, budget: Budget) -> None:
+    def __init__(
+        self, name: str, expand: Expand | None, below: Mapping[str, Expand], budget: Budget
+    ) -> None:
         self.problems: list[Problem] = []
         self._name = name
+        self._everywhere = expand
+        self._below = below
         self._expand = expand
         self._budget = budget
         self._path: list[str | int] = []
         self._visited = 0
-        # of each finished list or map: value, nodes and levels below it; None while it is open
-        self._done: dict[int, tuple[Any, int, int] | None] = {}
+        # of each finished list or map: value, nodes and levels below it; None while it is open.
+        # By the expansion too: an anchor may be used where `${x}` means something else.
+        self._done: dict[tuple[Expand | None, int], tuple[Any, int, int] | None] = {}
         self._levels = 0
 
     def value(self, node: Node) -> Any:
@@ -182,7 +194,7 @@ class _Walk:
         return text
 
     def _collection(self, node: Node) -> Any:
-        key = id(node)
+        key = (self._expand, id(node))
         if key in self._done:
             return self._again(node, self._done[key])
         self._done[key] = None
@@ -231,6 +243,8 @@ class _Walk:
             if key is None:
                 continue
             self._path[-1] = key
+            if len(self._path) == 1:
+                self._expand = self._below.get(key, self._everywhere)
             if key in result:
                 self._duplicate(node, key_node)
             result[key] = self.value(value_node)

@@ -5,10 +5,12 @@ a value came from.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
+from probes.journey.settings import BrowserSafety
 from probes.probe import Severity
 from probes.redact import Secret
 from probes.settings import Settings
@@ -209,6 +211,13 @@ class WebSettings(Settings):
         return self
 
 
+class SafetySettings(Settings):
+    """Hard ceilings of what this prober may take and send."""
+
+    browser: BrowserSafety = BrowserSafety()
+    """Of all browsers together."""
+
+
 class Sections(Settings):
     """Top-level groups of the main file."""
 
@@ -222,14 +231,18 @@ class Sections(Settings):
     """The web server."""
     probe_policy: PolicyOptions = PolicyOptions()
     """Which targets beside those of the file ``/probe`` may reach."""
+    safety: SafetySettings = SafetySettings()
+    """Hard ceilings of what this prober may take and send."""
 
 
 SECTION_KEYS = frozenset(Sections.model_fields)
-FILE_KEYS = frozenset({"version", "include", "defaults", "modules", "probes", "chains"})
+FILE_KEYS = frozenset({"version", "include", "defaults", "modules", "journeys", "probes", "chains"})
 # Sections and keys that the design names and this version does not have: refused, with the reason.
 LATER_KEYS = frozenset(
     {
-        "alerts", "compat", "dashboards", "generate", "history", "journeys", "maintenance",
-        "measure", "notify", "safety", "scenarios", "sinks", "status", "targets_from",
+        "alerts", "compat", "dashboards", "generate", "history", "maintenance", "measure",
+        "notify", "scenarios", "sinks", "status", "targets_from",
     }
 )  # fmt: skip
+# The same inside a section.
+LATER_SECTION_KEYS: Mapping[str, frozenset[str]] = {"safety": frozenset({"load", "targets"})}

@@ -83,6 +83,7 @@ class _Reader:
         self.digest = hashlib.sha256()
         self._mistakes = mistakes
         self._variables = variables
+        self._below = {"journeys": variables.expand_in_journey}
         self._budget = Budget()
         self._included_at: dict[Path, Place | None] = {}
 
@@ -100,7 +101,11 @@ class _Reader:
         self.digest.update(len(data).to_bytes(8, "big") + data)
         self.sources.paths.append(path)
         document = load_document(
-            data, str(path), expand=self._variables.expand, budget=self._budget
+            data,
+            str(path),
+            expand=self._variables.expand,
+            expand_below=self._below,
+            budget=self._budget,
         )
         self._mistakes.read(document)
         top = self._top(document, is_main=at is None)

@@ -1,7 +1,8 @@
 """``${VAR}`` and ``${VAR:-default}`` inside one text value; ``$${`` is a literal ``${``.
 
 Works on parsed values, never on the raw file, and a value is not expanded again: what stands in the
-environment is data. Knows no YAML.
+environment is data. Inside ``journeys:`` the same syntax has two times: upper case is replaced
+here, everything else is left to the journey. Knows no YAML.
 """
 
 import re
@@ -12,6 +13,8 @@ from probes.units import short
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
+# load.md 2.1: everything else belongs to the journey, which tells what is wrong with it.
+_IN_JOURNEYS = re.compile(r"\$\$\{|\$\{([A-Z_][A-Z0-9_]*(?=[:}])[^}]*)(\}?)", re.ASCII)
 # Shorter values of a variable with a telling name are switches ("0", "yes"), not secrets.
 MIN_SECRET_CHARACTERS = 6
 
@@ -30,6 +33,22 @@ class Variables:
             ValueError: an unset variable, or ``${`` that begins no reference.
         """
         return _REFERENCE.sub(self._replace, text)
+
+    def expand_in_journey(self, text: str) -> str:
+        """Return *text* with every upper-case reference replaced; the rest stays as it is.
+
+        Raises:
+            ValueError: as `expand`.
+        """
+        return _IN_JOURNEYS.sub(self._replace_in_journey, text)
+
+    def _replace_in_journey(self, found: re.Match[str]) -> str:
+        if found[1] is None:
+            return found[0]
+        # what stands in the environment is data for the journey, too
+        value = self._replace(found).replace("${", "$${")
+        follows = found.string[found.end() : found.end() + 1]
+        return f"{value[:-1]}$$" if value.endswith("$") and follows == "{" else value
 
     def _replace(self, found: re.Match[str]) -> str:
         inner = found[1]

@@ -13,8 +13,8 @@ ROWS = [
         id="T8 misspelt key",
     ),
     pytest.param(
-        "journeys: {}",
-        ["3:1: journeys: want a known key, got 'journeys': this version has no such feature yet"],
+        "scenarios: {}",
+        ["3:1: scenarios: want a known key, got 'scenarios': this version has no such feature yet"],
         id="section of a later version",
     ),
     pytest.param(
