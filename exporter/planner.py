@@ -1,7 +1,8 @@
 """Which probe starts when: a heap of due times on the monotonic clock, armed two seconds ahead.
 
-    name -> _Entry          its interval and its armed starts; a name without entry is not planned
-    heap                    (due, seq, entry, until): the next due time of each entry
+    name -> _Entry          its interval; a name without entry is not planned
+    heap                    (due, number, entry, until): the next due time of each entry
+    timer                   one, for the first of the heap: a timer each costs more than a start
     queue                   (until, seq, name, due): due runs that wait for the start gate
     Stats                   due = started + missed, exactly, at every instant
 
@@ -23,6 +24,8 @@ log = logging.getLogger("sonde.schedule")
 MissedReason = Literal["overlap", "late", "capacity", "drain"]
 # reliability.md 4: planned this far ahead, so that a tick may be one second late at no cost.
 AHEAD_S = 2.0
+# uvloop rounds timers to a millisecond and may fire that much early.
+EARLY_S = 0.0005
 # P24: the first run of a new probe comes within a minute, however rare the probe is.
 FIRST_SPREAD_S = 60.0
 # So many more starts a second are no herd on any host, and show a newcomer at once that it works.
@@ -55,12 +58,12 @@ class Stats:
 class _Entry:
     """One probe's place in the schedule; a changed interval makes a new one."""
 
-    __slots__ = ("armed", "every", "name")
+    __slots__ = ("every", "name", "number")
 
-    def __init__(self, name: str, every: float) -> None:
+    def __init__(self, name: str, every: float, number: int) -> None:
         self.name = name
         self.every = every
-        self.armed: dict[int, asyncio.TimerHandle] = {}
+        self.number = number
 
 
 class StartGate:
@@ -86,7 +89,8 @@ class StartGate:
 
     def take(self, now: float) -> bool:
         """Take the right to start one run; false when there is none at present."""
-        self._refill(now)
+        if now != self._at:
+            self._refill(now)
         if self._tokens < 1:
             return False
         self._tokens -= 1
@@ -139,6 +143,7 @@ class Planner:
         self._sequence = count()
         self._live: dict[str, _Entry] = {}
         self._heap: list[tuple[float, int, _Entry, float]] = []
+        self._timer: asyncio.TimerHandle | None = None
         self._waiting: dict[str, int] = {}
         self._queue: list[tuple[float, int, str, float]] = []
         self._gate = StartGate(loop.time())
@@ -188,13 +193,18 @@ class Planner:
         self.tick()
 
     def tick(self) -> None:
-        """Arm every start due within `AHEAD_S`; skip and count the periods that have passed."""
+        """Start what is due, and arm the next start if it comes within `AHEAD_S`."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._closed:
             return
-        now = self._loop.time()
-        while self._heap and self._heap[0][0] <= now + AHEAD_S:
-            due, _, entry, until = heapq.heappop(self._heap)
+        heap, now = self._heap, self._loop.time()
+        latest = now + EARLY_S
+        while heap and heap[0][0] <= latest:
+            due, number, entry, until = heap[0]
             if self._live.get(entry.name) is not entry:
+                heapq.heappop(heap)
                 continue
             if until <= now:
                 # the run's successor is due already: skip, never replay
@@ -202,26 +212,30 @@ class Planner:
                 self._miss("late", 1 + periods)
                 due = until + periods * entry.every
                 until = due + entry.every
-            sequence = next(self._sequence)
-            entry.armed[sequence] = self._loop.call_at(due, self._fire, entry, due, until, sequence)
-            heapq.heappush(self._heap, (until, sequence, entry, until + entry.every))
+            heapq.heapreplace(heap, (until, number, entry, until + entry.every))
+            self._decide(entry.name, due, until, now)
+        if heap and heap[0][0] <= now + AHEAD_S:
+            self._timer = self._loop.call_at(heap[0][0], self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self.tick()
 
     def close(self) -> set[asyncio.Task[None]]:
         """Start nothing any more and return the runs that still go."""
         self._closed = True
         self._miss("drain", len(self._waiting))
-        for entry in self._live.values():
-            self._retire(entry)
-        self._live.clear()
-        self._heap.clear()
-        self._queue.clear()
-        if self._gate_timer is not None:
-            self._gate_timer.cancel()
-            self._gate_timer = None
+        for kept in (self._waiting, self._live, self._heap, self._queue):
+            kept.clear()
+        for timer in (self._timer, self._gate_timer):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._gate_timer = None
         return self._leaving | set(self._inflight.values())
 
     def _forget(self, name: str) -> None:
-        self._retire(self._live.pop(name))
+        del self._live[name]
+        self._waiting.pop(name, None)
         if (task := self._inflight.pop(name, None)) is not None:
             self._leaving.add(task)
             task.cancel()
@@ -231,7 +245,7 @@ class Planner:
         if entry is None:
             self._add(name, every, spread_s)
         elif entry.every != every:
-            self._retire(entry)
+            self._waiting.pop(name, None)
             # it has run before: nobody waits for its first Result
             self._add(name, every, FIRST_SPREAD_S)
 
@@ -245,32 +259,22 @@ class Planner:
             first = now + phase / every * spread_s
             until = due if due - first >= every / 2 else due + every
             due = first
-        entry = self._live[name] = _Entry(name, every)
-        heapq.heappush(self._heap, (due, next(self._sequence), entry, until))
+        entry = self._live[name] = _Entry(name, every, next(self._sequence))
+        heapq.heappush(self._heap, (due, entry.number, entry, until))
 
-    def _retire(self, entry: _Entry) -> None:
-        for handle in entry.armed.values():
-            handle.cancel()
-        entry.armed.clear()
-        self._waiting.pop(entry.name, None)
-
-    def _fire(self, entry: _Entry, due: float, until: float, sequence: int) -> None:
+    def _decide(self, name: str, due: float, until: float, now: float) -> None:
         """Decide what becomes of the run that is due now; *until* is when the next one will be."""
-        del entry.armed[sequence]
-        if self._waiting.pop(entry.name, None) is not None:
+        if self._waiting and self._waiting.pop(name, None) is not None:
             self._miss("late")
-        now = self._loop.time()
-        if until <= now:
-            self._miss("late")
-        elif entry.name in self._inflight:
+        if name in self._inflight:
             self._miss("overlap")
         elif len(self._inflight) >= self.capacity:
             self._miss("capacity")
         elif not self._waiting and self._gate.take(now):
-            self._start(entry.name, due, now)
+            self._start(name, due, now)
         else:
-            self._waiting[entry.name] = sequence
-            heapq.heappush(self._queue, (until, sequence, entry.name, due))
+            sequence = self._waiting[name] = next(self._sequence)
+            heapq.heappush(self._queue, (until, sequence, name, due))
             self._wait_for_gate()
 
     def _wait_for_gate(self) -> None:
@@ -304,7 +308,6 @@ class Planner:
         self._inflight[name] = task
         task.add_done_callback(self._ended)
         if self.on_delay is not None:
-            # uvloop rounds timers to a millisecond and may fire that much early
             self.on_delay(max(0.0, now - due))
 
     def _miss(self, reason: MissedReason, runs: int = 1) -> None:
