@@ -59,7 +59,7 @@ class Recorder:
         self._clock = clock
         self._started = clock()
         self._open: float | None = None
-        self._phases: dict[str, list[float]] = {}
+        self._phases: dict[str, Phase] = {}
         self._samples: list[Sample] = []
         self._facts: dict[str, str] = {}
         self._warnings: list[Failure] = []
@@ -72,12 +72,14 @@ class Recorder:
     def enter(self, name: str) -> None:
         """Begin a phase and end the one that is open; for code whose phases end in callbacks."""
         now = self._clock()
-        self._close(now, complete=True)
+        if self._open is not None:
+            self._close(now, complete=True)
         self.phase_name, self._open = name, now
 
     def leave(self) -> None:
         """End the open phase as complete. Without an open phase it does nothing."""
-        self._close(self._clock(), complete=True)
+        if self._open is not None:
+            self._close(self._clock(), complete=True)
         self.phase_name = None
 
     def add_phase(self, name: str, seconds: float, *, complete: bool = True) -> None:
@@ -133,16 +135,13 @@ class Recorder:
     @property
     def phases(self) -> tuple[Phase, ...]:
         """The phases so far, in the order in which they first began; an open one is incomplete."""
-        done = [Phase(name, entry[0], entry[1] > 0) for name, entry in self._phases.items()]
-        if self._open is not None and self.phase_name is not None:
-            seconds = self._clock() - self._open
-            before = self._phases.get(self.phase_name)
-            if before is None:
-                done.append(Phase(self.phase_name, seconds, complete=False))
-            else:
-                place = list(self._phases).index(self.phase_name)
-                done[place] = Phase(self.phase_name, before[0] + seconds, complete=False)
-        return tuple(done)
+        if self._open is None or self.phase_name is None:
+            return tuple(self._phases.values())
+        done = dict(self._phases)
+        before = done.get(self.phase_name)
+        seconds = self._clock() - self._open + (before.seconds if before is not None else 0.0)
+        done[self.phase_name] = Phase(self.phase_name, seconds, complete=False)
+        return tuple(done.values())
 
     @property
     def samples(self) -> tuple[Sample, ...]:
@@ -165,12 +164,10 @@ class Recorder:
         return tuple(self._steps)
 
     def _add(self, name: str, seconds: float, *, complete: bool) -> None:
-        entry = self._phases.get(name)
-        if entry is None:
-            self._phases[name] = [seconds, 1.0 if complete else 0.0]
-        else:
-            entry[0] += seconds
-            entry[1] = 1.0 if complete else 0.0
+        before = self._phases.get(name)
+        if before is not None:
+            seconds += before.seconds
+        self._phases[name] = Phase(name, seconds, complete)
 
     def _close(self, now: float, *, complete: bool) -> None:
         if self._open is not None and self.phase_name is not None:

@@ -63,7 +63,6 @@ async def run_once(
     """
     loop = asyncio.get_running_loop()
     started_at, started, deadline = wall(), monotonic(), loop.time() + probe.timeout_s
-    deadline += probe.kind.cleanup_s
     # a kind with timeouts of its own made them of what was left: they prove nothing
     is_short = until is not None and until < deadline
     if keep is None:
@@ -80,38 +79,44 @@ async def run_once(
             notes.asleep = partial(_asleep, health, started, probe.timeout_s)
         return notes
 
-    attempt, failure, attempts = await _try(probe, recorder)
+    attempt, attempts = _Attempt(probe, recorder(), loop), 1
+    failure = await attempt.failure()
+    if failure is not None and probe.retries:
+        attempt, failure, attempts = await _try_again(attempt, failure, recorder)
     seconds = monotonic() - started
     is_late = attempt.expired or (is_short and failure is not None and failure.reason in _TIMEOUTS)
     if is_cut and failure is not None and is_late:
-        where = f" in phase {failure.phase}" if failure.phase else ""
-        message = f"want a Result before the deadline of all, got none{where}"
-        failure, attempts = Failure(Reason.EVIDENCE, message, failure.phase), 0
-    elif health is not None:
+        failure, attempts = _cut_off(failure), 0
+    elif health is not None and (failure is not None or attempt.recorder.warnings):
         failure = await _excused(failure, attempt, health, started)
     return _result(probe, attempt.recorder, failure, started_at, seconds, attempts)
 
 
-async def _try(
-    probe: Probe, recorder: Callable[[], Recorder]
+def _cut_off(failure: Failure) -> Failure:
+    where = f" in phase {failure.phase}" if failure.phase else ""
+    message = f"want a Result before the deadline of all, got none{where}"
+    return Failure(Reason.EVIDENCE, message, failure.phase)
+
+
+async def _try_again(
+    attempt: "_Attempt", first: Failure, recorder: Callable[[], Recorder]
 ) -> tuple["_Attempt", Failure | None, int]:
     """Return the attempt that counts, why it failed, and how many there were."""
-    loop = asyncio.get_running_loop()
-    before: tuple[_Attempt, Failure] | None = None
-    attempts = 0
-    while True:
-        attempts += 1
-        attempt = _Attempt(probe, recorder())
-        failure = await attempt.failure()
-        if before is not None and attempt.expired:
-            # it had what the others left of the timeout: that it got no answer proves less
-            return *before, attempts
-        if failure is None or failure.reason.is_own_fault or attempts > probe.retries:
-            return attempt, failure, attempts
+    probe, loop = attempt.probe, attempt.loop
+    failure: Failure | None = first
+    attempts = 1
+    while failure is not None and not failure.reason.is_own_fault and attempts <= probe.retries:
         if loop.time() + probe.retry_every_s >= attempt.recorder.deadline:
-            return attempt, failure, attempts
+            break
         before = attempt, failure
         await asyncio.sleep(probe.retry_every_s)
+        attempts += 1
+        attempt = _Attempt(probe, recorder(), loop)
+        failure = await attempt.failure()
+        if attempt.expired:
+            # it had what the others left of the timeout: that it got no answer proves less
+            return *before, attempts
+    return attempt, failure, attempts
 
 
 def prepare(probes: Iterable[Probe]) -> None:
@@ -127,21 +132,19 @@ def prepare(probes: Iterable[Probe]) -> None:
 class _Attempt:
     """One try of a kind, in a task of its own: a clean-up that hangs holds no Result back."""
 
-    __slots__ = ("_done", "_task", "_timer", "expired", "probe", "recorder")
+    __slots__ = ("_done", "_task", "_timer", "expired", "loop", "probe", "recorder")
 
-    def __init__(self, probe: Probe, recorder: Recorder) -> None:
-        loop = asyncio.get_running_loop()
+    def __init__(self, probe: Probe, recorder: Recorder, loop: asyncio.AbstractEventLoop) -> None:
         self.recorder = recorder
         self.expired = False
         self.probe = probe
+        self.loop = loop
         self._done: asyncio.Future[None] = loop.create_future()
-        self._task = loop.create_task(_check(probe, recorder))
-        self._task.add_done_callback(self._ended)
+        self._task = loop.create_task(_check(probe, recorder, self._done), name=probe.name)
 
     async def failure(self) -> Failure | None:
         """Wait for the end, at most until the deadline and a little; return why it failed."""
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_at(self.recorder.deadline, self._expire)
+        self._timer = self.loop.call_at(self.recorder.deadline, self._expire)
         try:
             await self._done
         except asyncio.CancelledError:
@@ -162,10 +165,11 @@ class _Attempt:
             self._done.set_result(None)
 
     def _expire(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(ABANDON_AFTER_S, self._abandon)
+        self._timer = self.loop.call_later(ABANDON_AFTER_S, self._abandon)
         # a run that has ended in this very turn of the loop keeps its verdict
         self.expired = self._task.cancel()
+        # one that had not even begun does not tell its end itself
+        self._task.add_done_callback(self._ended)
 
     def _abandon(self) -> None:
         if not self._done.done():
@@ -181,8 +185,13 @@ def _timeout(probe: Probe, recorder: Recorder) -> Failure:
     return Failure(reason, message, recorder.phase_name)
 
 
-async def _check(probe: Probe, recorder: Recorder) -> None:
-    await probe.kind.run(probe.target, recorder)
+async def _check(probe: Probe, recorder: Recorder, done: asyncio.Future[None]) -> None:
+    try:
+        await probe.kind.run(probe.target, recorder)
+    finally:
+        # not by a callback of the task: that is one more turn of the loop in each run
+        if not done.done():
+            done.set_result(None)
 
 
 def _forget(task: asyncio.Task[None]) -> None:
@@ -197,6 +206,8 @@ def _failure_of(
     if task.cancelled():
         return Failure(Reason.INTERNAL, "want a run to its end, got cancelled", recorder.phase_name)
     error = task.exception()
+    if error is None and not expired:
+        return None
     if isinstance(error, CheckFailed):
         # they lead to frames that hold the error: each failed run would be work for the collector
         error.__traceback__ = error.__context__ = None
@@ -227,7 +238,7 @@ async def _excused(
     """Return what is left of *failure* and of the warnings when the prober was to blame."""
     if failure is not None:
         return await _whose_fault(failure, attempt.probe, health, started)
-    if attempt.recorder.warnings and health.latency_excused(started):
+    if health.latency_excused(started):
         attempt.recorder.excuse(Reason.LATENCY, "the prober itself lagged")
     return None
 
@@ -266,7 +277,11 @@ def _result(
     else:
         outcome = Outcome.DEGRADED if recorder.warnings else Outcome.UP
     redact = probe.redact | recorder.secrets
-    facts = recorder.facts
+    facts, steps, warnings = recorder.facts, recorder.steps, recorder.warnings
+    if failure is not None:
+        failure = replace(failure, message=redact(failure.message)[:MAX_MESSAGE_CHARACTERS])
+    if warnings:
+        warnings = tuple([replace(w, message=redact(w.message)) for w in warnings])
     return Result(
         probe=probe.name,
         kind=probe.kind.name,
@@ -276,13 +291,12 @@ def _result(
         seconds=seconds,
         run_id=os.urandom(8).hex(),
         attempts=attempts,
-        failure=failure
-        and replace(failure, message=redact(failure.message)[:MAX_MESSAGE_CHARACTERS]),
-        warnings=tuple(replace(w, message=redact(w.message)) for w in recorder.warnings),
+        failure=failure,
+        warnings=warnings,
         phases=recorder.phases,
         samples=recorder.samples,
         facts={name: redact(text) for name, text in facts.items()} if facts else NO_FACTS,
-        steps=tuple([_redacted(step, redact) for step in recorder.steps]),
+        steps=tuple([_redacted(step, redact) for step in steps]) if steps else (),
     )
 
 
