@@ -56,6 +56,8 @@ class BrowserSafety(Settings):
     """Runs at a time; one that waits for its turn waits on its own time."""
     min_free_memory: Size = 750 * 2**20
     """Memory that must be free before a browser starts."""
+    artefacts: str = ""
+    """Directory for screenshots, traces and HAR files; else one of ours below /tmp."""
 
 
 class HttpDefaults(Settings):
