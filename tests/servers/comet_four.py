@@ -106,11 +106,7 @@ class RealFour:
 
     async def catch_up(self) -> None:
         self._apps[-1].app.release()
-
-        async def says_so() -> bool:
-            return not (await self._last.status())["sync_info"]["catching_up"]
-
-        await eventually(says_so)
+        await eventually(self._last.has_caught_up)
         await self._last.until(await self._nodes[0].height())
 
     async def diverge(self) -> None:

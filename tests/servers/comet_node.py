@@ -234,8 +234,8 @@ class CometNode:
 
     def consensus_state(self, asked: Params) -> Json:
         # consensus waits where a node began that lost all
-        at = 1 if self.catching_up else self.head + 1
-        return {"round_state": {"height/round/step": f"{at}/{self.round}/1"}}
+        at, turn = (1, 0) if self.catching_up else (self.head + 1, self.round)
+        return {"round_state": {"height/round/step": f"{at}/{turn}/1"}}
 
     def _height(self, asked: Params, word: str = "height") -> int:
         """Return the height that was asked for, the latest by default."""

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from tests.servers.process import free_port
 # With one each, a third of four is one: a validator that holds a third syncs no blocks, as without
 # it there would be none.
 POWER = "10"
+# Height of the last block that all nodes of a chain that split have.
+SPLIT_AT = 3
 SERVING = re.compile(r"RPC HTTP server on 127\.0\.0\.1:(\d+)")
 # Seconds by default, which is too long for a test.
 SETTINGS = {
@@ -55,6 +57,10 @@ class Comet(Node):
     async def height(self) -> int:
         """Return the latest height."""
         return int((await self.status())["sync_info"]["latest_block_height"])
+
+    async def has_caught_up(self) -> bool:
+        """Return whether it says so."""
+        return not (await self.status())["sync_info"]["catching_up"]
 
     async def until(self, height: int) -> None:
         """Wait for the block of *height*."""
@@ -149,3 +155,27 @@ def start_network(directory: Path, size: int = 4, last: AppServer | None = None)
         ]
         words = ["--p2p.laddr", f"tcp://{address}", "--p2p.persistent_peers", ",".join(peers)]
         yield _run(home, home, words, last if home == homes[-1] else None)
+
+
+async def start_split(directory: Path) -> AsyncIterator[Comet]:
+    """Start a chain that split: its validator, a node that follows it, and a copy of the validator.
+
+    The copy was made of a chain of a few blocks, and both went on with the same key.
+    """
+    one, follower, copy = (directory / name for name in ("validator", "follower", "copy"))
+    for home in (one, follower):
+        _command("init", "--home", str(home))
+        configure(home)
+    shutil.copy(one / "config" / "genesis.json", follower / "config")
+    address = f"127.0.0.1:{free_port()}"
+    validator = _run(one, one, ["--p2p.laddr", f"tcp://{address}"])
+    try:
+        await validator.until(SPLIT_AT)
+    finally:
+        validator.stop()
+    shutil.copytree(one, copy, ignore=shutil.ignore_patterns("log"))
+    yield validator.again()
+    peer = f"{_command('show-node-id', '--home', str(one))}@{address}"
+    alone = ["--p2p.laddr", "tcp://127.0.0.1:0"]
+    yield _run(follower, follower, [*alone, "--p2p.persistent_peers", peer])
+    yield _run(copy, copy, alone)

@@ -7,7 +7,7 @@ skips the test, or fails it with ``REQUIRE_SERVICES=1``; cometbft, which wants G
 """
 
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ import pytest
 from tests.servers.comet_app import AppServer
 from tests.servers.comet_four import Four, RealFour, made_up_four
 from tests.servers.nodes import Anvil, AnvilOptions, Node, start_anvil
-from tests.servers.nodes_comet import Comet, start_cometbft, start_network
+from tests.servers.nodes_comet import Comet, start_cometbft, start_network, start_split
 from tests.servers.nodes_evm import start_ethereumjs, start_ganache, start_hardhat
 from tests.servers.nodes_solana import Surfpool, start_surfpool
 
@@ -25,6 +25,7 @@ StartAnvil = Callable[..., Anvil]
 StartSurfpool = Callable[..., Surfpool]
 StartComet = Callable[[], Comet]
 StartNetwork = Callable[..., list[Comet]]
+StartSplit = Callable[[], Awaitable[list[Comet]]]
 N = TypeVar("N", bound=Node)
 # Blocks of ``shared_anvil``: more than two epochs of two, so safe and finalized have moved.
 SHARED_BLOCKS = 12
@@ -135,6 +136,16 @@ def comet_network(_nodes: Running) -> StartNetwork:
 
     def start(size: int = 4, last: AppServer | None = None) -> list[Comet]:
         return [_nodes.add(node) for node in start_network(_nodes.directory(), size, last)]
+
+    return start
+
+
+@pytest.fixture
+def comet_split(_nodes: Running) -> StartSplit:
+    """Starts a CometBFT chain of which the third node has other blocks than the first two."""
+
+    async def start() -> list[Comet]:
+        return [_nodes.add(node) async for node in start_split(_nodes.directory())]
 
     return start
 

@@ -1,5 +1,6 @@
 """The CometBFT simulator: its levers, and that it answers in the shapes of a real node."""
 
+import base64
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,8 @@ from yarl import URL
 
 from tests.servers.comet import CometServer, comet_server
 from tests.servers.comet_chain import ABSENT, CometChain, go_time
-from tests.servers.nodes import Reply, eventually, payload, result_of
+from tests.servers.comet_four import Four
+from tests.servers.nodes import Reply, RpcRefused, eventually, payload, result_of
 from tests.servers.nodes_fixtures import StartComet, StartNetwork
 
 QUERY = "tm.event='NewBlockHeader'"
@@ -247,12 +249,72 @@ async def test_states_fork_under_equal_blocks(client: aiohttp.ClientSession) -> 
     assert mine["header"]["app_hash"] != other["header"]["app_hash"]
 
 
+async def said(
+    client: aiohttp.ClientSession, four: Four, name: str, method: str, **asked: Any
+) -> Any:
+    return result_of((await post(client, four.urls[name], payload(method, asked))).json())
+
+
+@pytest.mark.asyncio(loop_factories=["uvloop"])
+async def test_a_node_that_lost_its_blocks_says_that_it_catches_up(
+    four: Four, client: aiohttp.ClientSession
+) -> None:
+    await four.lose_blocks()
+
+    info = (await said(client, four, "d", "status"))["sync_info"]
+    app = (await said(client, four, "d", "abci_info"))["response"]
+    state = (await said(client, four, "d", "consensus_state"))["round_state"]
+
+    assert (info["latest_block_height"], info["catching_up"]) == ("3", True)
+    assert app["last_block_height"] == "2"
+    # consensus waits at the block with which this node began
+    assert state["height/round/step"].startswith("1/0/")
+    await four.catch_up()
+    info = (await said(client, four, "d", "status"))["sync_info"]
+    assert int(info["latest_block_height"]) > 3
+    assert info["catching_up"] is False
+
+
+@pytest.mark.asyncio(loop_factories=["uvloop"])
+async def test_a_node_with_another_state_stands_still_and_only_its_application_tells(
+    four: Four, client: aiohttp.ClientSession
+) -> None:
+    await four.until(4)
+    await four.diverge()
+
+    info = (await said(client, four, "d", "status"))["sync_info"]
+    last = int(info["latest_block_height"])
+    mine, others = [
+        (await said(client, four, name, "commit", height=str(last)))["signed_header"]
+        for name in "da"
+    ]
+    following = await said(client, four, "a", "commit", height=str(last + 1))
+    told = (await said(client, four, "d", "abci_info"))["response"]
+
+    assert info["catching_up"] is False
+    assert await said(client, four, "d", "health") == {}
+    assert mine["header"] == others["header"]
+    assert mine["commit"]["block_id"] == others["commit"]["block_id"]
+    assert told["last_block_height"] == str(last)
+    came_to = base64.b64decode(told["last_block_app_hash"]).hex().upper()
+    agreed = following["signed_header"]["header"]["app_hash"]
+    assert len(came_to) == len(agreed)
+    assert came_to != agreed
+    with pytest.raises(RpcRefused) as refused:
+        await said(client, four, "d", "commit", height=str(last + 1))
+    assert refused.value.data == (
+        f"height {last + 1} must be less than or equal to the current blockchain height {last}"
+    )
+
+
 async def test_levers_of_a_node(server: CometServer, client: aiohttp.ClientSession) -> None:
     node = server.node
-    node.network, node.catching_up, node.peers = "pion-1", True, 5
+    node.network, node.peers = "pion-1", 5
     node.abci_height, node.unconfirmed, node.round = 88, (31, 82, 19974), 4
     node.chain.validators[1].flag = ABSENT
 
+    state = await ask(client, server, "consensus_state")
+    node.catching_up = True
     status = await ask(client, server, "status")
     commit = (await ask(client, server, "commit"))["signed_header"]
 
@@ -262,8 +324,9 @@ async def test_levers_of_a_node(server: CometServer, client: aiohttp.ClientSessi
     assert (peers["n_peers"], len(peers["peers"])) == ("5", 5)
     assert (await ask(client, server, "abci_info"))["response"]["last_block_height"] == "88"
     assert (await ask(client, server, "num_unconfirmed_txs"))["total_bytes"] == "19974"
-    state = await ask(client, server, "consensus_state")
     assert state["round_state"]["height/round/step"] == "101/4/1"
+    waiting = await ask(client, server, "consensus_state")
+    assert waiting["round_state"]["height/round/step"] == "1/0/1"
     flags = [vote["block_id_flag"] for vote in commit["commit"]["signatures"]]
     assert flags == [2, 1, 2, 2]
     validators = await ask(client, server, "validators", per_page="3")
@@ -391,7 +454,7 @@ async def test_a_network_halts_without_two_thirds_and_catches_up(
 
     async def lacks_votes() -> bool:
         state = (await nodes[0].rpc("consensus_state"))["round_state"]
-        return "2/4 = 0.50" in state["height_vote_set"][0]["prevotes_bit_array"]
+        return "20/40 = 0.50" in state["height_vote_set"][0]["prevotes_bit_array"]
 
     for node in nodes[2:]:
         node.pause()

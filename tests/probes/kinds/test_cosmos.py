@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ from tests.probes.kinds.chain_service import Service, outcomes, reasons, values
 from tests.servers.comet import CometServer, comet_server
 from tests.servers.comet_chain import ABSENT, CometChain
 from tests.servers.comet_four import Four
-from tests.servers.nodes_fixtures import StartComet, StartNetwork
+from tests.servers.nodes import eventually
+from tests.servers.nodes_fixtures import StartComet, StartNetwork, StartSplit
 
 CONTRACT = "neutron1qqqsyqcyq5rqwzqfpg9scrgwpugpzysnzs23v9ccrydpk8qarc0s8jevwd"
 
@@ -494,6 +496,34 @@ async def test_a_validator_whose_application_came_to_another_state_is_down(four:
     assert "want the state after block " in message_of(found)
     assert values(found)["chain_fork_disagreement endpoint=d"] == 1
     assert values(found)["chain_fork_disagreement endpoint=a"] == 0
+
+
+@pytest.mark.service
+@pytest.mark.slow
+@pytest.mark.asyncio(loop_factories=["uvloop"])
+async def test_a_copy_of_a_validator_that_went_its_own_way_is_on_a_fork(
+    comet_split: StartSplit,
+) -> None:
+    """Row 29, with real nodes of one genesis: the state differs too, but that is not the reason."""
+    nodes = dict(zip("abc", await comet_split(), strict=True))
+    # kvstore keeps it in the state, and a header tells the state before its block
+    await nodes["c"].rpc("broadcast_tx_commit", tx=b64encode(b"key=value").decode())
+    aim = await nodes["c"].height() + 5
+    for node in nodes.values():
+        await node.until(aim)
+    await eventually(nodes["b"].has_caught_up)
+    network = (await nodes["a"].status())["node_info"]["network"]
+    endpoints = [{"name": name, "http": node.url} for name, node in nodes.items()]
+    limits = {"lag": "off", "head_age": "off", "fork_depth": 2}
+    service = Service(quiet(chain_id=network, endpoints=endpoints, thresholds=limits))
+
+    found = await service.run(3)
+
+    assert outcomes(found) == {"a": "up", "b": "up", "c": "down"}
+    assert reasons(found)["c"] == {"fork"}
+    heads = [await node.rpc("commit", height=str(aim)) for node in nodes.values()]
+    states = [it["signed_header"]["header"]["app_hash"] for it in heads]
+    assert states[0] == states[1] != states[2]
 
 
 # --- another family, the REST service
