@@ -76,7 +76,7 @@ def miss_in_answer(expect: HttpWarn, response: Response) -> CheckFailed | None:
         message = f"want status {expect.status}, got {short(got)[1:-1]}"
         return CheckFailed(Reason.STATUS, message, phase="processing")
     for name, matcher in expect.headers.items():
-        if (miss := _miss_in_header(matcher, response.values(name))) is not None:
+        if (miss := miss_in_header(matcher, response.values(name))) is not None:
             return CheckFailed(Reason.BODY, f"header {name}: {miss}", phase="processing")
     if response.failure is not None:
         return None
@@ -85,7 +85,7 @@ def miss_in_answer(expect: HttpWarn, response: Response) -> CheckFailed | None:
     return _miss_in_body_json(expect.json_, response) if expect.json_ else None
 
 
-def _miss_in_header(matcher: Matcher, values: list[str]) -> str | None:
+def miss_in_header(matcher: Matcher, values: list[str]) -> str | None:
     """Judge a header: one of its values must hold, as text or, where it reads as one, as number."""
     if not values:
         return matcher.miss(MISSING)
