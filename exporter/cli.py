@@ -27,6 +27,7 @@ from exporter.command import (
     ConfigOption,
     LogFormat,
     LogLevel,
+    Variables,
     fail,
     kind_words,
     load_config,
@@ -180,6 +181,7 @@ def run(
             show_default=False,
         ),
     ] = None,
+    var: Variables = None,
     check: Annotated[
         bool, typer.Option("--check", "--config.check", help="Judge the config and leave.")
     ] = False,
@@ -201,7 +203,7 @@ def run(
         share = parse_shard(shard)
     except ValueError as error:
         fail(f"--shard: {error}")
-    loaded = load_config(config, share[1])
+    loaded = load_config(config, share[1], var)
     if check:
         typer.echo(f"{loaded.path}: {len(loaded.probes)} probes, no mistake")
         return
@@ -258,6 +260,7 @@ def probe(
         Literal["text", "json", "prometheus"], typer.Option("--output", help="Form of the answer.")
     ] = "text",
     config: ConfigOption = None,
+    var: Variables = None,
     log_level: LogLevel = "warning",
     log_format: LogFormat = None,
 ) -> None:
@@ -273,7 +276,7 @@ def probe(
     if name is not None:
         if kind is not None or settings:
             fail("want either --name or KIND TARGET, got both")
-        loaded = load_config(config)
+        loaded = load_config(config, var=var)
         chosen = look.within(named(loaded, name), timeout, fail)
         controls = loaded.prober.connectivity
     elif kind is None or target is None:
@@ -294,6 +297,7 @@ def probe(
 def smoke(
     *,
     config: ConfigOption = None,
+    var: Variables = None,
     tag: Annotated[
         list[str] | None,
         typer.Option("--tag", metavar="TAG", help="Only probes with this tag; repeatable."),
@@ -354,7 +358,7 @@ def smoke(
             retries=retries, fail_on_degraded=fail_on == "degraded", output=output, junit=junit,
             markdown=markdown, parallel=parallel, started=_process_started(),
         )  # fmt: skip
-        loaded = load_config(config)
+        loaded = load_config(config, var=var)
         probes = gate.select(loaded.probes, wish)
     except ValueError as error:
         fail(str(error))

@@ -4,6 +4,7 @@ Knows no command.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, TextIO
 
@@ -52,6 +53,14 @@ ConfigOption = Annotated[
         show_default=False,
     ),
 ]
+Variables = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--var",
+        metavar="NAME=VALUE",
+        help="A variable of journeys, over their vars:; repeatable; no secrets.",
+    ),
+]
 LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"],
     typer.Option("--log-level", help="Lowest level of log lines."),
@@ -82,12 +91,26 @@ def config_path(given: Path | None) -> Path:
     fail(f"want a probe file, got none: give --config FILE or make {DEFAULT_CONFIG[0]}")
 
 
-def load_config(given: Path | None, shards: int = 1) -> "Config":
+def variables(given: Sequence[str] | None) -> dict[str, str]:
+    """Return what ``--var`` says, or leave with 2."""
+    found: dict[str, str] = {}
+    for pair in given or ():
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            fail(f"want --var NAME=VALUE, got {pair!r}")
+        if name in found:
+            fail(f"want each variable once, got --var {name} again")
+        found[name] = value
+    return found
+
+
+def load_config(given: Path | None, shards: int = 1, var: Sequence[str] | None = None) -> "Config":
     """Load the probe file, or say every mistake and leave with 2."""
     from probes.config.load import load
 
+    wanted = variables(var)
     try:
-        return load(config_path(given), shards=shards)
+        return load(config_path(given), shards=shards, variables=wanted)
     except ConfigError as error:
         for problem in error.problems:
             typer.echo(problem.with_column(), err=True)

@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from exporter.command import ConfigOption, config_path, fail, kind_words, load_config, named, names
+from exporter.command import (
+    ConfigOption,
+    Variables,
+    config_path,
+    fail,
+    kind_words,
+    load_config,
+    named,
+    names,
+    variables,
+)
 from probes.errors import ConfigError
 
 
@@ -16,6 +26,7 @@ def lint(
     file: Annotated[Path | None, typer.Argument(help="Probe file to judge.")] = None,
     *,
     config: ConfigOption = None,
+    var: Variables = None,
 ) -> None:
     """Tell every mistake in the probe file.
 
@@ -23,9 +34,9 @@ def lint(
     """
     from probes.config.load import load
 
-    path = file or config_path(config)
+    path, wanted = file or config_path(config), variables(var)
     try:
-        loaded = load(path)
+        loaded = load(path, variables=wanted)
     except ConfigError as error:
         for problem in error.problems:
             typer.echo(problem.with_column())
@@ -84,14 +95,16 @@ def explain(
     name: Annotated[str, typer.Argument(help="Name of a probe.", autocompletion=names)],
     *,
     config: ConfigOption = None,
+    var: Variables = None,
 ) -> None:
     """Print every setting of a probe.
 
-    As it is in force: defaults and modules merged in, secrets starred.
+    As it is in force: defaults and modules merged in, secrets starred; of a journey, its steps.
     """
     from probes.config.explain import explain as explained
 
-    typer.echo(explained(named(load_config(config), name)))
+    loaded = load_config(config, var=var)
+    typer.echo(explained(named(loaded, name), loaded.journeys))
 
 
 def _short(number: float) -> str:

@@ -46,6 +46,7 @@ class Reloads:
         self._path = config.path
         self._files: Sequence[Path] = config.files
         self._shards = shards
+        self._variables = config.variables
         self._stamp = _stamp(config.files)
         self._lock = asyncio.Lock()
         self._pool = ThreadPoolExecutor(1, "sonde-config")
@@ -83,7 +84,7 @@ class Reloads:
             return config
 
     def _load(self) -> Config:
-        config = load(self._path, shards=self._shards)
+        config = load(self._path, shards=self._shards, variables=self._variables)
         prepare(config.probes)
         return config
 

@@ -101,7 +101,7 @@ class Entries:
         data = over(own, self._base(module, defaults))
         kind = self._kind(own, data, module, _title(own))
         timed = self._timed(data, kind)
-        targets = self._targets.read(own, kind.check_target if kind is not None else _anything)
+        targets = self._targeted(own, data, kind)
         if len(self._mistakes) > before or name is None or timed is None or kind is None:
             return []
         expand = "targets" in own.values
@@ -113,6 +113,23 @@ class Entries:
             for title, target in titles(name, targets, expand=expand)
         ]
         return self._advised([Entry(probe, name, data) for probe in probes])
+
+    def _targeted(self, own: Layered, data: Layered, kind: Kind | None) -> list[Target]:
+        """Return what is checked: what the file says, or else what the kind does."""
+        if own.values.get("target") is not None or own.values.get("targets") is not None:
+            return self._targets.read(own, kind.check_target if kind is not None else _anything)
+        if kind is None and self._judge.is_broken(data.values):
+            return []
+        usual = None if kind is None else kind.default_target
+        if kind is None or usual is None:
+            return self._targets.read(own, _anything)
+        place = own.places[0]
+        try:
+            kind.check_target(usual)
+        except ValueError as error:
+            self._mistakes.add(place, Redactor(kind.secrets(usual))(str(error)))
+            return []
+        return [Target(usual, is_secret=False, place=place)]
 
     def _group(self, own: Layered, defaults: Layered) -> list[Entry]:
         before = len(self._mistakes)

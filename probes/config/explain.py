@@ -1,18 +1,28 @@
 """One probe with every setting it ended up with, defaults included and secrets starred, as YAML."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import yaml
 from pydantic import BaseModel
 
+from probes.config.journeys import Written
+from probes.journey.keys import REFERENCE
 from probes.probe import Probe, Slo
 from probes.redact import STARS, Redactor, redact_shapes
 from probes.units import format_duration
 
+NONE: Mapping[str, Written] = {}
 
-def explain(probe: Probe) -> str:
-    """Return *probe* as it could stand in a probe file, but for its secrets."""
+
+def explain(probe: Probe, journeys: Mapping[str, Written] = NONE) -> str:
+    """Return *probe* as it could stand in a probe file, but for its secrets.
+
+    Args:
+        probe: to show.
+        journeys: of the file; the one that the probe plays is shown behind it.
+    """
     keys: dict[str, Any] = {
         "name": probe.name,
         "kind": probe.kind.name,
@@ -38,7 +48,43 @@ def explain(probe: Probe) -> str:
     dumped = probe.kind.model_dump(mode="json", by_alias=True)
     shown = {key: _text(value, key, redact) for key, value in keys.items()}
     shown |= _settings(probe.kind, dumped, redact)
-    return f"{head}\n" + yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=100)
+    return f"{head}\n{_yaml(shown)}" + _journey(probe, journeys)
+
+
+def _yaml(value: Any) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _journey(probe: Probe, journeys: Mapping[str, Written]) -> str:
+    """Return the journey that *probe* plays and those that it includes, as they are written."""
+    waiting, shown = [getattr(probe.kind, "journey", "")], dict[str, str]()
+    while waiting:
+        name = waiting.pop(0)
+        written = journeys.get(name)
+        if written is None or name in shown:
+            continue
+        dumped = written.keys.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        text = _yaml({name: _in_journey(dumped, "", probe.redact)})
+        shown[name] = probe.redact(f"\n# {written.place}") + f"\n{text}"
+        waiting += written.includes
+    return "".join(shown.values())
+
+
+def _in_journey(value: Any, key: str, redact: Redactor) -> Any:
+    """Return *value* without secrets; ``${...}`` of the run stays: it says where one is used."""
+    if isinstance(value, dict):
+        return {redact(name): _in_journey(item, name, redact) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_in_journey(item, key, redact) for item in value]
+    if not isinstance(value, str):
+        return value
+    ends = [0, *(end for found in REFERENCE.finditer(value) for end in found.span()), len(value)]
+    pieces = [value[begin:end] for begin, end in pairwise(ends)]
+    # every other piece is a reference
+    pieces[::2] = [_text(piece, key, redact) if piece else "" for piece in pieces[::2]]
+    return "".join(
+        piece.replace("$${", "${") if not at % 2 else piece for at, piece in enumerate(pieces)
+    )
 
 
 def is_entry_of_chains(probe: Probe) -> bool:

@@ -7,9 +7,11 @@ of a kind mean.
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
+from probes.config.journeys import Journeys
 from probes.config.mistakes import Layered, Mistakes, Place
 from probes.config.sections import (
     CHAIN_HEAD_KEYS,
@@ -17,6 +19,7 @@ from probes.config.sections import (
     DEFAULT_KEYS,
     HEAD_KEYS,
     CommonKeys,
+    SafetySettings,
 )
 from probes.config.wording import got
 from probes.families import FREE_LABELS, REFUSED_LABELS, REFUSED_PREFIXES, all_label_names
@@ -51,17 +54,27 @@ class Judge:
     ) -> None:
         self.secret_files: set[Path] = set()
         """Files that secrets were read from."""
-        self.context = {
+        self.context: dict[str, Any] = {
             "directory": directory,
             "environ": environ,
             "secret_files": self.secret_files,
         }
         self._mistakes = mistakes
+        self._journeys: Journeys | None = None
         self._allowed = allowed
         self._kinds: dict[str, type[Kind] | str] = {}
         self._common: dict[str, CommonKeys] = {}
         self._settings: dict[tuple[str, str], Kind] = {}
         self._taken = all_label_names()
+
+    def use(self, journeys: Journeys, safety: SafetySettings) -> None:
+        """Let kinds find the *journeys* that they name, and the ceilings of *safety*."""
+        self._journeys = journeys
+        self.context |= {"journeys": journeys.compiled, "safety": safety}
+
+    def is_broken(self, values: Mapping[str, Any]) -> bool:
+        """Return whether a journey that *values* name has mistakes: told where it stands."""
+        return self._journeys is not None and self._journeys.is_broken(values.get("journey"))
 
     @property
     def kinds(self) -> Mapping[str, type[Kind]]:
@@ -140,6 +153,8 @@ class Judge:
             in_chains: the keys that say what is checked are the kind's own.
         """
         fields = kind.model_fields
+        if "journey" in fields and self.is_broken(data.values):
+            return None
         values = {
             key: value
             for key, value in data.values.items()

@@ -3,7 +3,8 @@
     Config
     ├── probes         Probe, ...
     ├── modules        name -> Module
-    ├── prober metrics limits web probe_policy     the other sections
+    ├── journeys       name -> Written
+    ├── prober metrics limits web probe_policy safety     the other sections
     ├── files, hash    what was read
     └── warnings       Problem, ...: odd, but it works
 
@@ -19,24 +20,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from probes.config.document import Document
 from probes.config.entries import Entries
+from probes.config.journeys import Journeys, Written
 from probes.config.judge import Judge
 from probes.config.mistakes import Layered, Mistakes, Place
 from probes.config.presets import Module, Presets
 from probes.config.sections import (
+    LATER_SECTION_KEYS,
     SECTION_KEYS,
     LimitsSettings,
     MetricsSettings,
     ProberSettings,
+    SafetySettings,
     Sections,
     WebSettings,
 )
-from probes.config.sources import Source, Sources, read_sources
+from probes.config.sources import NOTHING, Source, Sources, read_sources
 from probes.config.targets import Targets
 from probes.config.variables import Variables
 from probes.config.whole import judge_dependencies, judge_labels, judge_load, resolve_dependencies
@@ -53,11 +57,15 @@ class Config:
     path: Path
     probes: tuple[Probe, ...]
     modules: Mapping[str, Module]
+    journeys: Mapping[str, Written]
     prober: ProberSettings
     metrics: MetricsSettings
     limits: LimitsSettings
     web: WebSettings
     probe_policy: PolicyOptions
+    safety: SafetySettings
+    variables: Mapping[str, str]
+    """What ``--var`` said; a reload says it again."""
     files: tuple[Path, ...]
     hash: str
     warnings: tuple[Problem, ...]
@@ -67,19 +75,34 @@ class Config:
     """Hides them; made here, because ten thousand secrets take a second to compile."""
 
 
-def load(path: Path, *, environ: Mapping[str, str] = os.environ, shards: int = 1) -> Config:
+def load(
+    path: Path,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    shards: int = 1,
+    variables: Mapping[str, str] = NOTHING,
+) -> Config:
     """Load *path* and the files it includes.
 
     Args:
         path: of the main file.
         environ: for ``${VAR}`` and ``{env: NAME}``.
         shards: how many processes share the probes.
+        variables: of journeys, over their ``vars:``.
 
     Raises:
         ConfigError: every mistake, in file order.
     """
     with _collector_paused():
-        return _load(path, environ, shards)
+        return _load(path, _Outside(environ, shards, variables))
+
+
+class _Outside(NamedTuple):
+    """What a file is read with."""
+
+    environ: Mapping[str, str]
+    shards: int
+    variables: Mapping[str, str]
 
 
 @contextmanager
@@ -95,27 +118,26 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _load(path: Path, environ: Mapping[str, str], shards: int) -> Config:
-    mistakes, variables = Mistakes(), Variables(environ)
+def _load(path: Path, outside: _Outside) -> Config:
+    mistakes, variables = Mistakes(), Variables(outside.environ)
     sources = read_sources(path, mistakes, variables)
     mistakes.redact = Redactor(variables.secrets)
     try:
-        return _judge(sources, environ, shards, (mistakes, variables))
+        return _judge(sources, outside, mistakes, variables)
     finally:
         sources.release()
 
 
-def _judge(
-    sources: Sources,
-    environ: Mapping[str, str],
-    shards: int,
-    books: tuple[Mistakes, Variables],
-) -> Config:
-    mistakes, variables = books
+def _judge(sources: Sources, outside: _Outside, mistakes: Mistakes, variables: Variables) -> Config:
     main = sources.main
-    directory = main.path.parent
+    directory, environ = main.path.parent, outside.environ
     judge = Judge(mistakes, _allowed_kinds(main), directory, environ)
     sections = _sections(main, judge, mistakes)
+    journeys = Journeys(mistakes, judge.context, outside.variables)
+    for source in sources.files:
+        journeys.read(source)
+    journeys.compile(sections.safety)
+    judge.use(journeys, sections.safety)
     presets = Presets(judge, mistakes)
     for source in sources.files:
         presets.read(source)
@@ -123,21 +145,24 @@ def _judge(
     builder = Entries(judge, presets, targets, mistakes)
     entries = [entry for source in sources.files for entry in builder.read(source)]
     judge_labels(entries, judge.kinds, mistakes)
-    judge_load(entries, main.place / "probes", shards, mistakes)
+    judge_load(entries, main.place / "probes", outside.shards, mistakes)
     judge_dependencies(builder.dependencies, builder.names, mistakes)
     probes = resolve_dependencies(entries, mistakes)
     _judge_modes(judge.secret_files | targets.secret_files, main, mistakes)
     mistakes.raise_if_any()
-    secrets = _secrets(probes, presets, sections, variables)
+    secrets = _secrets(probes, presets, sections, variables.secrets | journeys.secrets())
     return Config(
         path=main.path,
         probes=tuple(probes),
         modules=MappingProxyType(presets.modules),
+        journeys=MappingProxyType(journeys.written),
         prober=sections.prober,
         metrics=sections.metrics,
         limits=sections.limits,
         web=sections.web,
         probe_policy=sections.probe_policy,
+        safety=sections.safety,
+        variables=outside.variables,
         files=tuple(sources.paths),
         hash=sources.hash,
         warnings=mistakes.warnings,
@@ -153,12 +178,23 @@ def _sections(main: Source, judge: Judge, mistakes: Mistakes) -> Sections:
     }
     good: dict[str, Any] = {}
     for key, value in values.items():
-        one = {key: value}
+        one = {key: _known_now(value, main.place / key, mistakes)}
         try:
             good[key] = getattr(Sections.model_validate(one, context=judge.context), key)
         except ValidationError as error:
             mistakes.refuse(error, Layered(one, (main.place,)), Sections)
     return Sections.model_construct(**{**_defaults(), **good})
+
+
+def _known_now(value: Any, place: Place, mistakes: Mistakes) -> Any:
+    """Return a section without the keys of a later version, which are told."""
+    later = LATER_SECTION_KEYS.get(str(place.path[-1]), frozenset())
+    if not isinstance(value, dict) or later.isdisjoint(value):
+        return value
+    for key in later & value.keys():
+        text = f"want a known key, got {key!r}: this version has no such feature yet"
+        mistakes.add(place / key, text, at_key=True)
+    return {key: it for key, it in value.items() if key not in later}
 
 
 def _judge_modes(secret_files: Iterable[Path], main: Source, mistakes: Mistakes) -> None:
@@ -185,9 +221,9 @@ def _defaults() -> dict[str, Any]:
 
 
 def _secrets(
-    probes: list[Probe], presets: Presets, sections: Sections, variables: Variables
+    probes: list[Probe], presets: Presets, sections: Sections, others: Iterable[str]
 ) -> frozenset[str]:
-    secrets = set(variables.secrets)
+    secrets = set(others)
     for probe in probes:
         secrets |= probe.redact.secrets
     for module in presets.modules.values():

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
+from probes.config.journeys import FAMILIES, NAME, OVER_HTTP
 from probes.config.sections import DEFAULT_KEYS, ChainKeys, CommonKeys, ProbeKeys, Sections
 from probes.kind import Kind
 from probes.kinds import discover
@@ -53,8 +54,10 @@ def json_schema(*, allowed: Collection[str] = ()) -> Schema:
     sections = _model(Sections, "sections", definitions)["properties"]
     defaults = {key: value for key, value in common.items() if key in DEFAULT_KEYS}
     groups = {name: kind for name, kind in kinds.items() if found[name].is_group}
-    definitions["probe"] = _probe_entry(probe, kinds)
+    own = [name for name, it in found.items() if it.default_target is not Kind.default_target]
+    definitions["probe"] = _probe_entry(probe, kinds, own)
     definitions["chain"] = _chain_entry(chain, groups)
+    definitions["journey"] = _journey(definitions)
     definitions["module"] = _entry({**defaults, "kind": probe["kind"]}, kinds, required=["kind"])
     return {
         "$schema": DIALECT,
@@ -82,6 +85,12 @@ def json_schema(*, allowed: Collection[str] = ()) -> Schema:
                 "additionalProperties": {"$ref": "#/$defs/module"},
                 "description": "Named, reusable kinds with settings.",
             },
+            "journeys": {
+                "type": "object",
+                "propertyNames": {"pattern": f"^{NAME}$"},
+                "additionalProperties": {"$ref": "#/$defs/journey"},
+                "description": "The steps of users by name, for the kinds journey and browser.",
+            },
             "probes": {
                 "type": "array",
                 "items": {"$ref": "#/$defs/probe"},
@@ -98,10 +107,36 @@ def json_schema(*, allowed: Collection[str] = ()) -> Schema:
     }
 
 
-def _probe_entry(common: Schema, kinds: Mapping[str, Schema]) -> Schema:
+def _journey(definitions: Schema) -> Schema:
+    """Return the schema of a journey: that of the family whose key it has."""
+    schema: Schema = _model(OVER_HTTP.settings(), "journey", definitions)
+    for key, family in FAMILIES.items():
+        if not family.is_there:
+            continue
+        one = _model(family.settings(), f"journey-{key}", definitions)
+        schema = {"if": {"required": [key]}, "then": one, "else": schema}
+    return {"description": "The steps of a user.", "type": "object", **schema}
+
+
+def _probe_entry(common: Schema, kinds: Mapping[str, Schema], own: Collection[str]) -> Schema:
+    """Return the schema of a probe.
+
+    Args:
+        common: keys that every probe may have.
+        kinds: that it may name.
+        own: those that know what to check when there is no target.
+    """
     schema = _entry(common, kinds, required=["name"], is_whole=True)
     schema["oneOf"] = [{"required": ["kind"]}, {"required": ["module"]}]
-    schema["allOf"].append({"oneOf": [{"required": ["target"]}, {"required": ["targets"]}]})
+    free = {"properties": {"kind": {"enum": sorted(own)}}, "required": ["kind"]}
+    schema["allOf"].append(
+        {
+            # a module may be one of such a kind
+            "if": {"anyOf": [free, {"required": ["module"]}]},
+            "then": {"not": {"required": ["target", "targets"]}},
+            "else": {"oneOf": [{"required": ["target"]}, {"required": ["targets"]}]},
+        }
+    )
     return schema
 
 

@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
+from probes.journey.judge import ExpectKeys
 from probes.journey.keys import (
     MAX_ROUNDS,
     MAX_STEPS,
     VERBS,
-    ExpectKeys,
     ExtractKeys,
     GraphqlKeys,
     Headers,

@@ -16,11 +16,14 @@ class Flaw:
         path: keys and indices below the journey, such as ``("steps", 2, "extract", "token")``.
         message: ``want X, got Y``, without a secret.
         at_key: it is the key that is wrong, not its value.
+        is_alone: it is one only where the journey is played by itself; one that includes its steps
+            may bring what is missing.
     """
 
     path: Path
     message: str
     at_key: bool = False
+    is_alone: bool = False
 
 
 class Flawed(ValueError):

@@ -17,18 +17,20 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    ConfigDict,
     Field,
     PlainSerializer,
     WithJsonSchema,
     model_validator,
 )
 
+from probes.journey.judge import ExpectKeys
 from probes.settings import Settings
 from probes.units import Duration, Size, format_duration, parse_duration, short
 from probes.wire.headers import HeaderName
 from probes.wire.message import MAX_REDIRECTS
 
-ExpectKeys = ExtractKeys = Any
+ExtractKeys = Any
 # load.md 2.3: a step's name is a label value and a part of file names.
 STEP_NAME = r"[a-z][a-z0-9-]{0,62}"
 _STEP_NAME = re.compile(STEP_NAME, re.ASCII)
@@ -200,6 +202,7 @@ class HttpKeys(WebKeys):
     """One HTTP request."""
 
     told_by = VERBS
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [verb]} for verb in VERBS]})
 
     get: str | None = None
     """GET this path or URL."""

@@ -196,9 +196,11 @@ class RepeatStep:
 Step = HttpStep | SocketStep | SqlStep | WaitStep | ThinkStep | LogStep | RepeatStep
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Journey:
     """One journey, ready to be played.
+
+    Two are equal when they were compiled from equal texts: what a reload need not touch.
 
     Args:
         name: in the file.
@@ -211,7 +213,9 @@ class Journey:
         feeder: rows of data; None: no data.
         keeps_cookies: load: the user's jar outlives an iteration.
         tls: how servers are verified.
-        parts: the steps.
+        setup, steps, cleanup: the steps.
+        reads: every name that its texts read, such as ``token`` or ``vars.currency``.
+        origin: everything that it was compiled from; None equals itself alone.
     """
 
     name: str
@@ -227,6 +231,16 @@ class Journey:
     setup: tuple[Step, ...] = ()
     steps: tuple[Step, ...] = ()
     cleanup: tuple[Step, ...] = ()
+    reads: frozenset[str] = frozenset()
+    origin: object = field(default=None, repr=False)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Journey) or self.origin is None:
+            return self is other
+        return (self.name, self.origin) == (other.name, other.origin)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
     def part(self, part: Part) -> tuple[Step, ...]:
         """Return the steps of one part."""

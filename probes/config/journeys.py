@@ -1,0 +1,276 @@
+"""``journeys:`` of all files: each read by the class of its family, then all compiled together.
+
+    Written      one journey as it stands in a file: keys, family, place
+    compiled     name -> what the kinds `journey` and `browser` play
+
+The family is told by a key: ``browser:``, ``python:``, or neither. Knows nothing of their steps.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from probes.config.document import Document
+from probes.config.mistakes import Layered, Mistakes, Place
+from probes.config.sections import SafetySettings
+from probes.config.sources import Source
+from probes.config.wording import got
+from probes.journey.families import IncludeKeys, RepeatKeys
+from probes.journey.flaws import Flaw, Flawed
+from probes.journey.keys import StepKeys
+from probes.journey.settings import JourneyKeys, World
+from probes.pattern import suggest
+from probes.redact import Secret
+from probes.units import short
+
+# load.md 2.2: a name stands in other names, in paths and on command lines.
+NAME = r"[a-z][a-z0-9-]{0,62}"
+_NAME = re.compile(NAME, re.ASCII)
+# A file with more comes from a program, and each is compiled before the first run.
+MAX_JOURNEYS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One family of journeys.
+
+    Args:
+        keys: module and class of what the file may say.
+        compile: module and function that makes what is played.
+    """
+
+    keys: tuple[str, str]
+    compile: tuple[str, str]
+
+    @property
+    def is_there(self) -> bool:
+        """Whether this version has it."""
+        try:
+            return all(find_spec(module) is not None for module, _ in (self.keys, self.compile))
+        except ModuleNotFoundError:
+            return False  # not even the package
+
+    def settings(self) -> type[BaseModel]:
+        """Return the class of its keys."""
+        found: type[BaseModel] = getattr(import_module(self.keys[0]), self.keys[1])
+        return found
+
+    def compiler(self) -> Callable[[str, Any, World], Any]:
+        """Return what compiles one of it."""
+        found: Callable[[str, Any, World], Any] = getattr(
+            import_module(self.compile[0]), self.compile[1]
+        )
+        return found
+
+
+OVER_HTTP = Family(
+    ("probes.journey.settings", "JourneyKeys"), ("probes.journey.compile", "compile_journey")
+)
+# By the key that tells it; imported only for a file that has one.
+FAMILIES: Mapping[str, Family] = {
+    "browser": Family(
+        ("probes.browser.settings", "BrowserJourneyKeys"),
+        ("probes.browser.compile", "compile_browser"),
+    ),
+    "python": Family(
+        ("probes.journey.script.settings", "ScriptKeys"),
+        ("probes.journey.script.compile", "compile_script"),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A journey as it stands in a file. ``raw`` is its mapping with its place."""
+
+    name: str
+    family: Family
+    keys: BaseModel
+    raw: Layered
+
+    @property
+    def place(self) -> Place:
+        """Where it stands."""
+        return self.raw.places[0]
+
+    @property
+    def includes(self) -> list[str]:
+        """Names of the journeys whose steps it includes."""
+        return list(_includes(self.keys)) if isinstance(self.keys, JourneyKeys) else []
+
+
+class Journeys:
+    """Reads and compiles the journeys of all files.
+
+    Args:
+        mistakes: where they go.
+        context: of pydantic: directory, environ.
+        variables: of ``--var``.
+    """
+
+    def __init__(
+        self, mistakes: Mistakes, context: Mapping[str, Any], variables: Mapping[str, str]
+    ) -> None:
+        self.written: dict[str, Written] = {}
+        """Every journey whose keys have no mistake."""
+        self.compiled: dict[str, Any] = {}
+        """Every journey that can be played."""
+        self._mistakes = mistakes
+        self._context = context
+        self._variables = variables
+        self._places: dict[str, Place] = {}
+        self._alone: dict[str, tuple[Flaw, ...]] = {}
+
+    def read(self, source: Source) -> None:
+        """Read the journeys of one file."""
+        raw, place = source.top.get("journeys"), source.place / "journeys"
+        if raw is None:
+            return
+        if not isinstance(raw, dict):
+            self._mistakes.add(place, f"want a mapping of names to journeys, got {got(raw)}")
+            return
+        for name, values in raw.items():
+            self._one(name, values, place / name)
+
+    def _one(self, name: str, values: Any, place: Place) -> None:
+        mistakes = self._mistakes
+        if not _NAME.fullmatch(name):
+            text = f"want a name of a-z, 0-9 and '-' such as 'checkout', got {short(name)}"
+            mistakes.add(place, text, at_key=True)
+        if name in self._places:
+            text = f"want a unique name of a journey, got {short(name)} again"
+            mistakes.add(place, f"{text} (first at {self._places[name]})", at_key=True)
+            return
+        self._places[name] = place
+        if len(self._places) > MAX_JOURNEYS:
+            if len(self._places) == MAX_JOURNEYS + 1:
+                mistakes.add(place, f"want at most {MAX_JOURNEYS} journeys, got more", at_key=True)
+            return
+        if not isinstance(values, dict):
+            mistakes.add(place, f"want a mapping with steps, got {got(values)}")
+            return
+        family = self._family(values, place)
+        if family is not None:
+            self._validated(name, family, Layered(values, (place,)))
+
+    def _family(self, values: Mapping[str, Any], place: Place) -> Family | None:
+        told = [key for key in FAMILIES if key in values]
+        if len(told) > 1:
+            self._mistakes.add(place, "want browser: or python:, got both")
+            return None
+        family = FAMILIES[told[0]] if told else OVER_HTTP
+        if family.is_there:
+            return family
+        text = f"want a journey over HTTP, got {told[0]}:: this version has no such feature yet"
+        self._mistakes.add(place / told[0], text, at_key=True)
+        return None
+
+    def _validated(self, name: str, family: Family, raw: Layered) -> None:
+        model = family.settings()
+        try:
+            keys = model.model_validate(raw.values, context=self._context)
+        except ValidationError as error:
+            self._mistakes.refuse(error, raw, model)
+        else:
+            self.written[name] = Written(name, family, keys, raw)
+
+    def compile(self, safety: SafetySettings) -> None:
+        """Compile what was read, and judge what concerns several of them."""
+        over_http = {
+            name: it.keys for name, it in self.written.items() if isinstance(it.keys, JourneyKeys)
+        }
+        directory = self._context["directory"]
+        world = World(
+            directory=directory if isinstance(directory, Path) else Path(directory),
+            environ=self._context["environ"],
+            variables=self._variables,
+            others=over_http,
+            browser=safety.browser,
+        )
+        included = {name for it in self.written.values() for name in it.includes}
+        before = len(self._mistakes)
+        for name, it in self.written.items():
+            try:
+                self.compiled[name] = it.family.compiler()(name, it.keys, world)
+            except Flawed as flawed:
+                self._refuse(it, flawed.flaws, is_fragment=name in included)
+        # what is misspelt in a journey with a mistake may be the variable
+        if self.written.keys() == self._places.keys() and len(self._mistakes) == before:
+            self._judge_variables()
+
+    def _refuse(self, written: Written, flaws: tuple[Flaw, ...], *, is_fragment: bool) -> None:
+        """Note *flaws*; those of a fragment that another journey mends only when it is played."""
+        kept = tuple(flaw for flaw in flaws if is_fragment and flaw.is_alone)
+        self._alone[written.name] = kept
+        self._tell(written, (flaw for flaw in flaws if flaw not in kept))
+
+    def _tell(self, written: Written, flaws: Iterable[Flaw]) -> None:
+        for flaw in flaws:
+            place = written.place
+            at = Place(place.document, (*place.path, *flaw.path))
+            self._mistakes.add(at, flaw.message, at_key=flaw.at_key)
+
+    def is_broken(self, name: object) -> bool:
+        """Return whether *name* has mistakes, which are told where it stands."""
+        if not isinstance(name, str) or name not in self._places or name in self.compiled:
+            return False
+        if name in self._alone:
+            self._tell(self.written[name], self._alone[name])
+        return True
+
+    def secrets(self) -> set[str]:
+        """Return every secret of every journey."""
+        return {
+            secret.get_secret_value()
+            for it in self.written.values()
+            for secret in _secrets(it.keys).values()
+        }
+
+    def _judge_variables(self) -> None:
+        """Refuse a ``--var`` that no journey reads or that is a secret of one."""
+        known: set[str] = set()
+        hidden: set[str] = set()
+        for name, it in self.written.items():
+            known.update(getattr(it.keys, "vars", ()))
+            reads: Iterable[str] = getattr(self.compiled.get(name), "reads", ())
+            known.update(read.removeprefix("vars.") for read in reads if _is_variable(read))
+            hidden.update(_secrets(it.keys))
+        for name in self._variables:
+            if name in known:
+                continue
+            if name in hidden:
+                text = f"want {{env: NAME}} or {{file: path}} for a secret, got {short(name)}"
+                text += ": everybody sees the words of a command"
+            else:
+                declared = {one for one in known if one not in self._variables}
+                text = f"want the name of a variable of a journey, got {short(name)}"
+                text += suggest(name, declared)
+            self._mistakes.add(Place(Document("--var", None, ())), text)
+
+
+def _is_variable(name: str) -> bool:
+    return "." not in name or name.startswith("vars.")
+
+
+def _secrets(keys: BaseModel) -> Mapping[str, Secret]:
+    found: Mapping[str, Secret] = getattr(keys, "secrets", {})
+    return found
+
+
+def _includes(keys: JourneyKeys) -> Iterator[str]:
+    for steps in (keys.setup, keys.steps, keys.cleanup):
+        yield from _included(steps)
+
+
+def _included(steps: Iterable[StepKeys]) -> Iterator[str]:
+    for step in steps:
+        if isinstance(step, IncludeKeys):
+            yield step.include
+        elif isinstance(step, RepeatKeys):
+            yield from _included(step.repeat.steps)

@@ -1,0 +1,171 @@
+"""The proof of sources: every name that a journey reads has something that can have set it before.
+
+    precedence, low to high
+    ├── vars:, --var       from the start
+    ├── columns of data:   from the start
+    └── extract:           from the step behind the one that takes it
+
+Texts are compiled in the order in which they are played, so what is known grows as they are. What
+only a skipped step could have set is known, too: that fails at run time. Knows no step.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from probes.journey.expression import Condition, Template, Tree, condition, template, tree
+from probes.journey.flaws import Flaw, Path
+from probes.pattern import suggest
+from probes.units import short
+
+# Known without anybody setting them.
+BUILT_IN = frozenset({"run_id"})
+# Known inside `repeat` alone.
+OF_A_ROUND = frozenset({"item", "index"})
+NOWHERE: Mapping[str, str] = {}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """Where the names of one journey come from.
+
+    Args:
+        secrets: that are declared.
+        columns: of the data; None: there is none.
+        data: what the data is called in messages.
+        extracted: every name that a step takes out of an answer, and that step.
+    """
+
+    secrets: Collection[str] = ()
+    columns: frozenset[str] | None = None
+    data: str = ""
+    extracted: Mapping[str, str] = field(default_factory=lambda: NOWHERE)
+
+
+class Proof:
+    """Compiles the texts of one journey and notes what is wrong with them."""
+
+    def __init__(self, origins: Origins) -> None:
+        self.flaws: list[Flaw] = []
+        """What is wrong so far."""
+        self.read: set[str] = set()
+        """Every name that was read."""
+        self._origins = origins
+        self._vars: set[str] = set()
+        self._known: set[str] = set(BUILT_IN | (origins.columns or frozenset()))
+        self._guest: tuple[Path, str] | None = None
+
+    def declare(self, name: str) -> None:
+        """Take *name* for a variable of ``vars:`` or ``--var`` from now on."""
+        self._vars.add(name)
+        self._known.add(name)
+
+    def learn(self, names: Iterable[str]) -> None:
+        """Take *names* for extracted from now on."""
+        self._known.update(names)
+
+    @contextmanager
+    def round(self, extracted: Iterable[str]) -> Iterator[None]:
+        """Compile the steps of ``repeat``: a later one of the round before has been played."""
+        inner = OF_A_ROUND - self._known
+        self._known |= {*inner, *extracted}
+        yield
+        self._known -= inner
+
+    @contextmanager
+    def guest(self, path: Path, journey: str) -> Iterator[None]:
+        """Compile steps of another *journey*, included at *path*: told is what is missing here."""
+        before = self._guest
+        self._guest = before or (path, journey)
+        yield
+        self._guest = before
+
+    def template(self, path: Path, source: str) -> Template:
+        """Compile a text that stands at *path*."""
+        return self._compiled(path, template, source, "")
+
+    def tree(self, path: Path, source: Any) -> Tree:
+        """Compile a value that stands at *path*."""
+        return self._compiled(path, tree, source, None)
+
+    def condition(self, path: Path, source: str) -> Condition:
+        """Compile a condition that stands at *path*."""
+        return self._compiled(path, condition, source, "true")
+
+    def made(self, path: Path, make: Callable[[], T], instead: T) -> T:
+        """Return what *make* gives, or *instead* and a flaw at *path*."""
+        try:
+            return make()
+        except ValueError as error:
+            self.flaw(path, str(error))
+            return instead
+
+    def _compiled(self, path: Path, make: Callable[[Any], Any], source: Any, instead: Any) -> Any:
+        try:
+            it = make(source)
+        except ValueError as error:
+            self.flaw(path, str(error))
+            return make(instead)
+        self.reads(path, it.reads)
+        return it
+
+    def flaw(self, path: Path, message: str, *, at_key: bool = False) -> None:
+        """Note what is wrong with the text itself; a guest's is told where it stands."""
+        if self._guest is None:
+            self.flaws.append(Flaw(path, message, at_key=at_key))
+
+    def reads(self, path: Path, names: Iterable[str]) -> None:
+        """Note which of *names*, read at *path*, nothing can have set."""
+        for name in sorted(names):
+            self.read.add(name)
+            if (text := self._miss(name)) is not None:
+                self.clash(path, text)
+
+    def clash(self, path: Path, message: str) -> None:
+        """Note what is wrong with a text only in the journey that it is played in."""
+        if self._guest is not None:
+            path, journey = self._guest
+            message = f"steps of {journey!r}: {message}"
+        self.flaws.append(Flaw(path, message, is_alone=True))
+
+    def _miss(self, name: str) -> str | None:
+        head, dot, rest = name.partition(".")
+        if dot:
+            judge = {"secrets": self._miss_secret, "row": self._miss_column, "vars": self._miss_var}
+            return judge[head](rest) if head in judge else None
+        if name in self._known:
+            return None
+        return self._miss_name(name)
+
+    def _miss_secret(self, name: str) -> str | None:
+        secrets = self._origins.secrets
+        if name in secrets:
+            return None
+        return f"want the name of a secret in secrets:, got {short(name)}{suggest(name, secrets)}"
+
+    def _miss_column(self, name: str) -> str | None:
+        columns = self._origins.columns
+        if columns is None:
+            return f"want data: for ${{row.{name}}}, got none"
+        if name in columns:
+            return None
+        return f"want a column of {self._origins.data}, got {short(name)}{suggest(name, columns)}"
+
+    def _miss_var(self, name: str) -> str | None:
+        if name in self._vars:
+            return None
+        return f"want the name of a variable in vars:, got {short(name)}{suggest(name, self._vars)}"
+
+    def _miss_name(self, name: str) -> str:
+        if name in self._origins.secrets:
+            return f"want ${{secrets.{name}}} for a secret, got ${{{name}}}"
+        if name in OF_A_ROUND:
+            return f"want ${{{name}}} inside repeat: alone, got it outside"
+        step = self._origins.extracted.get(name)
+        if step is not None:
+            return f"want {name!r} to be extracted before it is used, got it in step {step!r}"
+        hint = suggest(name, self._known | self._origins.extracted.keys())
+        return f"want a variable that something sets, got {short(name)}{hint}"
