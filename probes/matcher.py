@@ -77,7 +77,7 @@ class Matcher:
         return None
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Matcher) and _same(other.source, self.source)
+        return isinstance(other, Matcher) and same(other.source, self.source)
 
     def __hash__(self) -> int:
         return hash(repr(self.source))
@@ -126,14 +126,14 @@ def _deeper_than(source: Any, levels: int) -> bool:
     return True
 
 
-def _same(left: Any, right: Any) -> bool:
+def same(left: Any, right: Any) -> bool:
     """Compare as JSON does: numbers by value, but never a bool with a number."""
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(_same, left, right))
+        return len(left) == len(right) and all(map(same, left, right))
     if isinstance(left, Mapping) and isinstance(right, Mapping):
-        return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
     return (type(left) is type(right) and bool(left == right)) or (
         _is_number(left) and _is_number(right) and left == right
     )
@@ -144,11 +144,11 @@ def _is_number(value: Any) -> bool:
 
 
 def _eq(argument: Any) -> tuple[str, _Test]:
-    return short(argument), lambda value: _same(value, argument)
+    return short(argument), lambda value: same(value, argument)
 
 
 def _ne(argument: Any) -> tuple[str, _Test]:
-    return f"anything but {short(argument)}", lambda value: not _same(value, argument)
+    return f"anything but {short(argument)}", lambda value: not same(value, argument)
 
 
 def _ordered(sign: str, holds: Callable[[Any, Any], bool]) -> Callable[[Any], tuple[str, _Test]]:
@@ -174,19 +174,19 @@ def _list(argument: Any) -> list[Any]:
 
 def _in(argument: Any) -> tuple[str, _Test]:
     items = _list(argument)
-    return f"one of {short(items)}", lambda value: any(_same(value, item) for item in items)
+    return f"one of {short(items)}", lambda value: any(same(value, item) for item in items)
 
 
 def _not_in(argument: Any) -> tuple[str, _Test]:
     items = _list(argument)
-    return f"none of {short(items)}", lambda value: not any(_same(value, item) for item in items)
+    return f"none of {short(items)}", lambda value: not any(same(value, item) for item in items)
 
 
 def _holds(value: Any, item: Any) -> bool:
     if isinstance(value, str):
         return isinstance(item, str) and item in value
     if isinstance(value, list):
-        return any(_same(part, item) for part in value)
+        return any(same(part, item) for part in value)
     return isinstance(value, Mapping) and isinstance(item, str) and item in value
 
 

@@ -51,6 +51,16 @@ class Pattern:
             raise ValueError(f"want an RE2 pattern, got {short(text)}: {reason}") from None
         self.text = text
 
+    @property
+    def groups(self) -> int:
+        """How many groups it has."""
+        return int(self._compiled.groups)
+
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        """The names of those that have one."""
+        return tuple(self._compiled.groupindex)
+
     def search(self, data: bytes) -> Any:
         """Return the first match in *data* (groups are bytes), or None.
 
