@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from probes.errors import CheckFailed
+from probes.journey.data import Feeder
 from probes.journey.evidence import (
     MAX_HIDDEN,
     evidence,
@@ -128,23 +129,30 @@ class Stage:
         """
         journey, scope, context = self.journey, self.scope, self.context
         scope.secrets = {name: secret.get_secret_value() for name, secret in journey.secrets}
+        values = scope.values
+        known = dict(values)
         if journey.feeder is not None:
-            scope.row = journey.feeder.row(scope.iteration, context.seed)
-            if scope.row is None:
-                raise CheckFailed(
-                    Reason.CONFIG,
-                    f"want a row of {journey.feeder.path} for each play, got all "
-                    f"{journey.feeder.length} used (pick: unique)",
-                )
+            scope.row = self._row(journey.feeder)
         if journey.vars:
             made: dict[str, Any] = {}
             scope.vars = made
             for name, tree in journey.vars:
-                made[name] = tree.value(scope)
-                scope.values.setdefault(name, made[name])
+                made[name] = values[name] = tree.value(scope)
+        # load.md 2.1: variables, then the row, then what a step has extracted
+        values |= {**(scope.row or {}), **known}
         base = context.base_url or journey.base_url
         if base:
             self.base = parse_url(base)
+
+    def _row(self, feeder: Feeder) -> Mapping[str, Any]:
+        row = feeder.row(self.scope.iteration, self.context.seed)
+        if row is None:
+            raise CheckFailed(
+                Reason.CONFIG,
+                f"want a row of {feeder.path} for each play, got all {feeder.length} used "
+                "(pick: unique)",
+            )
+        return row
 
     # --- time
 
@@ -287,7 +295,7 @@ class Stage:
             tuple(warnings[:MAX_RUN_WARNINGS]),
             tuple(self._logs.items()),
             {name: values[name] for name in self._extracted if name in values},
-            frozenset(self._hidden),
+            frozenset(self._hidden | self.scope.hidden),
         )
 
     def _names(self, steps: tuple[Step, ...]) -> Iterator[str]:

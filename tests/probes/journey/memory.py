@@ -6,13 +6,13 @@ What it does with an effect is what every driver must do: send once, answer once
 suite that compares the drivers share it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from random import Random
 from typing import Any
 
 from probes.journey.expression import Scope
+from probes.journey.functions import chance
 from probes.journey.model import (
     Answer,
     Dialog,
@@ -83,22 +83,25 @@ class Memory:
         return answer
 
     def play(self, journey: Journey, context: Context) -> Played:
-        game = play(journey, context)
-        answer: Answer = None
-        while True:
-            try:
-                effect = game.send(answer)
-            except StopIteration as end:
-                assert isinstance(end.value, Played)
-                return end.value
-            answer = self.answer(effect)
+        return drive(play(journey, context), self.answer)
+
+
+def drive(game: Generator[Effect, Answer, Played], respond: Callable[[Effect], Answer]) -> Played:
+    answer: Answer = None
+    while True:
+        try:
+            effect = game.send(answer)
+        except StopIteration as end:
+            played: Played = end.value
+            return played
+        answer = respond(effect)
 
 
 def scope(iteration: int = 0, values: Mapping[str, Any] | None = None) -> Scope:
     return Scope(
         run_id="run-1",
         iteration=iteration,
-        random=Random(7),
+        random=chance(7, iteration),
         now=lambda: NOW,
         environ={},
         values=dict(values or {}),
