@@ -14,7 +14,7 @@ from typing import Any
 
 from probes.journey.functions import FUNCTIONS, MAX_WHOLE_DIGITS, Function
 from probes.pattern import suggest
-from probes.units import short
+from probes.units import parse_number, short
 
 MAX_NESTING = 16
 MAX_TEXT_CHARACTERS = 64 * 1024
