@@ -81,6 +81,7 @@ class Http1:
     Args:
         response: where it is written to.
         head_only: the request was HEAD: a length without a body is right.
+        reads_redirects: the body of a redirect is read too: the connection is to be kept.
     """
 
     __slots__ = (
@@ -93,6 +94,7 @@ class Http1:
         "_line",
         "_lines",
         "_parser",
+        "_reads_redirects",
         "_response",
         "_seen",
         "_until_close",
@@ -104,9 +106,12 @@ class Http1:
         "waiting",
     )
 
-    def __init__(self, response: Response, *, head_only: bool = False) -> None:
+    def __init__(
+        self, response: Response, *, head_only: bool = False, reads_redirects: bool = False
+    ) -> None:
         self._response = response
         self._head_only = head_only
+        self._reads_redirects = reads_redirects
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._in_head = True
         self._until_close = False
@@ -210,7 +215,7 @@ class Http1:
             response.body.start(b", ".join(encodings).decode("latin-1"))
         else:
             response.body.start("")
-        if self._head_only or is_bodiless(response):
+        if self._head_only or (is_bodiless(response) and not self._is_read(status)):
             self._finish()
 
     def on_body(self, data: bytes) -> None:
@@ -236,6 +241,9 @@ class Http1:
         self.waiting = True
 
     # ---
+
+    def _is_read(self, status: int) -> bool:
+        return self._reads_redirects and status in REDIRECTS
 
     def _finish(self) -> None:
         self.is_complete = self._response.is_complete = True

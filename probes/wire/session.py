@@ -28,7 +28,7 @@ from probes.wire.http import (
 )
 from probes.wire.http1 import SWITCHING_PROTOCOLS, Http1, encode_kept
 from probes.wire.message import MAX_HEAD_BYTES, REDIRECTS, Limits, Request, Response
-from probes.wire.net import open_connection, resolve
+from probes.wire.net import judge, open_connection, resolve
 from probes.wire.tls import NET_METRICS, TLS_METRICS
 from probes.wire.url import Url
 
@@ -68,6 +68,7 @@ class Session:
         recorder: gets the phases and what the last dial found.
         options: how to go about it; HTTP/2 is never offered and no redirect followed.
         host: Host header of the requests, where it differs from *url*'s: the name to verify.
+        reads_redirects: the body of a redirect is read, so that the connection outlives it.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Session:
         options: Options = DEFAULT_OPTIONS,
         *,
         host: str = "",
+        reads_redirects: bool = False,
     ) -> None:
         self.dials = 0
         """Connections that were tried."""
@@ -86,6 +88,8 @@ class Session:
         self._recorder = recorder
         self._options = options
         self._host = host
+        self._reads_redirects = reads_redirects
+        self._hop = 0
         self._lock = asyncio.Lock()
         self._address: Address | None = None
         self._opened: tuple[asyncio.Transport, _Kept] | None = None
@@ -109,28 +113,56 @@ class Session:
             if not self.is_open:
                 await self._dial()
 
-    async def send(self, request: Request, limits: Limits = DEFAULT_LIMITS) -> Exchange:
+    def turn_to(self, recorder: Recorder, hop: int = 0) -> None:
+        """Write what comes from here on into *recorder*; for a run that counts each request apart.
+
+        Args:
+            recorder: of the next request.
+            hop: 0 is a target, later ones came from a redirect: judged as such.
+        """
+        self._recorder, self._hop = recorder, hop
+        if self._opened is not None:
+            self._opened[1].turn_to(recorder)
+
+    async def send(
+        self,
+        request: Request,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        response: Response | None = None,
+        repeats: bool = True,
+    ) -> Exchange:
         """Send *request* and return its answer.
 
         A connection that was used before and ends without a byte of the answer is replaced once,
         unseen: the peer closed it before it read the request, as it may (RFC 9112, 9.3.1).
 
+        Args:
+            request: to this session's origin.
+            limits: what the answer may cost.
+            response: filled as bytes arrive, for a caller that wants what there is after a timeout.
+            repeats: false for a request that may have an effect: it is sent once.
+
         Raises:
             CheckFailed: no whole head came; `Response.failure` tells of a body that broke off.
         """
+        response = response or Response(request.url, limits)
         async with self._lock:
             opened = self._opened
             if opened is None or not self.is_open:
                 opened = await self._dial()
-            elif opened[1].answers:
+            elif self._hop and self._address is not None:
+                judge(self._address, hop=self._hop)
+            if opened[1].answers and repeats:
                 try:
-                    return await self._exchange(opened, request, limits)
+                    return await self._exchange(opened, request, limits, response)
                 except CheckFailed as failure:
                     if failure.reason is not Reason.CLOSED or not opened[1].is_untouched:
                         raise
                 break_off(self._recorder)
+                response.begin(request.url, limits)
                 opened = await self._dial()
-            return await self._exchange(opened, request, limits)
+            return await self._exchange(opened, request, limits, response)
 
     def close(self) -> None:
         """End the connection: in good order when it is idle, at once when a request is under way.
@@ -156,7 +188,9 @@ class Session:
         # a run dials one address: who answers the second call is who answered the first
         if self._address is None:
             recorder.forget(*_NET_SAMPLES)
-            self._address = await resolve(url.host, url.port, recorder, ip=self._options.ip)
+            self._address = await resolve(
+                url.host, url.port, recorder, ip=self._options.ip, hop=self._hop
+            )
         if self.dials:
             recorder.forget(*_TLS_SAMPLES)
         self.dials += 1
@@ -167,6 +201,7 @@ class Session:
             recorder,
             context=tls.context(HTTP1_ALPN) if url.is_tls else None,
             server_name=server_name(url, tls, self._host) if url.is_tls else None,
+            hop=self._hop,
             source_ip=self._options.source_ip,
         )
         if self._is_closed:
@@ -179,13 +214,16 @@ class Session:
             raise CheckFailed(Reason.INTERNAL, "want an open session, got a closed one")
 
     async def _exchange(
-        self, opened: "tuple[asyncio.Transport, _Kept]", request: Request, limits: Limits
+        self,
+        opened: "tuple[asyncio.Transport, _Kept]",
+        request: Request,
+        limits: Limits,
+        response: Response,
     ) -> Exchange:
         transport, wire = opened
         reused = wire.answers > 0
-        response = Response(request.url, limits)
         response.over_tls = request.url.is_tls
-        codec = _KeptAnswer(response)
+        codec = _KeptAnswer(response, request.method == "HEAD", self._reads_redirects)
         is_whole = False
         try:
             started = await wire.ask(codec, response, encode_kept(request), limits.max_wire)
@@ -220,6 +258,10 @@ class _Kept(Wire):
     def is_untouched(self) -> bool:
         """Whether no byte has come since the last request."""
         return not self._received
+
+    def turn_to(self, recorder: Recorder) -> None:
+        """Write phases into *recorder* from here on."""
+        self._recorder = recorder
 
     async def ask(
         self, codec: Http1, response: Response, request: bytes, max_wire: int | None
@@ -256,8 +298,8 @@ class _KeptAnswer(Http1):
 
     __slots__ = ("keeps",)
 
-    def __init__(self, response: Response) -> None:
-        super().__init__(response)
+    def __init__(self, response: Response, head_only: bool, reads_redirects: bool) -> None:  # noqa: FBT001 - of this module alone
+        super().__init__(response, head_only=head_only, reads_redirects=reads_redirects)
         self.keeps = False
 
     def on_message_begin(self) -> None:
@@ -272,7 +314,7 @@ class _KeptAnswer(Http1):
             self.keeps = (
                 parser.should_keep_alive()
                 and response.version == "1.1"
-                and response.status not in REDIRECTS
+                and (response.status not in REDIRECTS or self._reads_redirects)
                 and response.status != SWITCHING_PROTOCOLS
             )
         super()._finish()

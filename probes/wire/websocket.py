@@ -96,7 +96,7 @@ class Socket:
         self._channel.abort()
 
 
-async def open_websocket(
+async def open_websocket(  # noqa: PLR0913 - the whole upgrade, all but three by keyword
     url: Url,
     recorder: Recorder,
     options: Options = DEFAULT_OPTIONS,
@@ -104,6 +104,7 @@ async def open_websocket(
     headers: tuple[tuple[str, str], ...] = (),
     subprotocols: tuple[str, ...] = (),
     max_message: int = MAX_MESSAGE_BYTES,
+    response: Response | None = None,
 ) -> Socket:
     """Connect and upgrade; phases ``resolve``, ``connect``, ``tls`` and ``upgrade``.
 
@@ -114,6 +115,7 @@ async def open_websocket(
         headers: of the user; they win over ours.
         subprotocols: to offer, the preferred one first.
         max_message: bytes of one message at most.
+        response: filled with the answer to the upgrade, for a caller that wants its status.
 
     Raises:
         CheckFailed: as `open_connection` does; ``status`` for another answer than 101;
@@ -132,7 +134,7 @@ async def open_websocket(
         server_name=server_name(url, tls, host) if url.is_tls else None,
         source_ip=options.source_ip,
     )
-    upgrade, response = Upgrade(subprotocols), Response(url, _NO_BODY)
+    upgrade, response = Upgrade(subprotocols), response or Response(url, _NO_BODY)
     try:
         recorder.enter("upgrade")
         await channel.shake(upgrade.encode(url, headers), response)

@@ -13,7 +13,8 @@ from probes.errors import CheckFailed
 from probes.recorder import Recorder
 from probes.result import Reason
 from probes.wire.http import Options
-from probes.wire.message import Limits, Request
+from probes.wire.message import Limits, Request, Response
+from probes.wire.policy import POLICY, Policy, Rule
 from probes.wire.session import Exchange, Session, break_off
 from probes.wire.tls import TlsOptions
 from probes.wire.url import parse_url
@@ -410,3 +411,77 @@ async def test_a_cancelled_dial_leaves_no_socket() -> None:
         with pytest.raises(asyncio.CancelledError):
             await asking
         assert not session.is_open
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_whose_body_is_read_leaves_the_connection_usable(status: int) -> None:
+    said = answer(b"moved", f"{status} Go", "Location: /x")
+    async with kept_server([said, OK, STAY]) as server:
+        session = Session(parse_url(server.url), Recorder(), reads_redirects=True)
+        first = await ask(session, server)
+        second = await ask(session, server)
+        session.close()
+    assert (first.response.status, first.response.body.data) == (status, b"moved")
+    assert (second.reused, session.dials) == (True, 1)
+
+
+async def test_the_answer_to_head_has_a_length_and_no_body() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"
+    async with kept_server([head, OK, STAY]) as server:
+        session = session_to(server)
+        first = await session.send(Request(parse_url(server.url), "HEAD"))
+        second = await ask(session, server)
+        session.close()
+    assert (first.response.status, first.response.failure) == (200, None)
+    assert second.reused
+
+
+async def test_a_request_that_may_have_an_effect_is_sent_once() -> None:
+    async with kept_server([OK, CLOSE], [OK, STAY]) as server:
+        session = session_to(server)
+        request = Request(parse_url(server.url), "POST", body=b"pay")
+        await session.send(request, repeats=False)
+        with pytest.raises(CheckFailed) as caught:
+            await session.send(request, repeats=False)
+        session.close()
+        assert server.bodies == [b"pay", b"pay"]
+    assert (caught.value.reason, session.dials) == (Reason.CLOSED, 1)
+
+
+async def test_each_request_may_have_a_recorder_of_its_own() -> None:
+    first, second = Recorder(), Recorder()
+    async with kept_server([OK, OK, STAY]) as server:
+        session = session_to(server)
+        for recorder in (first, second):
+            session.turn_to(recorder)
+            await ask(session, server)
+        session.close()
+    assert phases(first) == EXCHANGED
+    assert phases(second) == EXCHANGED[2:]
+
+
+async def test_a_redirect_to_a_kept_connection_is_judged_as_one() -> None:
+    """The target itself was trusted, an answer that points to it is not."""
+    with POLICY.set(Policy(deny=(Rule(host="127.0.0.1"),))):
+        async with kept_server([OK, STAY]) as server:
+            session = session_to(server)
+            await ask(session, server)
+            session.turn_to(Recorder(), hop=1)
+            with pytest.raises(CheckFailed) as caught:
+                await ask(session, server)
+            session.close()
+            assert len(server.requests) == 1
+    assert (caught.value.reason, caught.value.phase) == (Reason.BLOCKED, "connect")
+
+
+async def test_what_came_before_a_timeout_is_kept_for_the_caller() -> None:
+    half = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"
+    async with kept_server([half, STAY]) as server:
+        session = session_to(server)
+        url = parse_url(server.url)
+        came = Response(url)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await session.send(Request(url), response=came)
+        session.close()
+    assert (came.status, came.body.data) == (200, b"half")
