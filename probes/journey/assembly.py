@@ -6,8 +6,8 @@ Knows one step after the other; what concerns the whole journey is `probes.journ
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from probes.journey.expression import Template, Tree
-from probes.journey.extract import Extract, extract
+from probes.journey.expression import Template, Tree, literal
+from probes.journey.extract import Extract, ExtractKeys, extract
 from probes.journey.families import (
     IncludeKeys,
     LogKeys,
@@ -22,7 +22,6 @@ from probes.journey.flaws import Path
 from probes.journey.inclusion import Placed, headers_over
 from probes.journey.judge import Expect, ExpectKeys, compile_expect
 from probes.journey.keys import (
-    ExtractKeys,
     GraphqlKeys,
     Headers,
     HttpKeys,
@@ -116,12 +115,13 @@ class Assembly:
         asked, at = keys.graphql, (*placed.path, "graphql")
         common = self._common(placed)
         url = self._url((*at, "url"), asked.url, WEB)
-        document: dict[str, Any] = {"query": asked.query.replace("${", "$${")}
+        document: dict[str, Any] = {"query": literal(asked.query)}
         if asked.variables:
             document["variables"] = asked.variables
         if asked.operation is not None:
             document["operationName"] = asked.operation
-        body = Body("json", self._proof.tree((*at, "variables"), document))
+        self._proof.tree((*at, "variables"), asked.variables)
+        body = Body("json", self._proof.checked(document))
         return self._web(keys, placed, (common, "POST", url), body=body, envelope="graphql")
 
     def _rpc(self, keys: RpcKeys, placed: Placed) -> HttpStep:
@@ -133,7 +133,9 @@ class Assembly:
             call = {"jsonrpc": "2.0", **call}
         if called.params is not None or called.version == "1.0":
             call["params"] = called.params or []
-        body = Body("json", self._proof.tree((*at, "params"), call))
+        self._proof.template((*at, "method"), called.method)
+        self._proof.tree((*at, "params"), called.params)
+        body = Body("json", self._proof.checked(call))
         return self._web(keys, placed, (common, "POST", url), body=body, envelope="rpc")
 
     def _web(

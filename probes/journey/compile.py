@@ -10,7 +10,7 @@ from typing import Any
 
 from probes.journey.assembly import WEB, Assembly, extracted
 from probes.journey.data import Feeder, read_data
-from probes.journey.expression import Tree
+from probes.journey.expression import Tree, literal
 from probes.journey.flaws import Flaw, Flawed, Path
 from probes.journey.inclusion import Inclusion, Placed
 from probes.journey.keys import MAX_ROUNDS, MAX_STEPS, HttpKeys
@@ -65,6 +65,7 @@ class _Making:
             Origins(
                 secrets=self.secrets,
                 columns=None if self.feeder is None else self.feeder.columns,
+                environ=world.environ,
                 data="" if keys.data is None else keys.data.file,
                 extracted=extracted(it for part in self.parts for it in part),
             )
@@ -118,7 +119,7 @@ class _Making:
         for key in given:
             self.proof.declare(key)
         found: list[tuple[str, Tree]] = [
-            (key, self.proof.tree(("vars",), text.replace("${", "$${")))
+            (key, self.proof.tree(("vars",), literal(text)))
             for key, text in given.items()
             if key not in self.vars
         ]
@@ -147,7 +148,7 @@ class _Making:
                 self.proof.flaw(path, f"want a number by --var, got {short(text)}")
                 return value
             return int(number) if number == int(number) and isinstance(value, int) else number
-        return text.replace("${", "$${")
+        return literal(text)
 
     def _first_origin(self) -> str:
         """Return where the journey begins when it says so in its steps alone."""

@@ -12,12 +12,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from probes.journey.judge import ExpectKeys
 from probes.journey.keys import (
     MAX_ROUNDS,
     MAX_STEPS,
     VERBS,
-    ExtractKeys,
+    Expected,
+    Extracts,
     GraphqlKeys,
     Headers,
     HttpKeys,
@@ -27,7 +27,6 @@ from probes.journey.keys import (
     Static,
     StepKeys,
     StepName,
-    VariableName,
 )
 from probes.pattern import suggest
 from probes.settings import Settings
@@ -54,13 +53,13 @@ class TurnKeys(Settings):
 
     send: str | Json | None = None
     """A text, or ``{json: ...}``."""
-    expect: ExpectKeys | None = None
+    expect: Expected | None = None
     """What the message that is awaited must be: ``json`` and ``body``."""
     within: int = Field(default=1, ge=1, le=MAX_MESSAGES)
     """Messages to look at, at most."""
     timeout: Duration | None = None
     """Time for this turn; else that of the step."""
-    extract: dict[VariableName, ExtractKeys] = Field(default={})
+    extract: Extracts
     """Variables for later turns and steps, taken out of the message."""
 
     @model_validator(mode="after")
@@ -202,7 +201,8 @@ def _one_family(value: object) -> object:
     if isinstance(value, StepKeys):
         return value
     if not isinstance(value, Mapping):
-        raise ValueError(f"want a step such as {{name: home, get: /}}, got {short(value)}")  # noqa: TRY004 - pydantic reads ValueError
+        shown = "nothing" if value is None else short(value)
+        raise ValueError(f"want a step such as {{name: home, get: /}}, got {shown}")
     told = [key for key in value if key in _FAMILY_OF]
     if len(told) > 1:
         raise ValueError(f"want one thing to do in a step, got {' and '.join(told)}")

@@ -19,24 +19,27 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     PlainSerializer,
+    TypeAdapter,
     WithJsonSchema,
     model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
+from probes.expect import Statuses
+from probes.journey.extract import ExtractKeys
+from probes.journey.grammar import NAME, RESERVED
 from probes.journey.judge import ExpectKeys
 from probes.settings import Settings
 from probes.units import Duration, Size, format_duration, parse_duration, short
 from probes.wire.headers import HeaderName
 from probes.wire.message import MAX_REDIRECTS
 
-ExtractKeys = Any
 # load.md 2.3: a step's name is a label value and a part of file names.
 STEP_NAME = r"[a-z][a-z0-9-]{0,62}"
 _STEP_NAME = re.compile(STEP_NAME, re.ASCII)
-# What `${name}` can spell.
-VARIABLE_NAME = r"[a-z_][A-Za-z0-9_]{0,62}"
-_VARIABLE_NAME = re.compile(VARIABLE_NAME, re.ASCII)
 # load.md 2.3
 MAX_ROUNDS = 1000
 MAX_STEPS = 200
@@ -57,7 +60,8 @@ def static(text: str) -> str:
     """
     for found in REFERENCE.finditer(text):
         if not found[1]:
-            raise ValueError(f"want a fixed text, got {short(found[0])}, known in a run alone")
+            shown = short(found[0])
+            raise ValueError(f"want a fixed text, got {shown}: it is known in a run alone")
     return text.replace("$${", "${")
 
 
@@ -85,9 +89,28 @@ def _step_name(text: str) -> str:
 
 
 def _variable_name(text: str) -> str:
-    if not _VARIABLE_NAME.fullmatch(text):
+    if text in RESERVED:
+        raise ValueError(f"want a name that means nothing else in ${{}}, got {short(text)}")
+    if not NAME.fullmatch(text):
         raise ValueError(f"want a name such as 'token' or 'cart_id', got {short(text)}")
     return text
+
+
+def _path_or_keys(value: object) -> object:
+    """Take ``token: $.token`` for ``token: {json: $.token}``."""
+    return {"json": value} if isinstance(value, str) else value
+
+
+class _Bare:
+    """Adds the short form of a class to its schema: what may stand there instead of a mapping."""
+
+    def __init__(self, schema: JsonSchemaValue) -> None:
+        self.schema = schema
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [handler(schema), self.schema]}
 
 
 def _to_text(value: object) -> object:
@@ -128,6 +151,19 @@ StepName = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^{STEP_NAME}$"}),
 ]
 VariableName = Annotated[str, AfterValidator(_variable_name)]
+Expected = Annotated[ExpectKeys, _Bare(TypeAdapter(Statuses).json_schema())]
+"""``{status: 200, ...}``, or a bare status."""
+Extracts = Annotated[
+    dict[
+        VariableName,
+        Annotated[
+            ExtractKeys,
+            _Bare({"type": "string", "pattern": r"^\$"}),
+            BeforeValidator(_path_or_keys),
+        ],
+    ],
+    Field(default={}),
+]
 HeaderText = Annotated[str | None, BeforeValidator(_to_text)]
 """Null takes an inherited header away."""
 Headers = dict[HeaderName, HeaderText]
@@ -166,18 +202,18 @@ class RequestKeys(StepKeys):
     """Fixed and unique in the journey; the label ``step`` of its series."""
     timeout: Duration | None = None
     """Time for one request, all of it; else that of ``http:``, 5s."""
-    expect: ExpectKeys | None = None
+    expect: Expected | None = None
     """What fails the step when it is missed; by default a status of 2xx where there is one."""
-    warn: ExpectKeys | None = None
+    warn: Expected | None = None
     """The same keys; a miss degrades the run and does not fail it."""
-    extract: dict[VariableName, ExtractKeys] = Field(default={})
+    extract: Extracts
     """Variables for later steps, taken out of the answer."""
 
 
 class Poll(Settings):
     """Repeat a request until its answer is as wanted."""
 
-    until: ExpectKeys
+    until: Expected
     """What ends it."""
     every: Annotated[Duration, AfterValidator(_not_too_often)] = 0.5
     """Time between two attempts; at least 100ms."""

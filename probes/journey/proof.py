@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from probes.journey.expression import Condition, Template, Tree, condition, template, tree
 from probes.journey.flaws import Flaw, Path
+from probes.journey.grammar import Call, Items, Join, Literal, Node, parse
 from probes.pattern import suggest
 from probes.units import short
 
@@ -35,6 +36,7 @@ class Origins:
     Args:
         secrets: that are declared.
         columns: of the data; None: there is none.
+        environ: for ``env('NAME')``; what is unset now is unset in every run.
         data: what the data is called in messages.
         extracted: every name that a step takes out of an answer, and that step.
     """
@@ -42,6 +44,7 @@ class Origins:
     secrets: Collection[str] = ()
     columns: frozenset[str] | None = None
     data: str = ""
+    environ: Mapping[str, str] = field(default_factory=lambda: NOWHERE)
     extracted: Mapping[str, str] = field(default_factory=lambda: NOWHERE)
 
 
@@ -54,6 +57,7 @@ class Proof:
         self.read: set[str] = set()
         """Every name that was read."""
         self._origins = origins
+        self._count = 0
         self._vars: set[str] = set()
         self._known: set[str] = set(BUILT_IN | (origins.columns or frozenset()))
         self._guest: tuple[Path, str] | None = None
@@ -88,12 +92,30 @@ class Proof:
         return self._compiled(path, template, source, "")
 
     def tree(self, path: Path, source: Any) -> Tree:
-        """Compile a value that stands at *path*."""
-        return self._compiled(path, tree, source, None)
+        """Compile a value that stands at *path*; each text in it is judged where it stands."""
+        before = self._count
+        self._judge_texts(path, source)
+        return tree(None if self._count > before else source)
+
+    def checked(self, source: Any) -> Tree:
+        """Compile a value made of parts that were judged before, each where it stands."""
+        return tree(None if self._count else source)
+
+    def _judge_texts(self, path: Path, source: Any) -> None:
+        if isinstance(source, str):
+            self.template(path, source)
+        elif isinstance(source, Mapping):
+            for key, value in source.items():
+                if "${" in key:
+                    self.template((*path, key), key)
+                self._judge_texts((*path, key), value)
+        elif isinstance(source, list):
+            for index, value in enumerate(source):
+                self._judge_texts((*path, index), value)
 
     def condition(self, path: Path, source: str) -> Condition:
         """Compile a condition that stands at *path*."""
-        return self._compiled(path, condition, source, "true")
+        return self._compiled(path, condition, source, "${run_id}")
 
     def made(self, path: Path, make: Callable[[], T], instead: T) -> T:
         """Return what *make* gives, or *instead* and a flaw at *path*."""
@@ -110,10 +132,18 @@ class Proof:
             self.flaw(path, str(error))
             return make(instead)
         self.reads(path, it.reads)
+        if make is template:
+            self._environment(path, source)
         return it
+
+    def _environment(self, path: Path, source: str) -> None:
+        for name in sorted(_asked_of_environment(source)):
+            if name not in self._origins.environ:
+                self.flaw(path, f"want the environment variable {name} to be set, got none")
 
     def flaw(self, path: Path, message: str, *, at_key: bool = False) -> None:
         """Note what is wrong with the text itself; a guest's is told where it stands."""
+        self._count += 1
         if self._guest is None:
             self.flaws.append(Flaw(path, message, at_key=at_key))
 
@@ -148,6 +178,8 @@ class Proof:
 
     def _miss_column(self, name: str) -> str | None:
         columns = self._origins.columns
+        if columns is None and self._origins.data:
+            return None  # the file has a mistake, which is told
         if columns is None:
             return f"want data: for ${{row.{name}}}, got none"
         if name in columns:
@@ -169,3 +201,22 @@ class Proof:
             return f"want {name!r} to be extracted before it is used, got it in step {step!r}"
         hint = suggest(name, self._known | self._origins.extracted.keys())
         return f"want a variable that something sets, got {short(name)}{hint}"
+
+
+def _asked_of_environment(source: str) -> set[str]:
+    """Return what ``env('NAME')`` without a default asks for in *source*."""
+    return set(_constant_names(parse(source))) if "env(" in source else set()
+
+
+def _constant_names(node: Node) -> Iterator[str]:
+    inner: Iterable[Node] = ()
+    if isinstance(node, Call):
+        inner = node.arguments
+        if node.function.name == "env" and len(inner) == 1 and isinstance(inner[0], Literal):
+            yield str(inner[0].value)
+    elif isinstance(node, Items):
+        inner = node.items
+    elif isinstance(node, Join):
+        inner = node.parts
+    for one in inner:
+        yield from _constant_names(one)

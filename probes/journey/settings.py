@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from probes.journey.data import DataKeys
 from probes.journey.families import AnyStep
 from probes.journey.keys import MAX_STEPS, Headers, Static, VariableName, static_tree
 from probes.redact import Secret
@@ -21,7 +22,6 @@ from probes.wire.message import MAX_REDIRECTS
 from probes.wire.tls import TlsOptions
 from probes.wire.url import parse_url
 
-DataKeys = Any
 # load.md 2.2
 DEFAULT_TIMEOUT_S = 30.0
 DEFAULT_CLEANUP_S = 5.0
@@ -41,11 +41,19 @@ def _base_url(text: str) -> str:
     return text
 
 
+def _static_secret(value: Any) -> Any:
+    try:
+        return static_tree(value)
+    except ValueError:
+        # not even a part of it may be shown
+        raise ValueError("want a secret without ${...}, got one with") from None
+
+
 BaseUrl = Annotated[Static, AfterValidator(_base_url)]
 """An http or https URL, or an empty text."""
 Variables = Annotated[dict[VariableName, Any], Field(default={}, max_length=MAX_VARIABLES)]
 Secrets = Annotated[
-    dict[VariableName, Annotated[Secret, BeforeValidator(static_tree)]], Field(default={})
+    dict[VariableName, Annotated[Secret, BeforeValidator(_static_secret)]], Field(default={})
 ]
 
 
