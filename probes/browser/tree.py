@@ -99,12 +99,15 @@ def _with_descendants(found: Collection[int], table: Mapping[int, Process]) -> s
     return every
 
 
-def kill(marker: str, *, spare: Collection[int] = (), seconds: float = KILL_S) -> int:
+def kill(
+    marker: str, *, spare: Collection[int] = (), awaited: int = 0, seconds: float = KILL_S
+) -> int:
     """End every process of a browser with SIGKILL and wait for their end.
 
     Args:
         marker: as `members` takes it.
         spare: process ids that are left alone: the child itself, which cleans up its own tree.
+        awaited: process id whose exit code somebody else takes.
         seconds: to wait at most.
 
     Returns:
@@ -116,7 +119,7 @@ def kill(marker: str, *, spare: Collection[int] = (), seconds: float = KILL_S) -
     while True:
         seen |= {it.id: it for it in members(marker) if it.id not in spare}
         left = [now for it in seen.values() if (now := _same(it)) is not None]
-        _reap(left)
+        _reap(it for it in left if it.id != awaited)
         alive = [it for it in left if not it.is_zombie]
         if not alive or monotonic() >= until:
             return len(alive)

@@ -1,0 +1,70 @@
+"""The directory in which a browser keeps everything temporary, and the removal of such directories.
+
+A prober that was killed with its browser cannot tidy up; the next one does: a directory belongs to
+a live prober as long as its lock file is locked. Every call blocks: off the loop only.
+"""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+PREFIX = "sonde-browser-"
+_LOCK = "lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """One directory, and the descriptor that locks it."""
+
+    path: Path
+    lock: int
+
+    def remove(self) -> None:
+        """Remove it; what cannot be removed is left to the next prober."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        with suppress(OSError):
+            os.close(self.lock)
+
+
+def make(parent: Path | None = None) -> Workplace:
+    """Make a new one, readable by us alone, and remove those that dead probers left behind.
+
+    Args:
+        parent: where; None: the directory for temporary files.
+
+    Raises:
+        OSError: there is no place to write to.
+    """
+    above = parent or Path(tempfile.gettempdir())
+    _sweep(above)
+    path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=above)).resolve()
+    lock = _locked(path / _LOCK, os.O_CREAT)
+    if lock is None:
+        raise OSError(f"want to lock {path}, got it taken")
+    return Workplace(path, lock)
+
+
+def _sweep(above: Path) -> None:
+    for path in above.glob(f"{PREFIX}*"):
+        # one without a lock file is being made this very moment, or is not ours
+        lock = _locked(path / _LOCK, 0)
+        if lock is not None:
+            Workplace(path, lock).remove()
+
+
+def _locked(path: Path, flags: int) -> int | None:
+    """Open and lock a file; None when another process holds it, or there is none."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o600)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
