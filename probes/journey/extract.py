@@ -259,7 +259,7 @@ def _by_cookie(name: str) -> tuple[_Taker, Callable[[View], str]]:
 
 def _by_selector(selector: str, attribute: str | None) -> tuple[_Taker, Callable[[View], str]]:
     def take(view: View) -> Any:
-        values = view.css(selector, attribute)
+        values = view.css(selector, attribute, limit=1)
         return values[0] if values else MISSING
 
     wanted = f"an element {short(selector)}"
