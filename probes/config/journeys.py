@@ -21,6 +21,7 @@ from probes.config.mistakes import Layered, Mistakes, Place
 from probes.config.sections import SafetySettings
 from probes.config.sources import Source
 from probes.config.wording import got
+from probes.journey.advice import advice
 from probes.journey.families import IncludeKeys, RepeatKeys
 from probes.journey.flaws import Flaw, Flawed
 from probes.journey.keys import StepKeys
@@ -200,6 +201,9 @@ class Journeys:
                 self.compiled[name] = it.family.compiler()(name, it.keys, world)
             except Flawed as flawed:
                 self._refuse(it, flawed.flaws, is_fragment=name in included)
+            else:
+                # what a fragment does not read itself, its guests may
+                self._advise(it, is_fragment=name in included)
         # what is misspelt in a journey with a mistake may be the variable
         if self.written.keys() == self._places.keys() and len(self._mistakes) == before:
             self._judge_variables()
@@ -209,6 +213,14 @@ class Journeys:
         kept = tuple(flaw for flaw in flaws if is_fragment and flaw.is_alone)
         self._alone[written.name] = kept
         self._tell(written, (flaw for flaw in flaws if flaw not in kept))
+
+    def _advise(self, written: Written, *, is_fragment: bool) -> None:
+        journey, place = self.compiled[written.name], written.place
+        if is_fragment or not isinstance(written.keys, JourneyKeys):
+            return
+        for flaw in advice(written.keys, journey):
+            at = Place(place.document, (*place.path, *flaw.path))
+            self._mistakes.warn(at, flaw.message, at_key=flaw.at_key)
 
     def _tell(self, written: Written, flaws: Iterable[Flaw]) -> None:
         for flaw in flaws:
