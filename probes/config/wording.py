@@ -161,8 +161,9 @@ def _tell(
         if detail["type"] == "missing":
             yield Finding(path, f"want the key {str(detail['loc'][-1])!r}, got none")
         elif detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-            hint = _place_hint(str(path[-1]), _models_at(model, path)) or key_hint(
-                str(path[-1]), [*known_keys(model, path), *(known if len(path) == 1 else ())]
+            beside = known_keys(model, path, data)
+            hint = _place_hint(str(path[-1]), _models_at(model, path, data)) or key_hint(
+                str(path[-1]), [*beside, *(known if len(path) == 1 else ())]
             )
             yield Finding(path, f"want a known key, got {short(path[-1])}{hint}", at_key=True)
         else:
@@ -208,9 +209,9 @@ def _value_at(data: Any, path: Path) -> object:
     return data
 
 
-def known_keys(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
-    """Return the keys that *model* allows beside the last step of *path*."""
-    return [name for inner in _models_at(model, path) for name, _ in _fields(inner)]
+def known_keys(model: type[BaseModel], path: Sequence[str | int], data: object = None) -> list[str]:
+    """Return the keys that *model* allows beside the last step of *path* into *data*."""
+    return [name for inner in _models_at(model, path, data) for name, _ in _fields(inner)]
 
 
 def key_hint(word: str, known: Collection[str]) -> str:
@@ -231,10 +232,14 @@ def _fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
     return ((field.alias or name, field) for name, field in model.model_fields.items())
 
 
-def _models_at(model: type[BaseModel], path: Sequence[str | int]) -> list[type[BaseModel]]:
-    """Return the models that may hold the last step of *path*."""
+def _models_at(
+    model: type[BaseModel], path: Sequence[str | int], data: Any
+) -> list[type[BaseModel]]:
+    """Return the models that may hold the last step of *path* into *data*."""
     models = [model]
     for step in path[:-1]:
+        is_there = isinstance(data, Mapping | list)
+        data = data[step] if is_there else None
         below = [
             inner
             for outer in models
@@ -243,8 +248,14 @@ def _models_at(model: type[BaseModel], path: Sequence[str | int]) -> list[type[B
             for inner in _models_in(field.annotation)
         ]
         # a number is an item of a list, an unknown word a key of a mapping of models
-        models = below or models
+        models = _claiming(below or models, data)
     return models
+
+
+def _claiming(models: list[type[BaseModel]], value: object) -> list[type[BaseModel]]:
+    """Return those of several models that *value* was meant for, where they can tell."""
+    meant = [model for model in models if not hasattr(model, "claims") or model.claims(value)]
+    return meant if len(models) > 1 and meant else models
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

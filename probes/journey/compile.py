@@ -110,7 +110,7 @@ class _Making:
         try:
             return read_data(data, self.world.directory)
         except ValueError as error:
-            flaws.append(Flaw(("data",), str(error)))
+            flaws.append(Flaw(("data", "file"), str(error)))
             return None
 
     def _variables(self) -> list[tuple[str, Tree]]:

@@ -96,9 +96,11 @@ class Inclusion:
         other = self._others.get(name)
         miss = self._miss(name, chain)
         if other is None or miss is not None:
-            # a guest's own includes are told where it stands
-            if miss is not None and placed.guest is None:
-                self.flaws.append(Flaw((*placed.path, "include"), miss))
+            # a guest's own slips, and circles that it turns in, are told where it stands
+            is_ours = placed.guest is None or (other is not None and name not in chain[1:])
+            if miss is not None and is_ours:
+                path = placed.guest.path if placed.guest else (*placed.path, "include")
+                self.flaws.append(Flaw(path, miss))
             return
         self.guests.setdefault(name, other)
         guest = placed.guest or Guest(name, (*placed.path, "include"))
