@@ -62,14 +62,14 @@ def evidence(
     """
     if request is None or response is None:
         return {}
-    hidden = [text.encode("utf-8", "replace") for text in hidden if text]
-    facts = {"request": _head(f"{request.method} {request.url}", request.headers, hidden)}
+    secrets = [text.encode("utf-8", "replace") for text in hidden if text]
+    facts = {"request": _head(f"{request.method} {request.url}", request.headers, secrets)}
     if request.body:
-        facts["request body"] = _cut(request.body, hidden)
+        facts["request body"] = _cut(request.body, secrets)
     if response.status:
-        facts["response"] = _head(f"status {response.status}", response.headers, hidden)
+        facts["response"] = _head(f"status {response.status}", response.headers, secrets)
     if response.body:
-        facts["response body"] = _cut(response.body, hidden)
+        facts["response body"] = _cut(response.body, secrets)
     return facts
 
 

@@ -93,8 +93,9 @@ def _exchange(
             raise TypeError(f"want a Response to a Request, got {short(response)}")
         tally.exchanged(request, response)
         seconds += response.seconds
-        _keep_cookies(stage, request, response)
-        location = _location(step, response)
+        if cookies := [value for name, value in response.headers if name == "set-cookie"]:
+            jar.store(url, cookies)
+        location = _location(step, response) if response.status in REDIRECTS else None
         if location is None:
             return _Came(response, request, seconds, until)
         trail = trail or _trail(stage, step, asked)
@@ -109,15 +110,9 @@ def _exchange(
         )
 
 
-def _keep_cookies(stage: Stage, request: Request, response: Response) -> None:
-    lines = [value for name, value in response.headers if name == "set-cookie"]
-    if lines:
-        stage.jar.store(request.url, lines)
-
-
 def _location(step: HttpStep, response: Response) -> str | None:
     """Return where to go on; None: this is the answer. ``redirects: 0`` judges the redirect."""
-    if response.status not in REDIRECTS or not step.redirects or response.failure is not None:
+    if not step.redirects or response.failure is not None:
         return None
     return next((value for name, value in response.headers if name == "location"), None)
 

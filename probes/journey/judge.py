@@ -14,13 +14,13 @@ judgement over a `View`: knows neither how it came here nor what a miss means fo
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from probes.expect import JsonPathText, Statuses
 from probes.journey.expression import Scope
-from probes.journey.view import View
+from probes.journey.view import View, check_selector
 from probes.journey.wish import CssWish, DurationWish, Wish
 from probes.jsonpath import json_path
 from probes.matcher import MISSING, Nodes
@@ -51,6 +51,11 @@ class Judgement:
         return next((word for word, how in self.counts if how == FAILED), "body")
 
 
+def _selector(text: str) -> str:
+    check_selector(text)
+    return text
+
+
 class ExpectKeys(Settings):
     """What an answer should be; a bare ``200``, ``2xx`` or list is its status."""
 
@@ -64,7 +69,7 @@ class ExpectKeys(Settings):
     """JSONPath -> what must stand there."""
     body: Wish | None = None
     """What the decoded body must be, as text: ``{contains: healthy}``, ``{matches: "^ok"}``."""
-    css: dict[str, CssWish] = Field(default={})
+    css: dict[Annotated[str, AfterValidator(_selector)], CssWish] = Field(default={})
     """CSS selector -> what the texts of its elements must be: ``size`` and ``exists`` judge how
     many there are, ``ne`` and ``not_...`` must hold for each text, all else for one of them."""
     duration: DurationWish | None = None
@@ -226,9 +231,7 @@ def _json(text: str, wish: Wish) -> Check:
         except ValueError as error:
             return _no_json(view, error)
         nodes = select(document)
-        value: Any = Nodes(nodes)
-        if is_singular:
-            value = nodes[0] if nodes else MISSING
+        value: Any = (nodes[0] if nodes else MISSING) if is_singular else Nodes(nodes)
         miss = wish.matcher(scope).miss(value)
         return None if miss is None else Failure(Reason.BODY, f"{text}: {miss}")
 
@@ -252,7 +255,11 @@ def _body(wish: Wish) -> Check:
 
 def _css(selector: str, wish: CssWish) -> Check:
     def check(view: View, scope: Scope, seconds: float) -> Failure | None:  # noqa: ARG001 - a Check
-        miss = wish.miss(view.css(selector, None), scope)
+        try:
+            texts = view.css(selector, None)
+        except ValueError as error:
+            return Failure(Reason.TOO_LARGE, str(error))
+        miss = wish.miss(texts, scope)
         return None if miss is None else Failure(Reason.BODY, f"css {selector}: {miss}")
 
     return check

@@ -213,7 +213,7 @@ def _rounds(stage: Stage, step: RepeatStep) -> Iterator[Any]:
         return iter(range(step.times or 0))
     items = step.over.value(stage.scope)
     if not isinstance(items, list):
-        raise ValueError(f"want a list to go through, got {short(items)}")  # noqa: TRY004 - what an answer brought
+        raise ValueError(f"want a list to go through, got {short(items)}")
     if len(items) > MAX_ROUNDS:
         raise ValueError(f"want at most {MAX_ROUNDS} rounds, got {len(items)}")
     return iter(items)

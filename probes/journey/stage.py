@@ -242,7 +242,7 @@ class Stage:
             return
         self._extracted.add(name)
         self.scope.values[name] = value
-        if looks_secret(name) or (isinstance(source, Mapping) and _is_secret_source(source)):
+        if looks_secret(name) or (isinstance(source, dict) and _is_secret_source(source)):
             self.hide(texts_in(value))
 
     # --- what is kept for people

@@ -55,7 +55,7 @@ class Tally:
         """How often it was played; 0: it was skipped."""
         self._bad = self._good = self._sent = self._received = 0
         self._phases: tuple[Phase, ...] = ()
-        self._expectations: dict[tuple[str, str], int] = {}
+        self._expectations: Mapping[tuple[str, str], int] = {}
         self._warnings: list[Failure] = []
 
     def exchanged(self, request: Request, response: Response) -> None:
@@ -81,7 +81,11 @@ class Tally:
 
     def judged(self, counts: Mapping[tuple[str, str], int]) -> None:
         """Add what was expected, by what came of it."""
-        mine = self._expectations
+        if not self._expectations:
+            self._expectations = counts
+            return
+        # what was given may be shared by all plays
+        self._expectations = mine = dict(self._expectations)
         for key, number in counts.items():
             mine[key] = mine.get(key, 0) + number
 

@@ -170,7 +170,8 @@ def _miss_in_texts(name: str, matcher: Matcher, texts: list[str]) -> str | None:
         return matcher.miss(texts if texts or name == "size" else MISSING)
     if name not in _OF_EACH:
         return miss_in_header(matcher, texts)
-    misses = [matcher.miss(text) for text in texts or [MISSING]]
+    values: list[Any] = [*texts] or [MISSING]
+    misses = [matcher.miss(value) for value in values]
     return next((miss for miss in misses if miss is not None), None)
 
 

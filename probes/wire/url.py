@@ -39,6 +39,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _ABSOLUTE = re.compile(r"(https?)://([^/?#]*)", re.ASCII | re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:", re.ASCII)
 # RFC 3986 characters and whole escapes go over the wire as they were written; these do not.
+_CLEAN_PATH = re.compile(r"/[A-Za-z0-9\-._~!$&'()*+,;=:@/?]{0,2000}", re.ASCII)
 _UNSAFE = re.compile(r"[^A-Za-z0-9\-._~!$&'()*+,;=:@/?%]|%(?![0-9A-Fa-f]{2})", re.ASCII)
 
 
@@ -186,8 +187,9 @@ class Url:
         Raises:
             ValueError: a control character, or too long.
         """
-        _refuse_control(path_query)
-        path_query = _path_query(path_query)
+        if not _CLEAN_PATH.fullmatch(path_query):
+            _refuse_control(path_query)
+            path_query = _path_query(path_query)
         return Url(self.scheme, self.host, self.port, path_query, self.user, self.password)
 
 
