@@ -35,7 +35,7 @@ STOP_S = 2.0
 Record = Literal["never", "failure", "full"]
 """``failure``: screenshot, console and requests when a run fails; ``full``: trace and HAR too.
 
-Whatever the word, a run that went well leaves no file.
+Whatever the word, a run that went well leaves no file but what its ``screenshot`` steps took.
 """
 State = Literal["ok", "failed", "skipped"]
 Party = Literal["first", "third"]
@@ -67,6 +67,8 @@ class Hello:
 class Values:
     """Where the expressions of a run find their values: see `probes.journey.expression.Scope`.
 
+    A bare name means what was extracted, else a column of the row, else a variable.
+
     Args:
         run_id: of the run.
         iteration: ``seq()``.
@@ -82,7 +84,7 @@ class Values:
     iteration: int = 0
     seed: int = 0
     vars: Mapping[str, Any] = field(default_factory=dict)
-    row: Mapping[str, str] | None = None
+    row: Mapping[str, Any] | None = None
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     hidden: tuple[str, ...] = field(default=(), repr=False)

@@ -14,11 +14,11 @@ from probes.journey.expression import Tree, literal
 from probes.journey.flaws import Flaw, Flawed, Path
 from probes.journey.inclusion import Inclusion, Placed
 from probes.journey.keys import MAX_ROUNDS, MAX_STEPS, HttpKeys
+from probes.journey.overrides import overridden
 from probes.journey.proof import Origins, Proof
 from probes.journey.settings import JourneyKeys, World
 from probes.journey.steps import Journey, RepeatStep, Step
 from probes.redact import Secret
-from probes.units import parse_number, short
 from probes.wire.url import parse_url
 
 
@@ -136,19 +136,7 @@ class _Making:
         return found
 
     def _overridden(self, path: Path, value: Any, text: str) -> Any:
-        """Return what ``--var`` gives, in the form of the *value* that it replaces."""
-        if isinstance(value, bool):
-            if text in ("true", "false"):
-                return text == "true"
-            self.proof.flaw(path, f"want true or false by --var, got {short(text)}")
-        elif isinstance(value, int | float):
-            try:
-                number = parse_number(text)
-            except ValueError:
-                self.proof.flaw(path, f"want a number by --var, got {short(text)}")
-                return value
-            return int(number) if number == int(number) and isinstance(value, int) else number
-        return literal(text)
+        return self.proof.made(path, lambda: overridden(value, text), literal(text))
 
     def _first_origin(self) -> str:
         """Return where the journey begins when it says so in its steps alone."""
