@@ -65,7 +65,7 @@ def _journey(probe: Probe, journeys: Mapping[str, Written]) -> str:
             continue
         dumped = written.keys.model_dump(mode="json", by_alias=True, exclude_unset=True)
         text = _yaml({name: _in_journey(dumped, "", probe.redact)})
-        shown[name] = probe.redact(f"\n# {written.place}") + f"\n{text}"
+        shown[name] = probe.redact(f"\n# {written.source}") + f"\n{text}"
         waiting += written.includes
     return "".join(shown.values())
 

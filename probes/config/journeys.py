@@ -1,6 +1,6 @@
 """``journeys:`` of all files: each read by the class of its family, then all compiled together.
 
-    Written      one journey as it stands in a file: keys, family, place
+    Written      one journey as it stands in a file: keys, family, source
     compiled     name -> what the kinds `journey` and `browser` play
 
 The family is told by a key: ``browser:``, ``python:``, or neither. Knows nothing of their steps.
@@ -88,17 +88,12 @@ FAMILIES: Mapping[str, Family] = {
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A journey as it stands in a file. ``raw`` is its mapping with its place."""
+    """A journey as it stands in a file. ``source`` is its place."""
 
     name: str
     family: Family
     keys: BaseModel
-    raw: Layered
-
-    @property
-    def place(self) -> Place:
-        """Where it stands."""
-        return self.raw.places[0]
+    source: str
 
     @property
     def includes(self) -> list[str]:
@@ -179,7 +174,7 @@ class Journeys:
         except ValidationError as error:
             self._mistakes.refuse(error, raw, model)
         else:
-            self.written[name] = Written(name, family, keys, raw)
+            self.written[name] = Written(name, family, keys, str(raw.places[0]))
 
     def compile(self, safety: SafetySettings) -> None:
         """Compile what was read, and judge what concerns several of them."""
@@ -215,18 +210,20 @@ class Journeys:
         self._tell(written, (flaw for flaw in flaws if flaw not in kept))
 
     def _advise(self, written: Written, *, is_fragment: bool) -> None:
-        journey, place = self.compiled[written.name], written.place
         if is_fragment or not isinstance(written.keys, JourneyKeys):
             return
-        for flaw in advice(written.keys, journey):
-            at = Place(place.document, (*place.path, *flaw.path))
-            self._mistakes.warn(at, flaw.message, at_key=flaw.at_key)
+        for flaw in advice(written.keys, self.compiled[written.name]):
+            place = self._place_of(written, flaw)
+            self._mistakes.warn(place, flaw.message, at_key=flaw.at_key)
 
     def _tell(self, written: Written, flaws: Iterable[Flaw]) -> None:
         for flaw in flaws:
-            place = written.place
-            at = Place(place.document, (*place.path, *flaw.path))
-            self._mistakes.add(at, flaw.message, at_key=flaw.at_key)
+            place = self._place_of(written, flaw)
+            self._mistakes.add(place, flaw.message, at_key=flaw.at_key)
+
+    def _place_of(self, written: Written, flaw: Flaw) -> Place:
+        place = self._places[written.name]
+        return Place(place.document, (*place.path, *flaw.path))
 
     def is_broken(self, name: object) -> bool:
         """Return whether *name* has mistakes, which are told where it stands."""
@@ -257,8 +254,7 @@ class Journeys:
             if name in known:
                 continue
             if name in hidden:
-                text = f"want {{env: NAME}} or {{file: path}} for a secret, got {short(name)}"
-                text += ": everybody sees the words of a command"
+                text = f"want no secret by --var, got {short(name)}; everybody can read a command"
             else:
                 declared = {one for one in known if one not in self._variables}
                 text = f"want the name of a variable of a journey, got {short(name)}"

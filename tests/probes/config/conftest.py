@@ -14,7 +14,7 @@ DEMO_KIND = '''
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr, model_validator
 
 from probes.errors import CheckFailed
 from probes.expect import DurationBand, Matcher, Statuses
@@ -160,6 +160,39 @@ class Herd(Kind):
     async def run(self, target: str, recorder: Recorder) -> None: ...
 
 
+class Walker(Kind):
+    """Walk a journey.
+
+    Target:
+        ``up``
+    """
+
+    name = "walker"
+    network = False
+
+    journey: str
+    """Which one."""
+    _found: object = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _find(self, info):
+        journeys = info.context["journeys"]
+        if self.journey not in journeys:
+            raise ValueError(f"want the name of a journey, got {self.journey!r}")
+        self._found = journeys[self.journey]
+        return self
+
+    @property
+    def default_target(self):
+        return self._found.base_url or None
+
+    def check_target(self, target: str) -> None:
+        if "forbidden" in target:
+            raise ValueError("want another base_url, got a forbidden one")
+
+    async def run(self, target: str, recorder: Recorder) -> None: ...
+
+
 class Bare(Demo):
     """Need a driver that nobody has.
 
@@ -175,13 +208,14 @@ ENTRY_POINTS = """[sonde.kinds]
 demo = sonde_demo:Demo
 picky = sonde_demo:Picky
 bare = sonde_demo:Bare
+walker = sonde_demo:Walker
 herd = sonde_demo:Herd
 lost = sonde_demo:Lost
 misnamed = sonde_demo:Demo
 settings = sonde_demo:Tls
 """
 METADATA = "Metadata-Version: 2.1\nName: sonde-demo\nVersion: 1.0\n"
-HEAD = "version: 1\nprober: {kinds: [demo, picky, bare, herd]}\n"
+HEAD = "version: 1\nprober: {kinds: [demo, picky, bare, herd, walker]}\n"
 
 
 @pytest.fixture(scope="session", autouse=True)
