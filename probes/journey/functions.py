@@ -192,7 +192,7 @@ def _env(around: Surroundings, name: Any, default: Any = None) -> Any:
     if value is None:
         if default is not None:
             return default
-        raise ValueError(f"want the environment variable {name} to be set, got none")
+        raise ValueError(f"want the environment variable {short(name)} to be set, got none")
     value = value.encode("utf-8", "replace").decode()
     if len(value) >= MIN_HIDDEN_CHARACTERS and SECRET_HEADER.search(name):
         around.hidden.add(value)
