@@ -6,7 +6,7 @@ clock, retry, label, registry or logging in a kind: `probes.run` owns them. Know
 Prometheus nor any particular kind.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -77,6 +77,9 @@ class Kind(Settings):
     """Key that takes the probe's name when the file leaves it out."""
     tells_unknown: ClassVar[bool] = False
     """Whether the samples of a run that ended unknown are shown too."""
+
+    answers_queries: ClassVar[bool] = False
+    """Whether `rows` asks a database for a step of a journey."""
 
     takes_over: ClassVar[frozenset[str]] = frozenset()
     """Keys common to all probes that mean something finer here, and become fields of the kind."""
@@ -179,6 +182,29 @@ class Kind(Settings):
     @classmethod
     async def release(cls) -> None:
         """End what all runs of this kind share, such as a browser; nothing runs any more."""
+
+    async def rows(
+        self,
+        target: str,
+        query: str,
+        parameters: Sequence[Any],
+        recorder: Recorder,
+        *,
+        max_rows: int,
+    ) -> tuple[Mapping[str, Any], ...]:
+        """Ask a database without changing it, and return its rows, JSON-ready.
+
+        Args:
+            target: as of a probe.
+            query: one statement, with places for the parameters as the database writes them.
+            parameters: their values; never part of the statement's text.
+            recorder: of this query alone: gets the phases, says how long it may take.
+            max_rows: rows at most.
+
+        Raises:
+            CheckFailed: as `run` does; ``too_large``: more rows.
+        """
+        raise NotImplementedError
 
     async def run(self, target: str, recorder: Recorder) -> None:
         """Check *target* once and write what is found into *recorder*.

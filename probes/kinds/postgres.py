@@ -6,29 +6,27 @@ server tells about itself: `probes.wire.pgstats`.
 # pyright: basic, reportMissingTypeStubs=false
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
-from ipaddress import ip_address
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from probes.errors import CheckFailed
-from probes.expect import CertificateExpect, DurationBand, Matcher, NumberBand, RatioBand, suggest
+from probes.expect import DurationBand, NumberBand, RatioBand, suggest
 from probes.kind import Kind, Metric
-from probes.matcher import MISSING
 from probes.recorder import Recorder
 from probes.redact import Secret
 from probes.result import Reason
-from probes.settings import Settings
 from probes.units import Duration, short
 from probes.wire.address import ANY_IP, IpChoice
 from probes.wire.driver import load_driver
-from probes.wire.dsn import Dsn, parse_dsn
+from probes.wire.dsn import Dsn, is_loopback, parse_dsn
 from probes.wire.failures import classify
 from probes.wire.net import resolve
 from probes.wire.pganswer import Answer, plain, server_failure
+from probes.wire.pgexpect import PostgresExpect, PostgresWarn
 from probes.wire.pglogin import BROKEN_DRIVER, DialLoop, Login, Transit
 from probes.wire.pgstats import DB_METRICS, IS_REPLICA, STATS, record_stats, slow_statements_query
 from probes.wire.stream import HANDSHAKE_TIMEOUT_S
@@ -53,37 +51,8 @@ MIN_STATEMENT_TIMEOUT_S = 0.05
 # A goodbye is a courtesy to the server's log; it may not cost the verdict.
 CLOSE_S = 0.1
 
-
-class PostgresWarn(Settings):
-    """What the answer of the query must be."""
-
-    rows: Matcher | None = None
-    """Number of rows; at most 100 are read and counted."""
-    value: Matcher | None = None
-    """First column of the first row."""
-    columns: dict[str, Matcher] = Field(default={})
-    """Columns of the first row, by name."""
-
-    def misses(self, answer: Answer) -> list[str]:
-        """Return every miss as text."""
-        wanted = [("rows", self.rows, answer.rows), ("value", self.value, answer.value)]
-        wanted += [(name, m, answer.first.get(name, MISSING)) for name, m in self.columns.items()]
-        return [
-            f"{name}: {miss}"
-            for name, matcher, value in wanted
-            if matcher is not None and (miss := matcher.miss(value)) is not None
-        ]
-
-
-class PostgresExpect(PostgresWarn):
-    """What the run must be."""
-
-    role: Literal["primary", "replica"] | None = None
-    """What the server must be."""
-    latency: DurationBand | None = None
-    """Time from the resolution of the name to the end of the query."""
-    certificate: CertificateExpect | None = None
-    """What the server's certificate must be."""
+Work = Callable[[Any], Awaitable[Any]]
+"""What is done with a connection that has logged in."""
 
 
 class Postgres(Kind):
@@ -104,6 +73,7 @@ class Postgres(Kind):
     requires = "postgres"
     driver = "asyncpg"
     phases = ("resolve", "connect", "tls", "auth", "query", "stats")
+    answers_queries = True
     metrics: ClassVar[tuple[Metric, ...]] = (*DB_METRICS, *NET_METRICS, *TLS_METRICS)
 
     password: Secret | None = None
@@ -177,15 +147,17 @@ class Postgres(Kind):
                 self._transit(self._mode(dsn), dsn)
 
     async def run(self, target: str, recorder: Recorder) -> None:
-        await load_driver("asyncpg", "postgres", recorder)
-        try:
-            dsn = self._dsn(target)
-        except ValueError as error:
-            raise CheckFailed(Reason.CONFIG, str(error)) from None
-        address = await resolve(dsn.host, dsn.port, recorder, ip=self.ip)
+        dsn, loop = await self._approach(target, recorder)
+
+        async def work(connection: Any) -> Answer:
+            answer = await self._query(connection, recorder)
+            if self._wants_stats:
+                with recorder.phase("stats"):
+                    await self._measure(connection, answer, recorder)
+            return answer
+
+        answer: Answer = await self._session(dsn, loop, recorder, work)
         mode = self._mode(dsn)
-        loop = DialLoop(address, recorder, self._transit(mode, dsn))
-        answer = await self._session(dsn, loop, recorder)
         if loop.is_encrypted:
             judge_certificate(self.expect.certificate, recorder)
         elif mode != "disable":
@@ -196,13 +168,56 @@ class Postgres(Kind):
             )
         self._judge(answer, recorder)
 
+    async def rows(
+        self,
+        target: str,
+        query: str,
+        parameters: Sequence[Any],
+        recorder: Recorder,
+        *,
+        max_rows: int,
+    ) -> tuple[Mapping[str, Any], ...]:
+        dsn, loop = await self._approach(target, recorder)
+        import asyncpg
+
+        async def work(connection: Any) -> Sequence[Any]:
+            with recorder.phase("query"):
+                transaction = await _begin(connection, recorder, readonly=True)
+                try:
+                    cursor = await connection.cursor(query, *parameters)
+                except asyncpg.InterfaceError as error:
+                    got = short(str(error).partition("\n")[0])
+                    raise CheckFailed(
+                        Reason.CONFIG, f"want a parameter for each $n, got {got}"
+                    ) from None
+                found: Sequence[Any] = await cursor.fetch(max_rows + 1)
+                await transaction.rollback()
+            return found
+
+        found = await self._session(dsn, loop, recorder, work)
+        if len(found) > max_rows:
+            raise CheckFailed(
+                Reason.TOO_LARGE, f"want {max_rows} rows or less, got more", phase="query"
+            )
+        return tuple([{name: plain(value) for name, value in row.items()} for row in found])
+
+    async def _approach(self, target: str, recorder: Recorder) -> tuple[Dsn, DialLoop]:
+        """Return what is dialled and the loop that dials it; the driver is loaded."""
+        await load_driver("asyncpg", "postgres", recorder)
+        try:
+            dsn = self._dsn(target)
+        except ValueError as error:
+            raise CheckFailed(Reason.CONFIG, str(error)) from None
+        address = await resolve(dsn.host, dsn.port, recorder, ip=self.ip)
+        return dsn, DialLoop(address, recorder, self._transit(self._mode(dsn), dsn))
+
     def _mode(self, dsn: Dsn) -> str:
         mode = dsn.options.get("sslmode")
         if mode is not None:
             return mode
         if self.tls is not None:
             return "verify-full" if self.tls.verify else "require"
-        return "disable" if _is_loopback(dsn.host) else "prefer"
+        return "disable" if is_loopback(dsn.host) else "prefer"
 
     def _transit(self, mode: str, dsn: Dsn) -> Transit:
         if mode == "disable":
@@ -232,11 +247,12 @@ class Postgres(Kind):
             context = self._contexts[mode, root] = options.context(check_name=not chain)
         return context
 
-    async def _session(self, dsn: Dsn, loop: DialLoop, recorder: Recorder) -> Answer:
+    async def _session(self, dsn: Dsn, loop: DialLoop, recorder: Recorder, work: Work) -> Any:
         import asyncpg
 
         try:
-            return await self._talk(asyncpg, dsn, loop, recorder)
+            connection = await self._connect(asyncpg, dsn, loop, recorder)
+            return await self._talk(connection, loop, recorder, work)
         except asyncpg.PostgresError as error:
             raise loop.failure or server_failure(
                 getattr(error, "sqlstate", None), str(error)
@@ -250,7 +266,23 @@ class Postgres(Kind):
             message = f"want an answer that can be read, got {got}"
             raise loop.failure or CheckFailed(Reason.PROTOCOL, message) from None
 
-    async def _talk(self, asyncpg: Any, dsn: Dsn, loop: DialLoop, recorder: Recorder) -> Answer:
+    async def _talk(self, connection: Any, loop: DialLoop, recorder: Recorder, work: Work) -> Any:
+        import asyncpg
+
+        try:
+            recorder.fact("server", f"PostgreSQL {connection.get_settings().server_version}")
+            recorder.fact("login", loop.gate.login if loop.gate else "")
+            found = await work(connection)
+        except asyncpg.PostgresError:
+            await _close(connection)
+            raise
+        except BaseException:
+            connection.terminate()
+            raise
+        await _close(connection)
+        return found
+
+    async def _connect(self, asyncpg: Any, dsn: Dsn, loop: DialLoop, recorder: Recorder) -> Any:
         password = self.password.get_secret_value() if self.password else dsn.password
         # every argument is given: what is missing the driver reads from variables and home files
         connection = await asyncpg.connect(
@@ -270,30 +302,12 @@ class Postgres(Kind):
             gsslib="gssapi",
         )
         recorder.leave()
-        try:
-            recorder.fact("server", f"PostgreSQL {connection.get_settings().server_version}")
-            recorder.fact("login", loop.gate.login if loop.gate else "")
-            answer = await self._query(connection, recorder)
-            if self._wants_stats:
-                with recorder.phase("stats"):
-                    await self._measure(connection, answer, recorder)
-        except asyncpg.PostgresError:
-            await _close(connection)
-            raise
-        except BaseException:
-            connection.terminate()
-            raise
-        await _close(connection)
-        return answer
+        return connection
 
     async def _query(self, connection: Any, recorder: Recorder) -> Answer:
         answer = Answer()
         with recorder.phase("query"):
-            transaction = connection.transaction(readonly=self.read_only)
-            await transaction.start()
-            left = recorder.remaining(asyncio.get_running_loop().time()) - STATEMENT_MARGIN_S
-            limit_ms = int(max(left, MIN_STATEMENT_TIMEOUT_S) * 1000)
-            await connection.execute(f"SET LOCAL statement_timeout = {limit_ms}")
+            transaction = await _begin(connection, recorder, readonly=self.read_only)
             if self.expect.role is not None:
                 answer.is_replica = await connection.fetchval(IS_REPLICA)
             cursor = await connection.cursor(self.query)
@@ -348,16 +362,19 @@ class Postgres(Kind):
             self.slow_statements.judge(told["slow"], recorder, "slow statements")
 
 
+async def _begin(connection: Any, recorder: Recorder, *, readonly: bool) -> Any:
+    """Begin a transaction whose statements end before our deadline, and return it."""
+    transaction = connection.transaction(readonly=readonly)
+    await transaction.start()
+    left = recorder.remaining(asyncio.get_running_loop().time()) - STATEMENT_MARGIN_S
+    limit_ms = int(max(left, MIN_STATEMENT_TIMEOUT_S) * 1000)
+    await connection.execute(f"SET LOCAL statement_timeout = {limit_ms}")
+    return transaction
+
+
 async def _close(connection: Any) -> None:
     """Say goodbye; a server that does not answer it is left without."""
     import asyncpg
 
     with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
         await connection.close(timeout=CLOSE_S)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.removesuffix(".") == "localhost"

@@ -6,6 +6,7 @@ Knows no scheme; each kind says which it takes and what its options mean.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from urllib.parse import unquote
 
 from probes.redact import display_target
@@ -80,3 +81,11 @@ def _decoded(text: str) -> str:
 
 def _shown(text: str) -> str:
     return short(display_target(text))
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether *host* is this machine, as it is written: no name is looked up."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.removesuffix(".") == "localhost"

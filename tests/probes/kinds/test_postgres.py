@@ -1,14 +1,17 @@
 """Kind postgres: against scripted servers that misbehave, and against a real one."""
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
 
+from probes.errors import CheckFailed
 from probes.kinds.postgres import Postgres
 from probes.probe import Probe
+from probes.recorder import Recorder
 from probes.result import Failure, Outcome, Reason, Result
 from probes.run import run_once
 from probes.wire.tls import TlsOptions
@@ -562,3 +565,54 @@ def test_a_kind_that_was_used_equals_one_that_was_not(ca_file: Path) -> None:
 
     assert used == new
     assert used._contexts
+
+
+# ---- a query of a journey
+
+
+async def rows_of(
+    server: Server, query: str, *parameters: Any, max_rows: int = 10
+) -> tuple[Mapping[str, Any], ...]:
+    recorder = Recorder(asyncio.get_running_loop().time() + 5)
+    dsn = server.dsn("scram", password="pw-scram")
+    return await postgres().rows(dsn, query, parameters, recorder, max_rows=max_rows)
+
+
+@pytest.mark.service
+async def test_rows_come_as_json_and_parameters_are_no_text(postgres_server: Server) -> None:
+    query = "SELECT $1::text AS who, id, 1.5::numeric AS price FROM orders ORDER BY id LIMIT 2"
+
+    rows = await rows_of(postgres_server, query, "x' OR 1=1 --")
+
+    assert rows == (
+        {"who": "x' OR 1=1 --", "id": 1, "price": 1.5},
+        {"who": "x' OR 1=1 --", "id": 2, "price": 1.5},
+    )
+    assert await rows_of(postgres_server, "SELECT 1 WHERE false") == ()
+
+
+@pytest.mark.service
+@pytest.mark.parametrize(
+    ("query", "reason", "text"),
+    [
+        pytest.param("SELECT * FROM orders", Reason.TOO_LARGE, "want 10 rows or less", id="many"),
+        pytest.param("DELETE FROM orders", Reason.CONFIG, "got 25006", id="writes"),
+        pytest.param("SELECT $1::int", Reason.CONFIG, "parameter", id="no parameter"),
+        pytest.param("SELECT 1; SELECT 2", Reason.CONFIG, "got 42601", id="two"),
+    ],
+)
+async def test_a_query_of_a_journey_that_fails_says_why(
+    query: str, reason: Reason, text: str, postgres_server: Server
+) -> None:
+    with pytest.raises(CheckFailed, match=text) as caught:
+        await rows_of(postgres_server, query)
+
+    assert (caught.value.reason) is reason
+
+
+@pytest.mark.service
+async def test_a_parameter_of_a_wrong_type_is_no_fault_of_ours(postgres_server: Server) -> None:
+    with pytest.raises(CheckFailed) as caught:
+        await rows_of(postgres_server, "SELECT $1::int", "no number")
+
+    assert caught.value.reason is not Reason.INTERNAL

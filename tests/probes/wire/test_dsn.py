@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.wire.dsn import Dsn, parse_dsn
+from probes.wire.dsn import Dsn, is_loopback, parse_dsn
 
 SCHEMES = {"redis": 6379, "rediss": 6380}
 
@@ -66,3 +66,14 @@ def test_no_message_shows_the_password(text: str) -> None:
 
     assert "hush" not in str(error.value)
     assert "hush" not in repr(parse_dsn("redis://u:hush-hush@h", SCHEMES))
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("localhost", True), ("localhost.", True), ("127.0.0.1", True), ("127.9.9.9", True),
+        ("::1", True), ("10.0.0.1", False), ("localhost.example.org", False), ("", False),
+    ],
+)  # fmt: skip
+def test_this_machine_is_known_by_its_names(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
