@@ -16,8 +16,7 @@ from typing import Protocol
 from tests.servers.comet import CometServer, comet_server
 from tests.servers.comet_app import AppServer
 from tests.servers.comet_chain import CometChain
-from tests.servers.nodes import eventually
-from tests.servers.nodes_comet import Comet
+from tests.servers.nodes_comet import Comet, together
 
 NAMES = "abcd"
 # Where `lose_blocks` lets the last one stand, and how many blocks there are then at least.
@@ -92,8 +91,7 @@ class RealFour:
         return self._nodes[-1]
 
     async def until(self, height: int) -> None:
-        for node in self._nodes:
-            await node.until(height)
+        await together(self._nodes, height)
 
     async def lose_blocks(self) -> None:
         await self.until(LONG)
@@ -106,8 +104,7 @@ class RealFour:
 
     async def catch_up(self) -> None:
         self._apps[-1].app.release()
-        await eventually(self._last.has_caught_up)
-        await self._last.until(await self._nodes[0].height())
+        await together(self._nodes, await self._nodes[0].height())
 
     async def diverge(self) -> None:
         app = self._apps[-1].app

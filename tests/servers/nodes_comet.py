@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +155,16 @@ def start_network(directory: Path, size: int = 4, last: AppServer | None = None)
         ]
         words = ["--p2p.laddr", f"tcp://{address}", "--p2p.persistent_peers", ",".join(peers)]
         yield _run(home, home, words, last if home == homes[-1] else None)
+
+
+async def together(nodes: Iterable[Comet], height: int) -> None:
+    """Wait until all *nodes* have the block of *height*, and none is catching up.
+
+    A validator that began a little later than the others may sync the first blocks.
+    """
+    for node in nodes:
+        await node.until(height)
+        await eventually(node.has_caught_up)
 
 
 async def start_split(directory: Path) -> AsyncIterator[Comet]:

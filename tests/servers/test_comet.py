@@ -14,6 +14,7 @@ from tests.servers.comet import CometServer, comet_server
 from tests.servers.comet_chain import ABSENT, CometChain, go_time
 from tests.servers.comet_four import Four
 from tests.servers.nodes import Reply, RpcRefused, eventually, payload, result_of
+from tests.servers.nodes_comet import together
 from tests.servers.nodes_fixtures import StartComet, StartNetwork
 
 QUERY = "tm.event='NewBlockHeader'"
@@ -450,7 +451,7 @@ async def test_a_network_halts_without_two_thirds_and_catches_up(
     comet_network: StartNetwork,
 ) -> None:
     nodes = comet_network()
-    await nodes[0].until(2)
+    await together(nodes, 2)
 
     async def lacks_votes() -> bool:
         state = (await nodes[0].rpc("consensus_state"))["round_state"]

@@ -13,6 +13,7 @@ from tests.probes.chain.rig import BLOCK_S, Clock, Rig, cosmos, solana
 from tests.servers.comet import CometServer, comet_server
 from tests.servers.comet_chain import CometChain
 from tests.servers.nodes import eventually
+from tests.servers.nodes_comet import together
 from tests.servers.nodes_fixtures import StartNetwork, StartSurfpool
 from tests.servers.nodes_solana import Surfpool
 
@@ -182,7 +183,7 @@ async def test_row_25_four_real_validators_of_which_two_stop(
 ) -> None:
     """Below two thirds of the power no block comes: that is nobody's node."""
     nodes = comet_network(4)
-    await nodes[0].until(3)
+    await together(nodes, 3)
     network = (await nodes[0].status())["node_info"]["network"]
     clock.wall = datetime.now(UTC).timestamp()
     urls = {"a": nodes[0].url, "b": nodes[1].url}
@@ -303,6 +304,31 @@ async def test_row_41_a_frozen_node_is_behind_the_others(
     assert rig.said("own") == "down lag_down"
     assert rig.group == "down lag_down own"
     assert (rig.said("a"), rig.said("b")) == ("up", "up")
+
+
+async def test_a_node_whose_slots_jump_makes_nobody_late(
+    clock: Clock, proxy: RpcProxy, shared_surfpool: Surfpool, surfpool: StartSurfpool
+) -> None:
+    """One that travels in time is no reference: what it says is its own affair."""
+    node = surfpool()
+    genesis = await shared_surfpool.rpc("getGenesisHash")
+    async with rpc_proxy(shared_surfpool.url) as other, rpc_proxy(node.url) as own:
+        own.on("getGenesisHash", result(genesis))
+        for one in (proxy, other, own):
+            one.on("isBlockhashValid", edit(lambda it: {**it, "value": True}))
+        urls = {"a": proxy.url, "b": other.url, "own": own.url}
+        rig = Rig(clock, solana(urls, thresholds={"head_age": "off"}))
+        await node.travel(await shared_surfpool.slot() + 20)
+        await rig.run(2)
+        assert [rig.said(name) for name in urls] == ["up", "up", "up"]
+
+        await node.travel(await node.slot() + 100_000)
+        await rig.run(2)
+
+    assert [rig.said(name) for name in urls] == ["up", "up", "degraded head_in_future"]
+    assert rig.group == "degraded head_in_future own"
+    assert rig.value("chain_head_lag_blocks", endpoint="a") == 0
+    assert (rig.value("chain_reference_height") or 0) < 100_000
 
 
 async def test_row_42_a_replay_that_stalls(clock: Clock, proxy: RpcProxy) -> None:

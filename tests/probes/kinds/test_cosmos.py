@@ -25,7 +25,7 @@ from tests.probes.kinds.chain_service import Service, outcomes, reasons, values
 from tests.servers.comet import CometServer, comet_server
 from tests.servers.comet_chain import ABSENT, CometChain
 from tests.servers.comet_four import Four
-from tests.servers.nodes import eventually
+from tests.servers.nodes_comet import together
 from tests.servers.nodes_fixtures import StartComet, StartNetwork, StartSplit
 
 CONTRACT = "neutron1qqqsyqcyq5rqwzqfpg9scrgwpugpzysnzs23v9ccrydpk8qarc0s8jevwd"
@@ -426,9 +426,7 @@ async def test_transactions_are_counted_and_go_on_after_a_restart(
 async def test_a_network_that_loses_its_majority_halts(comet_network: StartNetwork) -> None:
     """Row 25, with real validators: two of four are less than two thirds."""
     nodes = dict(zip("abcd", comet_network(4), strict=True))
-    async with asyncio.timeout(15):
-        while await nodes["a"].height() < 2:
-            pass
+    await together(nodes.values(), 2)
     endpoints = [{"name": name, "http": node.url} for name, node in nodes.items()]
     thresholds = {"head_age": "2s", "lag": "off"}
     budget = {"calls_per_minute": 6000}
@@ -477,7 +475,7 @@ async def test_a_validator_that_catches_up_is_unfit_and_nobody_else(four: Four) 
 
     await four.catch_up()
 
-    assert outcomes(await far.run(2)) == dict.fromkeys("abcd", "up")
+    assert outcomes(await far.until(Outcome.UP)) == dict.fromkeys("abcd", "up")
 
 
 @pytest.mark.asyncio(loop_factories=["uvloop"])
@@ -509,9 +507,7 @@ async def test_a_copy_of_a_validator_that_went_its_own_way_is_on_a_fork(
     # kvstore keeps it in the state, and a header tells the state before its block
     await nodes["c"].rpc("broadcast_tx_commit", tx=b64encode(b"key=value").decode())
     aim = await nodes["c"].height() + 5
-    for node in nodes.values():
-        await node.until(aim)
-    await eventually(nodes["b"].has_caught_up)
+    await together(nodes.values(), aim)
     network = (await nodes["a"].status())["node_info"]["network"]
     endpoints = [{"name": name, "http": node.url} for name, node in nodes.items()]
     limits = {"lag": "off", "head_age": "off", "fork_depth": 2}
