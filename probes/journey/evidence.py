@@ -101,13 +101,13 @@ def secrets_in(request: Request, response: Response) -> Iterator[str]:
         lower = name.lower()
         if lower == "cookie":
             for pair in value.split(";"):
-                yield from _of_cookie(*_split(pair))
+                yield from secrets_of_cookie(*_split(pair))
         elif looks_secret(lower):
             yield value
             yield value.rpartition(" ")[2]
     for name, value in response.headers:
         if name == "set-cookie":
-            yield from _of_cookie(*_split(value.partition(";")[0]))
+            yield from secrets_of_cookie(*_split(value.partition(";")[0]))
         elif looks_secret(name):
             yield value
 
@@ -117,7 +117,8 @@ def _split(pair: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _of_cookie(name: str, value: str) -> Iterator[str]:
+def secrets_of_cookie(name: str, value: str) -> Iterator[str]:
+    """Give the value of a cookie that is more than a switch."""
     if looks_secret(name) or len(value) >= MIN_TELLING_CHARACTERS:
         yield value
 

@@ -18,6 +18,7 @@ from probes.journey.evidence import (
     hideable,
     looks_secret,
     secrets_in,
+    secrets_of_cookie,
     texts_in,
 )
 from probes.journey.expression import Scope, Unset
@@ -280,6 +281,8 @@ class Stage:
 
     def played(self, failure: Failure | None) -> Played:
         """Return what became of it all."""
+        for cookie in self.jar:
+            self.hide(secrets_of_cookie(cookie.name, cookie.value))
         steps: list[StepResult] = []
         warnings: list[Failure] = []
         for part in self.context.parts:

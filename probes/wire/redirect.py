@@ -6,6 +6,7 @@ back. Knows no socket and no policy on addresses.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -78,6 +79,9 @@ class Cookies:
 
     def __bool__(self) -> bool:
         return bool(self._cookies)
+
+    def __iter__(self) -> Iterator[Cookie]:
+        return iter(self._cookies.values())
 
     def sent_to(self, url: Url) -> list[Cookie]:
         """Return what goes to *url*, the longest path first (RFC 6265, 5.4)."""
