@@ -126,6 +126,8 @@ def read_data(keys: DataKeys, directory: Path) -> Feeder:
 
 def _content(file: str, directory: Path) -> bytes:
     home = directory.resolve()
+    if "\0" in file:
+        raise ValueError(f"want a file name without a zero byte, got {short(file)}")
     try:
         path = (home / file).resolve()
         if not path.is_relative_to(home):
@@ -144,7 +146,15 @@ def _content(file: str, directory: Path) -> bytes:
 
 
 def _read_csv(file: str, text: str) -> Table:
-    csv.field_size_limit(MAX_CELL_CHARACTERS)
+    before = csv.field_size_limit(MAX_CELL_CHARACTERS)
+    try:
+        return _table(file, text)
+    finally:
+        # it is the whole process's
+        csv.field_size_limit(before)
+
+
+def _table(file: str, text: str) -> Table:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     names: tuple[str, ...] = ()
     rows: list[tuple[Any, ...]] = []
@@ -179,7 +189,7 @@ def _read_lines(file: str, text: str) -> Table:
 def _read_json(file: str, text: str) -> Table:
     document = _json(file, text)
     if not isinstance(document, list):
-        raise ValueError(f"{file}: want a list of objects, got {type(document).__name__}")
+        raise ValueError(f"{file}: want a list of objects, got {_KINDS[type(document)]}")
     return _objects((f"{file}: row {number}", row) for number, row in enumerate(document, 1))
 
 
@@ -195,7 +205,7 @@ def _objects(documents: Iterator[tuple[str, Any]]) -> Table:
     rows: list[tuple[Any, ...]] = []
     for where, row in documents:
         if not isinstance(row, dict):
-            raise ValueError(f"{where}: want an object, got {type(row).__name__}")
+            raise ValueError(f"{where}: want an object, got {_KINDS[type(row)]}")
         names = names or _checked(where, list(row))
         if row.keys() != set(names):
             odd = sorted(row.keys() ^ set(names))
@@ -223,4 +233,8 @@ def _add(where: str, rows: list[tuple[Any, ...]], row: tuple[Any, ...]) -> None:
     rows.append(row)
 
 
+_KINDS = {
+    dict: "an object", list: "a list", str: "a text", bool: "a boolean", type(None): "null",
+    int: "a number", float: "a number",
+}  # fmt: skip
 _READERS = {".csv": _read_csv, ".jsonl": _read_lines, ".ndjson": _read_lines, ".json": _read_json}

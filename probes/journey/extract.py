@@ -213,7 +213,9 @@ def _kind(document: Any) -> str:
         return f"an object with {_names(document)}"
     if isinstance(document, list):
         return f"a list of {len(document)}"
-    return "null" if document is None else f"a single {type(document).__name__}"
+    if document is None or isinstance(document, bool):
+        return "null" if document is None else "a boolean"
+    return "a text" if isinstance(document, str) else "a number"
 
 
 def _names(names: Mapping[str, Any] | list[str]) -> str:
