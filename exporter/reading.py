@@ -104,7 +104,7 @@ def explain(
     from probes.config.explain import explain as explained
 
     loaded = load_config(config, var=var)
-    typer.echo(explained(named(loaded, name), loaded.journeys))
+    typer.echo(explained(named(loaded, name), loaded.journeys, loaded.variables))
 
 
 def _short(number: float) -> str:

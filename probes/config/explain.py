@@ -8,20 +8,31 @@ import yaml
 from pydantic import BaseModel
 
 from probes.config.journeys import Written
+from probes.journey.families import FAMILIES
 from probes.journey.keys import REFERENCE
+from probes.journey.overrides import overridden
 from probes.probe import Probe, Slo
 from probes.redact import STARS, Redactor, redact_shapes
 from probes.units import format_duration
 
 NONE: Mapping[str, Written] = {}
+NOTHING: Mapping[str, str] = {}
+# Lists of steps, and what comes first in one of them.
+_PARTS = frozenset({"setup", "steps", "cleanup"})
+_FIRST = ("name", *(key for family in FAMILIES for key in family.told_by))
+# They hold names and no values, whatever they sound like.
+_NAMING = frozenset({"cookie", "header"})
 
 
-def explain(probe: Probe, journeys: Mapping[str, Written] = NONE) -> str:
+def explain(
+    probe: Probe, journeys: Mapping[str, Written] = NONE, variables: Mapping[str, str] = NOTHING
+) -> str:
     """Return *probe* as it could stand in a probe file, but for its secrets.
 
     Args:
         probe: to show.
         journeys: of the file; the one that the probe plays is shown behind it.
+        variables: of ``--var``, which stand in place of those of the file.
     """
     keys: dict[str, Any] = {
         "name": probe.name,
@@ -48,23 +59,26 @@ def explain(probe: Probe, journeys: Mapping[str, Written] = NONE) -> str:
     dumped = probe.kind.model_dump(mode="json", by_alias=True)
     shown = {key: _text(value, key, redact) for key, value in keys.items()}
     shown |= _settings(probe.kind, dumped, redact)
-    return f"{head}\n{_yaml(shown)}" + _journey(probe, journeys)
+    return f"{head}\n{_yaml(shown)}" + _journeys(probe, journeys, variables)
 
 
 def _yaml(value: Any) -> str:
     return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)
 
 
-def _journey(probe: Probe, journeys: Mapping[str, Written]) -> str:
-    """Return the journey that *probe* plays and those that it includes, as they are written."""
+def _journeys(probe: Probe, journeys: Mapping[str, Written], variables: Mapping[str, str]) -> str:
+    """Return the journey that *probe* plays and those that it includes, as they are in force."""
     waiting, shown = [getattr(probe.kind, "journey", "")], dict[str, str]()
     while waiting:
         name = waiting.pop(0)
         written = journeys.get(name)
         if written is None or name in shown:
             continue
-        dumped = written.keys.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        text = _yaml({name: _in_journey(dumped, "", probe.redact)})
+        keys = written.keys.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        if "vars" in keys:
+            given = {key: text for key, text in variables.items() if key in keys["vars"]}
+            keys["vars"] |= {key: overridden(keys["vars"][key], it) for key, it in given.items()}
+        text = _yaml({name: _in_journey(keys, "", probe.redact)})
         shown[name] = probe.redact(f"\n# {written.source}") + f"\n{text}"
         waiting += written.includes
     return "".join(shown.values())
@@ -75,16 +89,24 @@ def _in_journey(value: Any, key: str, redact: Redactor) -> Any:
     if isinstance(value, dict):
         return {redact(name): _in_journey(item, name, redact) for name, item in value.items()}
     if isinstance(value, list):
-        return [_in_journey(item, key, redact) for item in value]
+        steps = key in _PARTS
+        return [_in_journey(_verb_first(it) if steps else it, key, redact) for it in value]
     if not isinstance(value, str):
         return value
+    if key in _NAMING:
+        return redact(value)
     ends = [0, *(end for found in REFERENCE.finditer(value) for end in found.span()), len(value)]
     pieces = [value[begin:end] for begin, end in pairwise(ends)]
     # every other piece is a reference
-    pieces[::2] = [_text(piece, key, redact) if piece else "" for piece in pieces[::2]]
-    return "".join(
-        piece.replace("$${", "${") if not at % 2 else piece for at, piece in enumerate(pieces)
-    )
+    pieces[::2] = [_shown(piece, key, redact) if piece else "" for piece in pieces[::2]]
+    return "".join(pieces)
+
+
+def _verb_first(step: Any) -> Any:
+    """Return a step as people write it: its name, what it does, and the rest."""
+    if not isinstance(step, dict):
+        return step
+    return {key: step[key] for key in _FIRST if key in step} | step
 
 
 def is_entry_of_chains(probe: Probe) -> bool:
@@ -122,10 +144,14 @@ def _text(value: Any, key: str, redact: Redactor) -> Any:
         return [_text(item, key, redact) for item in value]
     if not isinstance(value, str):
         return value
+    return _shown(value, key, redact).replace("${", "$${")
+
+
+def _shown(text: str, key: str, redact: Redactor) -> str:
     # the key tells of a password that no kind declared
     head = f"{key}: "
-    line = redact_shapes(head + redact(value))
-    return line.removeprefix(head).replace("${", "$${") if line.startswith(head) else STARS
+    line = redact_shapes(head + redact(text))
+    return line.removeprefix(head) if line.startswith(head) else STARS
 
 
 def _slo(slo: Slo) -> dict[str, Any]:

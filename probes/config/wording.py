@@ -254,8 +254,11 @@ def _models_at(
 
 def _claiming(models: list[type[BaseModel]], value: object) -> list[type[BaseModel]]:
     """Return those of several models that *value* was meant for, where they can tell."""
-    meant = [model for model in models if not hasattr(model, "claims") or model.claims(value)]
-    return meant if len(models) > 1 and meant else models
+    claims = [getattr(model, "claims", None) for model in models]
+    meant = [
+        model for model, claim in zip(models, claims, strict=True) if claim is None or claim(value)
+    ]
+    return meant or models
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -4,6 +4,7 @@ Knows one step after the other; what concerns the whole journey is `probes.journ
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from probes.journey.expression import Template, Tree, literal
@@ -285,15 +286,12 @@ class Assembly:
         return expect
 
     def _extracts(self, path: Path, keys: Mapping[str, ExtractKeys]) -> tuple[Extract, ...]:
-        found: list[Extract] = []
-        for name, source in keys.items():
-            taken = self._proof.made(
-                (*path, name), lambda name=name, source=source: extract(name, source), None
-            )
-            if taken is not None:
-                found.append(taken)
+        found = [
+            self._proof.made((*path, name), partial(extract, name, source), None)
+            for name, source in keys.items()
+        ]
         self._proof.learn(keys)
-        return tuple(found)
+        return tuple(it for it in found if it is not None)
 
 
 def extracted(placed: Iterable[Placed]) -> dict[str, str]:

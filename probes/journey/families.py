@@ -89,7 +89,8 @@ class SocketKeys(StepKeys):
 
     told_by = ("ws",)
 
-    name: StepName
+    # a frozen field may be narrower than that of its base
+    name: StepName  # pyright: ignore[reportGeneralTypeIssues, reportIncompatibleVariableOverride]
     """Fixed and unique in the journey; the label ``step`` of its series."""
     timeout: Duration | None = None
     """Time for all of it; else that of ``http:``, 5s."""

@@ -198,7 +198,8 @@ class StepKeys(Settings):
 class RequestKeys(StepKeys):
     """What every step may have that asks somebody something."""
 
-    name: StepName
+    # a frozen field may be narrower than that of its base
+    name: StepName  # pyright: ignore[reportGeneralTypeIssues, reportIncompatibleVariableOverride]
     """Fixed and unique in the journey; the label ``step`` of its series."""
     timeout: Duration | None = None
     """Time for one request, all of it; else that of ``http:``, 5s."""

@@ -26,6 +26,7 @@ BUILT_IN = frozenset({"run_id"})
 OF_A_ROUND = frozenset({"item", "index"})
 NOWHERE: Mapping[str, str] = {}
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -89,7 +90,14 @@ class Proof:
 
     def template(self, path: Path, source: str) -> Template:
         """Compile a text that stands at *path*."""
-        return self._compiled(path, template, source, "")
+        it = self.made(path, lambda: template(source), None)
+        if it is None:
+            return template("")
+        self.reads(path, it.reads)
+        for name in sorted(_asked_of_environment(source)):
+            if name not in self._origins.environ:
+                self.flaw(path, f"want the environment variable {name} to be set, got none")
+        return it
 
     def tree(self, path: Path, source: Any) -> Tree:
         """Compile a value that stands at *path*; each text in it is judged where it stands."""
@@ -113,33 +121,20 @@ class Proof:
             for index, value in enumerate(source):
                 self._judge_texts((*path, index), value)
 
-    def condition(self, path: Path, source: str) -> Condition:
+    def condition(self, path: Path, source: str) -> Condition | None:
         """Compile a condition that stands at *path*."""
-        return self._compiled(path, condition, source, "${run_id}")
+        it = self.made(path, lambda: condition(source), None)
+        if it is not None:
+            self.reads(path, it.reads)
+        return it
 
-    def made(self, path: Path, make: Callable[[], T], instead: T) -> T:
+    def made(self, path: Path, make: Callable[[], T], instead: S) -> T | S:
         """Return what *make* gives, or *instead* and a flaw at *path*."""
         try:
             return make()
         except ValueError as error:
             self.flaw(path, str(error))
             return instead
-
-    def _compiled(self, path: Path, make: Callable[[Any], Any], source: Any, instead: Any) -> Any:
-        try:
-            it = make(source)
-        except ValueError as error:
-            self.flaw(path, str(error))
-            return make(instead)
-        self.reads(path, it.reads)
-        if make is template:
-            self._environment(path, source)
-        return it
-
-    def _environment(self, path: Path, source: str) -> None:
-        for name in sorted(_asked_of_environment(source)):
-            if name not in self._origins.environ:
-                self.flaw(path, f"want the environment variable {name} to be set, got none")
 
     def flaw(self, path: Path, message: str, *, at_key: bool = False) -> None:
         """Note what is wrong with the text itself; a guest's is told where it stands."""
