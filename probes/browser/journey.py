@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from probes.browser.plan import Plan
@@ -23,6 +24,7 @@ class BrowserJourney:
         timeout_s: all steps, the start of the browser included.
         record: what is kept of a failure.
         limits: of all browsers together.
+        artefacts: where files of failed runs stay; None: below /tmp.
         vars: lowest precedence.
         secrets: used as ``${secrets.name}``.
         feeder: rows of data; None: no data.
@@ -37,6 +39,7 @@ class BrowserJourney:
     timeout_s: float = field(default=60.0, compare=False)
     record: Literal["never", "on_failure", "always"] = field(default="on_failure", compare=False)
     limits: BrowserSafety = field(default_factory=BrowserSafety, compare=False)
+    artefacts: Path | None = field(default=None, compare=False)
     vars: tuple[tuple[str, Tree], ...] = field(default=(), compare=False)
     secrets: tuple[tuple[str, Secret], ...] = field(default=(), compare=False)
     feeder: Feeder | None = field(default=None, compare=False)

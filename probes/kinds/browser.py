@@ -1,0 +1,341 @@
+"""Kind ``browser``: the steps of a user in a real Chromium, played once.
+
+Knows how a run is ordered, judged and recorded; the browser lives in a process of its own, behind
+`probes.browser.supervisor`. Playwright is never imported here.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from random import SystemRandom
+from typing import Any, ClassVar, Self
+
+from pydantic import PrivateAttr, ValidationInfo, field_validator, model_validator
+
+from probes.browser.artefacts import NotKept, keep
+from probes.browser.journey import BrowserJourney
+from probes.browser.notes import METRICS, SERIES, SERIES_PER_PAGE, Notes, samples, verdict
+from probes.browser.plan import Action
+from probes.browser.protocol import Record, Run, Values
+from probes.browser.supervisor import Outcome, close_browsers, supervisor
+from probes.browser.verdict import miss_in_vitals, unobserved
+from probes.errors import CheckFailed
+from probes.journey.expression import Scope, Unset
+from probes.journey.functions import chance
+from probes.journey.model import State
+from probes.journey.record import STEP_METRICS, Frame, step_result, step_samples
+from probes.kind import Kind, Metric
+from probes.pattern import suggest
+from probes.recorder import Recorder
+from probes.result import Failure, Reason, Sample
+from probes.units import short
+from probes.wire.blocking import BlockingCalls
+from probes.wire.driver import load_driver
+from probes.wire.policy import POLICY
+from probes.wire.url import parse_url
+
+# product.md 3.12: a run costs seconds of CPU and half a GB.
+DEFAULT_EVERY_S = 300.0
+# `Supervisor` ends what hangs 3.5 s behind the deadline and kills it in less than one.
+CLEANUP_S = 5.0
+KEEP_S = 2.0
+# load.md 9.1: a step has its state three times, success, duration and status.
+SERIES_PER_STEP = 6
+
+_calls = BlockingCalls("artefacts")
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the next run of a probe must know.
+
+    Args:
+        runs: so far: the number of the next one.
+        is_recording: the last run failed: trace and HAR are recorded until one is up.
+    """
+
+    runs: int = 0
+    is_recording: bool = False
+
+
+class Browser(Kind):
+    """Play the steps of a user in Chromium once, measure its pages, and tell which step fails.
+
+    The steps stand under ``journeys``, in one with ``browser:``. Runs share one browser, each in a
+    context of its own. Whatever is wrong with the browser itself makes a run unknown, never down.
+
+    Target:
+        the base URL ``http://host[:port]/path`` or ``https://...`` of relative addresses; by
+        default the journey's ``base_url``
+
+    Source:
+        https://web.dev/articles/vitals, https://www.w3.org/TR/navigation-timing-2/
+    """
+
+    name = "browser"
+    requires = "browser"
+    driver = "playwright"
+    metrics: ClassVar[tuple[Metric, ...]] = (*METRICS, *STEP_METRICS)
+
+    journey: str
+    """Name of the journey under ``journeys``; one with ``browser:``."""
+
+    _compiled: BrowserJourney | None = PrivateAttr(default=None)
+
+    @field_validator("journey")
+    @classmethod
+    def _is_known(cls, name: str, info: ValidationInfo) -> str:
+        _find(name, info)
+        return name
+
+    @model_validator(mode="after")
+    def _compile(self, info: ValidationInfo) -> Self:
+        self._compiled = _find(self.journey, info)
+        return self
+
+    @property
+    def compiled(self) -> BrowserJourney:
+        """The journey that is played.
+
+        Raises:
+            CheckFailed: ``config``: these settings were not read from a file.
+        """
+        if self._compiled is None:
+            text = f"want the journey {short(self.journey)} of a probe file, got none"
+            raise CheckFailed(Reason.CONFIG, text)
+        return self._compiled
+
+    @property
+    def default_every_s(self) -> float | None:
+        return DEFAULT_EVERY_S
+
+    @property
+    def default_timeout_s(self) -> float | None:
+        return self._compiled.timeout_s if self._compiled is not None else None
+
+    @property
+    def cleanup_s(self) -> float:
+        return CLEANUP_S
+
+    @property
+    def default_target(self) -> str | None:
+        return (self._compiled.base_url or None) if self._compiled is not None else None
+
+    @property
+    def series_limit(self) -> int | None:
+        steps = self._compiled.plan.steps if self._compiled is not None else ()
+        pages = sum(1 for step in steps if step.action is Action.GOTO)
+        return SERIES + SERIES_PER_STEP * len(steps) + SERIES_PER_PAGE * pages
+
+    def check_target(self, target: str) -> None:
+        url = parse_url(target)
+        if "?" in url.path_query:
+            raise ValueError(f"want a base URL without a query, got {short(str(url))}")
+
+    def advice(self, target: str) -> Iterable[str]:  # noqa: ARG002
+        if self._compiled is None:
+            return
+        if not self._compiled.launch.sandbox:
+            yield (
+                f"journey {self.journey}: browser.sandbox is false: a page that breaks out of"
+                " Chromium has every right of the prober"
+            )
+        elif os.geteuid() == 0:
+            yield (
+                f"journey {self.journey}: Chromium has no sandbox for root: run the prober as"
+                " another user, or write browser: {sandbox: false}"
+            )
+
+    def secrets(self, target: str) -> set[str]:
+        found = super().secrets(target)
+        if self._compiled is not None:
+            found.update(secret.get_secret_value() for _, secret in self._compiled.secrets)
+        return found
+
+    def prepare(self, target: str) -> None:
+        """Do nothing: the driver is not for this process."""
+
+    def first_memory(self, target: str, kept: Mapping[str, Any] | None) -> object:  # noqa: ARG002
+        kept = kept or {}
+        runs = kept.get("runs")
+        number = runs if type(runs) is int and runs >= 0 else 0
+        return Memory(number, kept.get("is_recording") is True)
+
+    def durable(self, memory: object) -> Mapping[str, Any] | None:
+        if not isinstance(memory, Memory):
+            return None
+        return {"runs": memory.runs, "is_recording": memory.is_recording}
+
+    @classmethod
+    async def release(cls) -> None:
+        await close_browsers()
+
+    async def run(self, target: str, recorder: Recorder) -> None:
+        await load_driver("playwright", "browser", recorder)
+        journey = self.compiled
+        memory = _memory(recorder)
+        _remember(recorder, Memory(memory.runs + 1, memory.is_recording))
+        run = Run(
+            id="",
+            plan=replace(journey.plan, base_url=target),
+            values=_values(journey, recorder.run_id, memory.runs),
+            deadline_s=journey.timeout_s,
+            policy=POLICY.get(),
+            record=_record(journey, memory),
+            artefacts="",
+        )
+        is_recording = memory.is_recording
+        try:
+            await self._play(run, target, recorder)
+            is_recording = False
+        except CheckFailed as failed:
+            # the prober's own trouble is nothing that a trace would explain
+            is_recording = is_recording or not failed.reason.is_own_fault
+            raise
+        finally:
+            _remember(recorder, Memory(memory.runs + 1, is_recording))
+
+    async def _play(self, run: Run, target: str, recorder: Recorder) -> None:
+        """Have *run* played and write down what comes of it.
+
+        Raises:
+            CheckFailed: it failed.
+        """
+        notes = Notes(run.plan)
+        frame = Frame(self.name, self.display_target(target), datetime.now(UTC), recorder.run_id)
+        failed: CheckFailed | None = CheckFailed(Reason.INTERNAL, "want a whole run, got a stop")
+        try:
+            outcome = await self._outcome(run, notes, recorder)
+            failed = await self._judge(run, outcome, recorder)
+        except CheckFailed as broken:
+            failed = CheckFailed(broken.reason, broken.message, phase=broken.phase or notes.where)
+        finally:
+            _write_steps(run, notes, failed, recorder, frame)
+        if failed is not None:
+            raise failed
+
+    async def _outcome(self, run: Run, notes: Notes, recorder: Recorder) -> Outcome:
+        journey = self.compiled
+        until = recorder.deadline - CLEANUP_S
+        return await supervisor().play(run, journey.launch, journey.limits, until, notes.hear)
+
+    async def _judge(self, run: Run, outcome: Outcome, recorder: Recorder) -> CheckFailed | None:
+        """Write down what the last report says and return why the run is not up."""
+        done = outcome.done
+        for text in done.hidden:
+            recorder.hide(text)
+        browser = f"Chromium {outcome.browser.chromium}, Playwright {outcome.browser.playwright}"
+        recorder.fact("browser", browser)
+        for name, text in done.facts.items():
+            recorder.fact(name, text)
+        recorder.extend(samples(run.plan, done, outcome.processes, outcome.memory_bytes))
+        fault = done.fault or miss_in_vitals(run.plan.vitals, done.pages)
+        missing = unobserved(run.plan.vitals, done.pages)
+        if missing and fault is None:
+            recorder.fact("not observed", ", ".join(missing))
+        for warning in done.warnings:
+            recorder.warn(warning.reason, warning.message, phase=warning.step or None)
+        await self._keep_artefacts(outcome, recorder)
+        return verdict(fault) if fault is not None else None
+
+    async def _keep_artefacts(self, outcome: Outcome, recorder: Recorder) -> None:
+        """Take what the run left in its directory, which ends with this."""
+        artefacts, store = outcome.done.artefacts, self.compiled.artefacts
+        keeping = partial(keep, outcome.files, artefacts, store, self.journey, recorder.run_id)
+        try:
+            kept = await _calls.call(recorder.run_id, keeping, KEEP_S)
+        except (NotKept, TimeoutError, CheckFailed) as error:
+            recorder.fact("artefacts", f"not kept: {error}")
+            return
+        for name, path in kept.items():
+            recorder.fact(name, str(path))
+
+
+def _write_steps(
+    run: Run, notes: Notes, failed: CheckFailed | None, recorder: Recorder, frame: Frame
+) -> None:
+    broken = Failure(failed.reason, failed.message) if failed is not None else None
+    for step in notes.steps(broken):
+        if step.state is not State.SKIPPED:
+            recorder.add_phase(step.step, step.seconds, complete=step.state is State.OK)
+        recorder.step(step_result(step, frame))
+        recorder.extend(step_samples(step))
+    if failed is not None and failed.phase in {step.name for step in run.plan.steps}:
+        labels = (("step", failed.phase), ("reason", failed.reason.value))
+        recorder.extend([Sample("journey_failed_step_info", 1, labels)])
+
+
+def _find(name: str, info: ValidationInfo) -> BrowserJourney | None:
+    """Return the compiled journey of that name.
+
+    Raises:
+        ValueError: there is none, or it is one of another family.
+    """
+    known = (info.context or {}).get("journeys")
+    if known is None:
+        raise ValueError("want a journey of a probe file, got no file")
+    found = known.get(name)
+    if isinstance(found, BrowserJourney):
+        return found
+    if found is not None:
+        raise ValueError(f"want a journey with browser:, got {short(name)}, for kind: journey")
+    mine = [key for key, value in known.items() if isinstance(value, BrowserJourney)]
+    hint = suggest(name, mine) or f" ({', '.join(sorted(mine)) or 'there are none'})"
+    raise ValueError(f"want the name of a journey with browser:, got {short(name)}{hint}")
+
+
+def _memory(recorder: Recorder) -> Memory:
+    kept = recorder.keep.memory if recorder.keep is not None else None
+    return kept if isinstance(kept, Memory) else Memory()
+
+
+def _remember(recorder: Recorder, memory: Memory) -> None:
+    if recorder.keep is not None:
+        recorder.keep.memory = memory
+
+
+def _record(journey: BrowserJourney, memory: Memory) -> Record:
+    if journey.record == "never":
+        return "never"
+    return "full" if journey.record == "always" or memory.is_recording else "failure"
+
+
+def _values(journey: BrowserJourney, run_id: str, iteration: int) -> Values:
+    """Return what the expressions of a run may read.
+
+    Raises:
+        CheckFailed: ``config``: no row is left, or an expression in ``vars`` gives nothing.
+    """
+    seed = SystemRandom().getrandbits(32)
+    secrets = {name: secret.get_secret_value() for name, secret in journey.secrets}
+    scope = Scope(
+        run_id=run_id,
+        iteration=iteration,
+        random=chance(None, 0),
+        now=lambda: datetime.now(UTC),
+        environ=journey.environ,
+        secrets=secrets,
+    )
+    if journey.feeder is not None:
+        scope.row = journey.feeder.row(iteration, seed)
+        if scope.row is None:
+            text = f"want a row of {journey.feeder.path} for each run, got all of them used"
+            raise CheckFailed(Reason.CONFIG, f"{text} (pick: unique)")
+    made: dict[str, Any] = {}
+    scope.vars = made
+    for name, tree in journey.vars:
+        try:
+            made[name] = scope.values[name] = tree.value(scope)
+        except (Unset, ValueError) as error:
+            raise CheckFailed(Reason.CONFIG, f"vars.{name}: {error}") from None
+    return Values(
+        run_id=run_id,
+        iteration=iteration,
+        seed=seed,
+        vars=made,
+        row=scope.row,
+        secrets=secrets,
+        environ=journey.environ,
+    )
