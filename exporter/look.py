@@ -6,6 +6,7 @@ from typing import Literal, NoReturn
 
 from exporter.oneshot import probe_from_words
 from probes.errors import ConfigError
+from probes.kinds import release_kinds
 from probes.probe import Probe
 from probes.prober_health import ProberHealth
 from probes.report import describe, json_text, verdict
@@ -53,6 +54,7 @@ async def once(probe: Probe, controls: Sequence[str]) -> Result:
         return await run_once(probe, health=health)
     finally:
         await health.stop()
+        await release_kinds()
         await close_resolvers()
 
 

@@ -39,6 +39,7 @@ from exporter.web.listen import address_text
 from exporter.web.server import WebServer
 from probes.config.load import Config
 from probes.errors import ConfigError
+from probes.kinds import release_kinds
 from probes.probe import Probe
 from probes.prober_health import ProberHealth
 from probes.result import Outcome, Result
@@ -162,6 +163,7 @@ class Service:
         await self._keeps.close()
         await self.health.stop()
         await self._web.stop(ANSWERS_S)
+        await release_kinds()
         await close_resolvers()
         if self._store is not None:
             await self._store.close(STORE_S)

@@ -19,6 +19,7 @@ from typing import Literal
 
 from exporter.live import LiveTable
 from probes.gate import Gate, Terms
+from probes.kinds import release_kinds
 from probes.pattern import suggest
 from probes.probe import Probe
 from probes.prober_health import ProberHealth
@@ -128,6 +129,7 @@ class Passage:
             self._table.end()
         code = self._tell()
         await self._health.stop()
+        await release_kinds()
         await close_resolvers()
         if watchdog is not None:
             watchdog.cancel()

@@ -17,6 +17,8 @@ from probes.units import short
 
 # What a broken module of somebody else raises while it is imported.
 _BROKEN = (ImportError, SyntaxError, LookupError, NameError, AttributeError, TypeError, ValueError)
+# Every class that was asked for so far: what their runs share is released at the end.
+_found: set[type[Kind]] = set()
 GROUP = "sonde.kinds"
 """Entry points of other packages: ``name = "package.module:Class"``."""
 
@@ -38,8 +40,18 @@ def find_kind(name: str, *, allowed: Collection[str] = ()) -> type[Kind]:
     Raises:
         ValueError: no such kind, one that is not allowed, or one that cannot be loaded.
     """
-    if name in kind_names():
-        return _own_kind(name)
+    kind = _own_kind(name) if name in kind_names() else _foreign_kind(name, allowed)
+    _found.add(kind)
+    return kind
+
+
+async def release_kinds() -> None:
+    """End what the runs of each kind share, such as a browser; nothing runs any more."""
+    for kind in sorted(_found, key=lambda kind: kind.name):
+        await kind.release()
+
+
+def _foreign_kind(name: str, allowed: Collection[str]) -> type[Kind]:
     third_party = entry_points(group=GROUP, name=name)
     if not third_party:
         hint = suggest(name, [*kind_names(), *allowed]) or f" ({', '.join(kind_names())})"

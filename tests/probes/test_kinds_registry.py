@@ -5,11 +5,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from probes.kind import Kind
-from probes.kinds import discover, find_kind, kind_names, missing_extra
+from probes.kinds import discover, find_kind, kind_names, missing_extra, release_kinds
 from tests.probes.config.conftest import DEMO_KIND, METADATA
 
 # other names than those of the package that the tests of the config install
@@ -130,3 +131,29 @@ def test_a_missing_driver_is_told_with_the_command_that_installs_it(site: Path) 
     assert missing_extra(bare) == "want the extra 'driven', got none: pip install 'sonde[driven]'"
     assert missing_extra(find_kind("third", allowed=["third"])) is None
     assert missing_extra(find_kind("tcp")) is None
+
+
+class Shared(Kind):
+    """A kind whose runs share something."""
+
+    name = "shared"
+    released: ClassVar[int] = 0
+
+    @classmethod
+    async def release(cls) -> None:
+        cls.released += 1
+
+
+async def test_what_runs_share_is_released_of_every_kind_that_was_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("probes.kinds._own_kind", lambda _: Shared)
+    monkeypatch.setattr("probes.kinds._found", set())
+    monkeypatch.setattr(Shared, "released", 0)
+
+    await release_kinds()
+    assert Shared.released == 0
+
+    assert find_kind("tcp") is Shared
+    await release_kinds()
+    assert Shared.released == 1
