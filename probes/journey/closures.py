@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
-from typing import Any
+from typing import Any, TypeGuard
 
 from probes.journey.functions import MIN_HIDDEN_CHARACTERS, bounded, chance, text_of
 from probes.journey.grammar import SPACES, Call, Items, Join, Literal, Node, Read
@@ -159,14 +159,19 @@ def _kind(value: Any) -> str:
 
 def _joined(node: Join) -> Getter:
     parts: tuple[Any, ...] = tuple(
-        part.value if isinstance(part, Literal) else as_text(closure(part)) for part in node.parts
+        part.value if _is_text(part) else closure(part) for part in node.parts
     )
 
     def value(scope: Scope) -> str:
-        text = "".join([part if part.__class__ is str else part(scope) for part in parts])
+        made = [part if part.__class__ is str else part(scope) for part in parts]
+        text = "".join([one if one.__class__ is str else text_of(one) for one in made])
         return text if len(text) < MIN_CHECKED else bounded(text)
 
     return value
+
+
+def _is_text(node: Node) -> TypeGuard[Literal]:
+    return isinstance(node, Literal) and isinstance(node.value, str)
 
 
 def _call(node: Call) -> Getter:

@@ -4,7 +4,7 @@
     users.jsonl     one JSON object a line (.ndjson too)
     users.json      a list of JSON objects
 
-All rows have the same columns, so a misspelt ``${row.nmae}`` is told at load. Knows no journey.
+All rows have the same columns, so a misspelt one is told at load. Knows no journey.
 """
 
 import csv
@@ -51,7 +51,7 @@ class DataKeys(Settings):
 class Feeder:
     """The rows of one file.
 
-    ``columns`` are known at load, so that ``${row.nmae}`` is refused there. ``digest`` is the
+    ``columns`` are known at load, so that ``${row.missing}`` is refused there. ``digest`` is the
     sha256 of the file.
     """
 

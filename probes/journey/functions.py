@@ -93,13 +93,18 @@ def text_of(value: Any) -> str:
     """
     if isinstance(value, str):
         return value
-    if isinstance(value, int) and not isinstance(value, bool):
+    if value is True or value is False or value is None:
+        return _WORDS[value]
+    if isinstance(value, int):
         return str(value)
     try:
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError, RecursionError):
         raise ValueError(f"want a value of JSON, got {short(value)}") from None
     return bounded(text)
+
+
+_WORDS: Mapping[bool | None, str] = {True: "true", False: "false", None: "null"}
 
 
 def bounded(text: str) -> str:

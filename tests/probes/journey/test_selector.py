@@ -31,6 +31,11 @@ def found(selector: str, page: str = PAGE) -> list[str]:
         ),
         pytest.param(r"a\:b .c", (Complex((r"a\:b", ".c"), (" ",)),), id="escaped"),
         pytest.param("li:nth-child( 2n + 1 )", (Complex(("li:nth-child( 2n + 1 )",), ()),), id="+"),
+        pytest.param(
+            "p:not(:is(.a, [b=')'])) i",
+            (Complex(("p:not(:is(.a, [b=')']))", "i"), (" ",)),),
+            id="functions nest",
+        ),
         pytest.param("p:not(.a, .b) i", (Complex(("p:not(.a, .b)", "i"), (" ",)),), id="not"),
     ],
 )

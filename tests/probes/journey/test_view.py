@@ -85,7 +85,9 @@ def test_rows_of_a_query_are_the_document() -> None:
     ("body", "document"),
     [
         pytest.param(rb'"a\ud800b"', "a�b", id="half a character"),
-        pytest.param(rb'{"\uDFFF": ["\ud83d\ude00"]}', {"�": ["😀"]}, id="whole ones are kept"),
+        pytest.param(
+            rb'{"\uDFFF": ["\ud83d\ude00", 1]}', {"�": ["😀", 1]}, id="whole ones are kept"
+        ),
         pytest.param(rb'"\\ud800"', r"\ud800", id="an escaped backslash"),
     ],
 )
