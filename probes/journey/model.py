@@ -15,10 +15,13 @@ it is given, once, and tells what came. Knows no loop, no socket and no clock.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from probes.result import NO_FACTS, Failure, Phase
 from probes.wire.url import Url
+
+NO_COUNTS: Mapping[tuple[str, str], int] = MappingProxyType({})
 
 
 class Part(StrEnum):
@@ -37,8 +40,9 @@ class State(StrEnum):
     SKIPPED = "skipped"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+# Tuples, not dataclasses, are the request and the step result: a play makes one of each for every
+# step, and a tuple is made in a third of the time (2026-11).
+class Request(NamedTuple):
     """One HTTP request; each hop of a redirect and each attempt of a poll is one.
 
     Args:
@@ -224,8 +228,7 @@ Effect = Request | Dialog | Query | Pause
 Answer = Response | Heard | Rows | None
 
 
-@dataclass(frozen=True, slots=True)
-class StepResult:
+class StepResult(NamedTuple):
     """How one step ended; of a repeated step, of all its rounds together.
 
     Args:
@@ -257,8 +260,8 @@ class StepResult:
     sent: int = 0
     received: int = 0
     warnings: tuple[Failure, ...] = ()
-    expectations: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    facts: Mapping[str, str] = field(default_factory=lambda: NO_FACTS)
+    expectations: Mapping[tuple[str, str], int] = NO_COUNTS
+    facts: Mapping[str, str] = NO_FACTS
     rounds: int = 1
 
 
