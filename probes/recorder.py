@@ -41,7 +41,7 @@ class Recorder:
 
     __slots__ = (
         "_clock", "_facts", "_open", "_phases", "_samples", "_started", "_steps", "_warnings",
-        "asleep", "cut_off", "deadline", "keep", "phase_name", "secrets",
+        "asleep", "cut_off", "deadline", "keep", "phase_name", "run_id", "secrets",
     )  # fmt: skip
 
     def __init__(
@@ -49,6 +49,8 @@ class Recorder:
     ) -> None:
         self.deadline = deadline
         self.phase_name: str | None = None
+        self.run_id = ""
+        """Of the Result; given by `probes.run`."""
         self.secrets: list[str] = []
         self.keep: Keep | None = None
         """What outlives the run; None: it stands alone, and may take ``Kind.settle_s`` longer."""

@@ -63,6 +63,7 @@ async def run_once(
     """
     loop = asyncio.get_running_loop()
     started_at, started, deadline = wall(), monotonic(), loop.time() + probe.timeout_s
+    deadline += probe.kind.cleanup_s
     # a kind with timeouts of its own made them of what was left: they prove nothing
     is_short = until is not None and until < deadline
     if keep is None:
@@ -71,8 +72,11 @@ async def run_once(
     if until is not None and is_cut:
         deadline = until
 
+    run_id = os.urandom(8).hex()
+
     def recorder() -> Recorder:
         notes = Recorder(deadline)
+        notes.run_id = run_id
         notes.keep = keep
         if health is not None:
             notes.cut_off = partial(health.cut_off, started)
@@ -150,7 +154,8 @@ class _Attempt:
         except asyncio.CancelledError:
             self._task.cancel()
             # wait() raises nothing of the task's own, and a clean-up that hangs holds nobody up
-            _, hanging = await asyncio.wait({self._task}, timeout=ABANDON_AFTER_S)
+            tidy_s = ABANDON_AFTER_S + self.probe.kind.cleanup_s
+            _, hanging = await asyncio.wait({self._task}, timeout=tidy_s)
             _stuck.update(hanging)
             self._task.add_done_callback(_forget)
             raise
@@ -289,7 +294,7 @@ def _result(
         outcome=outcome,
         started_at=started_at,
         seconds=seconds,
-        run_id=os.urandom(8).hex(),
+        run_id=recorder.run_id,
         attempts=attempts,
         failure=failure,
         warnings=warnings,
@@ -362,15 +367,18 @@ async def run_all(
             end(await run_once(probe, health=health, until=until))
 
     workers = [loop.create_task(work()) for _ in range(min(parallel, len(probes)))]
-    await _finish(workers, deadline_s)
+    tidy_s = max((probe.kind.cleanup_s for probe in probes), default=0.0)
+    await _finish(workers, deadline_s, ABANDON_AFTER_S + tidy_s)
     for probe in probes:
         if probe.name not in results:
             end(unfinished(probe, "want a Result before the deadline, got none"))
     return [results[probe.name] for probe in probes]
 
 
-async def _finish(workers: Sequence[asyncio.Task[None]], deadline_s: float | None) -> None:
-    """Wait for *workers*, at most *deadline_s*, and cancel the rest."""
+async def _finish(
+    workers: Sequence[asyncio.Task[None]], deadline_s: float | None, tidy_s: float
+) -> None:
+    """Wait for *workers*, at most *deadline_s*, and cancel the rest; cut off they have *tidy_s*."""
     if not workers:
         return
     try:
@@ -380,7 +388,7 @@ async def _finish(workers: Sequence[asyncio.Task[None]], deadline_s: float | Non
     except asyncio.CancelledError:
         for task in workers:
             task.cancel()
-        await asyncio.wait(workers, timeout=ABANDON_AFTER_S)
+        await asyncio.wait(workers, timeout=tidy_s)
         raise
     for task in late:
         task.cancel()

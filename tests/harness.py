@@ -36,6 +36,7 @@ class Law:
         secret: makes a kind of the same class whose every secret field holds the given canary;
             None: it has none.
         secret_target: a target with ``{canary}`` besides host and port; empty: none has secrets.
+        steps: it is the Result of a step that tells phases and what broke; the run names the step.
         patient: false for kinds that give a silent target a part of the timeout only.
     """
 
@@ -46,6 +47,11 @@ class Law:
     secret: Callable[[str], Kind] | None = None
     secret_target: str = ""
     patient: bool = True
+    steps: bool = False
+
+    def part(self, result: Result) -> Result:
+        """Return the part of *result* that speaks of the wire."""
+        return result.steps[-1] if self.steps else result
 
 
 def undeclared(result: Result, kind: Kind) -> list[str]:

@@ -183,6 +183,7 @@ async def test_a_closed_port_is_refused(name: str, check: Check) -> None:
 
     result = await check(law.kind, law.target.format(host="127.0.0.1", port=closed_port()))
 
+    result = law.part(result)
     assert result.outcome is Outcome.DOWN
     assert result.failure is not None
     assert (result.failure.reason, result.failure.phase) == (Reason.REFUSED, "connect")
@@ -202,6 +203,9 @@ async def test_silence_is_a_timeout_in_the_phase_that_waited(
         result = await run_once(probe_of(name, port))
 
         seconds = loop.time() - started
+    assert result.failure is not None
+    assert result.failure.phase == result.phases[-1].name
+    result = law_of(name).part(result)
     assert result.failure is not None
     assert result.failure.reason is Reason.TIMEOUT
     assert seconds <= TIMEOUT_S + LATE_S + lost_s()
