@@ -78,7 +78,8 @@ def _journeys(probe: Probe, journeys: Mapping[str, Written], variables: Mapping[
         if "vars" in keys:
             given = {key: text for key, text in variables.items() if key in keys["vars"]}
             keys["vars"] |= {key: overridden(keys["vars"][key], it) for key, it in given.items()}
-        text = _yaml({name: _in_journey(keys, "", probe.redact)})
+        redact = probe.redact | written.hidden
+        text = _yaml({name: _in_journey(keys, "", redact)})
         shown[name] = probe.redact(f"\n# {written.source}") + f"\n{text}"
         waiting += written.includes
     return "".join(shown.values())

@@ -100,6 +100,17 @@ class Written:
         """Names of the journeys whose steps it includes."""
         return list(_includes(self.keys)) if isinstance(self.keys, JourneyKeys) else []
 
+    @property
+    def secrets(self) -> Mapping[str, Secret]:
+        """What it keeps secret, by name."""
+        found: Mapping[str, Secret] = getattr(self.keys, "secrets", {})
+        return found
+
+    @property
+    def hidden(self) -> set[str]:
+        """Texts that no outlet may show."""
+        return {secret.get_secret_value() for secret in self.secrets.values()}
+
 
 class Journeys:
     """Reads and compiles the journeys of all files.
@@ -235,11 +246,7 @@ class Journeys:
 
     def secrets(self) -> set[str]:
         """Return every secret of every journey."""
-        return {
-            secret.get_secret_value()
-            for it in self.written.values()
-            for secret in _secrets(it.keys).values()
-        }
+        return {text for it in self.written.values() for text in it.hidden}
 
     def _judge_variables(self) -> None:
         """Refuse a ``--var`` that no journey reads or that is a secret of one."""
@@ -249,7 +256,7 @@ class Journeys:
             known.update(getattr(it.keys, "vars", ()))
             reads: Iterable[str] = getattr(self.compiled.get(name), "reads", ())
             known.update(read.removeprefix("vars.") for read in reads if _is_variable(read))
-            hidden.update(_secrets(it.keys))
+            hidden.update(it.secrets)
         for name in self._variables:
             if name in known:
                 continue
@@ -264,11 +271,6 @@ class Journeys:
 
 def _is_variable(name: str) -> bool:
     return "." not in name or name.startswith("vars.")
-
-
-def _secrets(keys: BaseModel) -> Mapping[str, Secret]:
-    found: Mapping[str, Secret] = getattr(keys, "secrets", {})
-    return found
 
 
 def _includes(keys: JourneyKeys) -> Iterator[str]:

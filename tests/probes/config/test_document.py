@@ -312,3 +312,33 @@ def test_any_text_is_a_value_or_a_problem(text: str | bytes) -> None:
         assert problem.column >= 1
     if document.problems and document.value is None:
         assert len(document.problems) == 1
+
+
+def test_below_a_key_texts_are_expanded_in_another_way() -> None:
+    text = b"""
+a: &a ["${x}", {k: "${x}"}]
+b: {c: *a, d: "${x}", <<: {e: "${x}"}}
+f: *a
+g: {b: "${x}"}
+"""
+    document = load_document(
+        text, "it.yaml", expand=str.upper, expand_below={"b": lambda it: f"<{it}>"}
+    )
+
+    assert document.problems == ()
+    assert document.value == {
+        "a": ["${X}", {"k": "${X}"}],
+        "b": {"c": ["<${x}>", {"k": "<${x}>"}], "d": "<${x}>", "e": "<${x}>"},
+        "f": ["${X}", {"k": "${X}"}],
+        "g": {"b": "${X}"},
+    }
+
+
+def test_an_anchor_that_is_read_in_two_ways_is_counted_twice() -> None:
+    items = ", ".join(["x"] * 600)
+    text = f"a: &a [{items}]\nb: [{', '.join(['*a'] * 20)}]\n".encode()
+
+    document = load_document(text, "it.yaml", expand_below={"b": str})
+
+    assert {problem.line for problem in document.problems} == {2}
+    assert "values made by aliases" in document.problems[0].message

@@ -119,3 +119,77 @@ def test_a_password_that_no_kind_declares_is_starred(loaded: Loader) -> None:
     ).probes
 
     assert yaml.safe_load(explain(probe))["headers"] == {"X-Api-Key": "***", "Note": "fine"}
+
+
+JOURNEY = """
+journeys:
+  login:
+    secrets: {pw: {env: PW}}
+    steps:
+      - {extract: {sid: {cookie: sid}}, json: {password: "${secrets.pw}", pin: "x-${secrets.pw}"},
+         post: "/login?key=abcdefgh1234", name: login}
+  shop:
+    base_url: http://u:canary@127.0.0.1
+    vars: {currency: EUR, note: "$${x}"}
+    secrets: {api: the-api-key}
+    http: {headers: {X-Key: "${secrets.api}", X-Literal: the-api-key, Cookie: "a=${run_id}"}}
+    steps: [{include: login}, {name: buy, get: "/${currency}/${vars.note}"}, {think: 1s..3s}]
+probes: [{name: p, kind: walker, journey: shop}]
+"""
+
+EXPLAINED_JOURNEY = """\
+
+# probes.yaml:10
+shop:
+  base_url: http://***@127.0.0.1
+  vars:
+    currency: USD
+    note: $${x}
+  secrets:
+    api: '***'
+  http:
+    headers:
+      X-Key: ${secrets.api}
+      X-Literal: '***'
+      Cookie: '***${run_id}'
+  steps:
+  - include: login
+  - name: buy
+    get: /${currency}/${vars.note}
+  - think: 1s..3s
+
+# probes.yaml:5
+login:
+  secrets:
+    pw: '***'
+  steps:
+  - name: login
+    post: /login?key=abcdefgh1234
+    extract:
+      sid:
+        cookie: sid
+    json:
+      password: ${secrets.pw}
+      pin: x-${secrets.pw}
+"""
+
+
+def test_a_probe_of_a_journey_shows_it_and_what_it_includes(loaded: Loader) -> None:
+    config = loaded(JOURNEY, PW="s3cretpw")
+
+    text = explain(config.probes[0], config.journeys, {"currency": "USD", "other": "x"})
+
+    assert text[text.index("\n\n#") + 1 :] == EXPLAINED_JOURNEY
+    for secret in ("canary", "s3cretpw", "the-api-key"):
+        assert secret not in text
+
+
+def test_what_is_explained_can_be_loaded_again(loaded: Loader) -> None:
+    config = loaded(JOURNEY, PW="s3cretpw")
+    text = explain(config.probes[0], config.journeys)
+
+    shown = yaml.safe_load_all(text.replace("\n\n", "\n---\n"))
+    journeys = {name: keys for document in list(shown)[1:] for name, keys in document.items()}
+    again = loaded(yaml.safe_dump({"journeys": journeys}, sort_keys=False))
+
+    assert again.journeys.keys() == {"shop", "login"}

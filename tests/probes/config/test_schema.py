@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from probes.config.document import load_document
 from probes.config.schema import EXAMPLES, json_schema
 from probes.config.sections import COMMON_KEYS, HEAD_KEYS, SECTION_KEYS
+from probes.journey.settings import JourneyKeys
 from probes.kinds import discover
 
 KINDS = ("demo", "picky")
@@ -201,3 +203,97 @@ def test_a_port_is_a_number_or_a_range() -> None:
     )
 
     assert {form.get("type") for form in every_schema(ports["items"])} >= {"integer", "string"}
+
+
+JOURNEY = {
+    "base_url": "http://a",
+    "timeout": "20s",
+    "vars": {"x": [1, {"y": None}]},
+    "secrets": {"pw": {"env": "PW"}, "key": "text"},
+    "http": {"headers": {"A": "b", "C": None}, "redirects": "${N}", "max_body": "1MiB"},
+    "data": {"file": "users.csv", "pick": "random", "seed": 3},
+    "setup": [{"name": "login", "post": "/", "json": {"a": 1}, "expect": 200}],
+    "steps": [
+        {"name": "a", "get": "/", "expect": ["2xx", 404], "warn": {"duration": {"lt": "1s"}}},
+        {"name": "b", "get": "/", "extract": {"t": "$.t", "u": {"regex": "(x)", "group": 1}}},
+        {"name": "c", "get": "/", "poll": {"until": {"json": {"$.a": True}}, "every": "1s"}},
+        {"name": "d", "get": "/", "expect": {"status": {"not": "5xx"}, "json": {"$.a": {"gt": 1}}}},
+        {"name": "e", "put": "/", "form": {"a": [1, "b"]}, "if": "${t} == 1", "load": "skip"},
+        {"name": "f", "graphql": {"url": "/g", "query": "{a}", "variables": {"x": 1}}},
+        {"name": "g", "rpc": {"method": "m", "params": [1]}},
+        {"name": "h", "ws": {"url": "/w", "dialog": [{"send": "x"}, {"send": {"json": 1}},
+                                                     {"expect": {"body": "y"}, "within": 3}]}},
+        {"name": "i", "sql": {"target": "x", "query": "select 1", "parameters": [1]}},
+        {"wait": "1s"}, {"think": "1s..3s"}, {"log": "${t}"}, {"include": "other"},
+        {"repeat": {"times": 2, "steps": [{"name": "j", "get": "/"}]}},
+        {"repeat": {"over": [1], "steps": [{"wait": "1s"}]}},
+    ],
+    "cleanup": [{"name": "z", "delete": "/"}],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def journeys() -> Draft202012Validator:
+    return Draft202012Validator(json_schema())
+
+
+def is_valid(journeys: Draft202012Validator, journey: Any, name: str = "shop") -> bool:
+    return bool(journeys.is_valid({"version": 1, "journeys": {name: journey}}))
+
+
+def test_a_journey_with_every_family_is_valid(journeys: Draft202012Validator) -> None:
+    document = {"version": 1, "journeys": {"shop": JOURNEY}}
+
+    assert [error.message for error in journeys.iter_errors(document)] == []
+    # `${N}` is expanded when the file is loaded
+    read = {**JOURNEY, "http": {"redirects": 3}}
+    JourneyKeys.model_validate(read, context={"environ": {"PW": "x"}})
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param({"name": "a"}, id="nothing to do"),
+        pytest.param({"get": "/"}, id="no name"),
+        pytest.param({"name": "a", "get": "/", "post": "/"}, id="two verbs"),
+        pytest.param({"name": "a", "get": "/", "gte": 1}, id="an unknown key"),
+        pytest.param({"name": "A b", "get": "/"}, id="a bad name"),
+        pytest.param({"name": "a", "get": "/", "timeout": 5}, id="no unit"),
+        pytest.param({"name": "a", "get": "/", "expect": {"statsu": 1}}, id="a misspelt word"),
+        pytest.param({"name": "a", "get": "/", "extract": {"t": "t"}}, id="no path"),
+        pytest.param({"wait": "1s", "expect": 200}, id="a key of another family"),
+        pytest.param({"repeat": {"times": 1, "steps": [{"get": "/"}]}}, id="inside of repeat"),
+    ],
+)
+def test_a_wrong_step_is_not_valid(step: Any, journeys: Draft202012Validator) -> None:
+    assert not is_valid(journeys, {"steps": [step]})
+
+
+def test_a_journey_needs_steps_and_a_plain_name(journeys: Draft202012Validator) -> None:
+    steps = {"steps": [{"name": "a", "get": "/"}]}
+
+    assert is_valid(journeys, steps)
+    assert not is_valid(journeys, {})
+    assert not is_valid(journeys, steps, "Shop")
+
+
+def test_every_key_of_a_journey_is_described() -> None:
+    definitions = json_schema()["$defs"]
+
+    named = {name: it for name, it in definitions.items() if name.startswith("journey.")}
+    assert {"journey.HttpKeys", "journey.SqlKeys", "journey.HttpDefaults"} <= named.keys()
+    for name, schema in named.items():
+        for key, it in schema.get("properties", {}).items():
+            assert it.get("description"), (name, key)
+
+
+def test_a_kind_with_a_target_of_its_own_needs_none() -> None:
+    schema = Draft202012Validator(json_schema(allowed=("walker", "demo")))
+
+    def probe(**keys: str) -> bool:
+        return bool(schema.is_valid({"version": 1, "probes": [{"name": "a", **keys}]}))
+
+    assert probe(kind="walker", journey="x")
+    assert probe(kind="walker", journey="x", target="up")
+    assert probe(module="m")
+    assert not probe(kind="demo")
