@@ -1,0 +1,1 @@
+"""The process that holds Chromium: Playwright lives here and nowhere else."""

@@ -1,0 +1,307 @@
+"""One run: its steps in order, what was measured, and the end, whatever the page does.
+
+The steps run in a task of their own, so that the deadline and `stop` cut them wherever they hang.
+After that everything has a limit: a `Done` comes, or the supervisor ends the whole child.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from time import perf_counter
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from probes.browser.child.actions import act
+from probes.browser.child.files import Files
+from probes.browser.child.room import Room
+from probes.browser.child.stage import Miss, Stage, unrendered
+from probes.browser.child.watch import bytes_by_party, cut
+from probes.browser.plan import Action, Step
+from probes.browser.protocol import Artefact, Begun, Done, Ended, Fault, Page, Report, Run, Trouble
+from probes.errors import CheckFailed
+from probes.journey.expression import Scope, Unset, condition, template
+from probes.matcher import Matcher
+from probes.redact import Redactor, display_target
+from probes.result import Reason
+from probes.wire.blocking import BlockingCalls
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
+# What a cancelled task may still need to let go of a page.
+LET_GO_S = 0.3
+# Behind the deadline the supervisor counts too.
+LATE_SHOT_S = 1.0
+FILES_S = 10.0
+MAX_HIDDEN = 200
+MAX_HIDDEN_CHARACTERS = 4096
+MAX_REFUSED = 5
+
+Tell = Callable[[Report], None]
+_SPANS: tuple[tuple[str, str], ...] = (
+    ("resolve", "dns"), ("connect", "connect"), ("tls", "tls"), ("processing", "request"),
+    ("transfer", "response"), ("render", "processing"),
+)  # fmt: skip
+_calls = BlockingCalls("browser-files")
+
+
+class Play:
+    """One run under way.
+
+    Args:
+        run: what is played.
+        browser: that runs.
+        source: of the script for vitals.
+        tell: sends a report to the supervisor.
+    """
+
+    def __init__(self, run: Run, browser: "Browser", source: str, tell: Tell) -> None:
+        self._run = run
+        self._browser = browser
+        self._tell = tell
+        self._room = Room(run, source)
+        self._files = Files(Path(run.artefacts), full=run.record == "full")
+        self._scope = _scope(run)
+        self._stage: Stage | None = None
+        self._work: asyncio.Task[Fault | None] | None = None
+        self._is_stopped = False
+        self._step = ""
+        self._dialled: set[tuple[str, int]] = set()
+
+    def stop(self) -> None:
+        """End it at once."""
+        self._is_stopped = True
+        if self._work is not None:
+            self._work.cancel()
+
+    async def play(self) -> tuple[Done | Trouble, bool]:
+        """Play it to the end.
+
+        Returns:
+            The last report of the run, and whether the browser may be used again.
+        """
+        self._work = asyncio.get_running_loop().create_task(self._played())
+        if self._is_stopped:
+            self._work.cancel()
+        await asyncio.wait({self._work}, timeout=self._run.deadline_s)
+        is_late = not self._work.done() or self._is_stopped
+        if is_late:
+            self._work.cancel()
+            await asyncio.wait({self._work}, timeout=LET_GO_S)
+            self._work.add_done_callback(_retrieved)
+        fault = self._cut_off() if is_late else self._result(self._work)
+        pages = await self._measured(is_late=is_late)
+        fault = fault or self._judge_vitals(pages)
+        if fault is not None and self._run.record != "never" and not self._is_stopped:
+            await self._picture(is_late=is_late)
+        obeyed = await self._close()
+        if isinstance(fault, Trouble):
+            return fault, obeyed
+        return await self._done(fault, pages), obeyed and not self._room.watch.is_crashed
+
+    def _result(self, work: "asyncio.Task[Fault | None]") -> Fault | Trouble | None:
+        error = work.exception()
+        if error is None:
+            return work.result()
+        if isinstance(error, OSError):
+            message = f"want a port for the proxy of a run, got {error.strerror}"
+            return Trouble(self._run.id, Reason.RESOURCE, message)
+        message = f"want a page to begin with, got {cut(str(error), 200)}"
+        return Trouble(self._run.id, Reason.RESOURCE, message)
+
+    def _cut_off(self) -> Fault:
+        within = f"within {self._run.deadline_s:.3g} s"
+        at = f"step {self._step!r} under way" if self._step else "no page yet"
+        got = f"it stopped with {at}" if self._is_stopped else at
+        return Fault(Reason.TIMEOUT, f"want the journey to end {within}, got {got}", self._step)
+
+    # --- the steps
+
+    async def _played(self) -> Fault | None:
+        try:
+            headers = self._headers()
+        except Miss as error:
+            return error.fault
+        await self._room.open(self._browser, headers, self._files.har)
+        room = self._room
+        if room.context is not None:
+            await self._files.begin(room.context)
+        self._stage = Stage(
+            room.page, self._run.plan, self._scope, room.watch, room.outlet.ledger, room.pages,
+            self._shoot,
+        )  # fmt: skip
+        for step in self._run.plan.steps:
+            fault = await self._do(self._stage, step)
+            if fault is not None:
+                return fault
+        return None
+
+    def _headers(self) -> Mapping[str, str]:
+        try:
+            return {
+                name: template(value).text(self._scope) for name, value in self._run.plan.headers
+            }
+        except (Unset, ValueError) as error:
+            raise unrendered(error) from None
+
+    async def _do(self, stage: Stage, step: Step) -> Fault | None:
+        """Play one step; return why it failed."""
+        self._step = step.name
+        self._tell(Begun(self._run.id, step.name))
+        stage.facts = {}
+        started = perf_counter()
+        fault: Fault | None = None
+        try:
+            if not self._holds(step):
+                self._tell(Ended(self._run.id, step.name, step.action.value, "skipped", 0.0))
+                return None
+            await act(stage, step)
+        except Miss as error:
+            fault = Fault(error.fault.reason, error.fault.message, step.name)
+        seconds = perf_counter() - started
+        is_page = step.action is Action.GOTO
+        if is_page and not stage.page.is_closed():
+            stage.facts["url"] = cut(display_target(stage.page.url), 200)
+        self._tell(
+            Ended(
+                self._run.id,
+                step.name,
+                step.action.value,
+                "ok" if fault is None else "failed",
+                seconds,
+                fault,
+                self._phases(stage) if is_page else (),
+                stage.status if is_page else 0,
+                stage.facts,
+            )
+        )
+        return fault
+
+    def _holds(self, step: Step) -> bool:
+        if not step.condition:
+            return True
+        try:
+            return condition(step.condition).holds(self._scope)
+        except (Unset, ValueError) as error:
+            raise unrendered(error) from None
+
+    def _phases(self, stage: Stage) -> tuple[tuple[str, float], ...]:
+        """Return where the time of a page went.
+
+        Chromium leaves names to the proxy: what it takes for the connection is both, and the proxy
+        knows how much of it was the name.
+        """
+        split = urlsplit(stage.url)
+        origin = (split.hostname or "", split.port or (443 if split.scheme == "https" else 80))
+        traffic = stage.ledger.traffic.get(origin)
+        if traffic is not None and origin not in self._dialled:
+            self._dialled.add(origin)
+            stage.pages.resolved(traffic.phases.get("resolve", 0.0))
+        timing = stage.pages.timing()
+        return tuple((name, timing[key]) for name, key in _SPANS if key in timing)
+
+    async def _shoot(self, name: str) -> bool:
+        del name
+        return await self._files.shoot(self._room.page)
+
+    # --- the end
+
+    async def _measured(self, *, is_late: bool) -> tuple[Page, ...]:
+        if self._stage is not None and not is_late and not self._room.watch.is_crashed:
+            await self._room.pages.report()
+        return self._room.pages.told()
+
+    def _judge_vitals(self, pages: tuple[Page, ...]) -> Fault | None:
+        for page in pages:
+            for vital, source in self._run.plan.vitals.items():
+                value = page.vitals.get(vital)
+                text = Matcher(source).miss(value) if value is not None else None
+                if text is not None:
+                    reason = Reason.VALUE if vital == "cls" else Reason.LATENCY
+                    return Fault(reason, f"{vital} of page {page.page!r}: {text}", page.page)
+        return None
+
+    async def _picture(self, *, is_late: bool) -> None:
+        if self._stage is None:
+            return
+        try:
+            async with asyncio.timeout(LATE_SHOT_S if is_late else None):
+                await self._files.shoot(self._room.page)
+        except TimeoutError:
+            # the page hangs, which the run says already
+            return
+
+    async def _close(self) -> bool:
+        if self._room.context is not None and not self._is_stopped:
+            await self._files.end_trace(self._room.context)
+        return await self._room.close()
+
+    async def _done(self, fault: Fault | None, pages: tuple[Page, ...]) -> Done:
+        watch, ledger = self._room.watch, self._room.outlet.ledger
+        hidden = self._hidden()
+        values = self._run.values
+        redact = Redactor((*values.secrets.values(), *values.hidden, *hidden))
+        is_failed = fault is not None
+        artefacts = await _calls.call(
+            self._run.id, lambda: self._kept(redact, is_failed=is_failed), FILES_S
+        )
+        received: dict[str, int] = {}
+        for (host, _), traffic in ledger.traffic.items():
+            received[host] = received.get(host, 0) + traffic.received
+        return Done(
+            self._run.id,
+            fault,
+            pages=pages,
+            requests=watch.counted(),
+            bytes=bytes_by_party(received, self._room.own[0]),
+            console_errors=watch.console_errors,
+            page_errors=watch.page_errors,
+            failed_requests=watch.failed_requests,
+            facts={**watch.facts(), **_refused(ledger.refused)},
+            hidden=hidden,
+            artefacts=artefacts,
+        )
+
+    def _kept(self, redact: Redactor, *, is_failed: bool) -> tuple[Artefact, ...]:
+        """Return the files of the run; it blocks. A run that went well leaves none."""
+        if not is_failed or self._run.record == "never":
+            self._files.drop()
+            return ()
+        watch = self._room.watch
+        return self._files.finish(watch.console, watch.lines, redact)
+
+    def _hidden(self) -> tuple[str, ...]:
+        found = self._stage.hidden if self._stage is not None else []
+        return tuple(text for text in found if len(text) <= MAX_HIDDEN_CHARACTERS)[:MAX_HIDDEN]
+
+
+def _retrieved(work: "asyncio.Task[Fault | None]") -> None:
+    """Take the error of a task that was cut off: the run has failed already."""
+    if not work.cancelled():
+        work.exception()
+
+
+def _scope(run: Run) -> Scope:
+    values = run.values
+    return Scope(
+        run_id=values.run_id,
+        iteration=values.iteration,
+        # not for secrets: two runs with one seed play the same
+        random=Random(values.seed),  # noqa: S311
+        now=lambda: datetime.now(UTC),
+        environ=values.environ,
+        values=dict(values.vars),
+        row=values.row,
+        vars=values.vars,
+        secrets=values.secrets,
+    )
+
+
+def _refused(refused: Mapping[tuple[str, int], CheckFailed]) -> dict[str, str]:
+    if not refused:
+        return {}
+    first = [f"{host}:{port} ({it.reason.value})" for (host, port), it in refused.items()]
+    more = f" and {len(first) - MAX_REFUSED} more" if len(first) > MAX_REFUSED else ""
+    return {"unreached": cut(", ".join(first[:MAX_REFUSED]), 400) + more}
