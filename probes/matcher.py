@@ -39,6 +39,8 @@ class Nodes(list[Any]):
 
 
 _Test = Callable[[Any], bool]
+# A pair, made once: ``int | float`` would be made anew for each value that is judged.
+_NUMBERS = (int, float)
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(?:\.[^@\s.]+)+")
 
 
@@ -140,7 +142,7 @@ def same(left: Any, right: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, _NUMBERS) and not isinstance(value, bool)
 
 
 def _eq(argument: Any) -> tuple[str, _Test]:
