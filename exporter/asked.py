@@ -265,4 +265,4 @@ def _timed_out(result: Result, limit_s: float) -> Result:
     where = f" in phase {phase}" if phase else ""
     text = f"want an answer within {limit_s:.3g} s, got none{where}"
     failure = Failure(Reason.TIMEOUT, text, phase)
-    return replace(result, outcome=Outcome.DOWN, attempts=1, failure=failure)
+    return result._replace(outcome=Outcome.DOWN, attempts=1, failure=failure)

@@ -81,6 +81,10 @@ class Kind(Settings):
     answers_queries: ClassVar[bool] = False
     """Whether `rows` asks a database for a step of a journey."""
 
+    ends_at_once: ClassVar[bool] = False
+    """Whether a run that is cancelled ends in the same turn of the loop: no clean-up awaits
+    anything. Such a run needs no task of its own."""
+
     takes_over: ClassVar[frozenset[str]] = frozenset()
     """Keys common to all probes that mean something finer here, and become fields of the kind."""
 

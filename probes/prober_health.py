@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, cast
 
-from probes.result import Reason
+from probes.result import Failure, Reason
 
 # reliability.md 4: the lag ticker.
 TICK_S = 0.1
@@ -165,6 +165,11 @@ class ProberHealth:
             return Reason.OVERLOAD, message
         return None
 
+    def why_asleep(self, start: float, timeout_s: float) -> str | None:
+        """Return why what was seen since *start* proves nothing about a target; None: it does."""
+        own = self.verdict(start, timeout_s)
+        return own[1] if own is not None else None
+
     def latency_excused(self, start: float) -> bool:
         """Return whether lag since *start* forbids to fail a latency limit (P25)."""
         seconds = self._clock() - start
@@ -275,3 +280,32 @@ def descriptors_are_scarce() -> bool:
         for descriptor in taken:
             os.close(descriptor)
     return False
+
+
+async def whose_fault(
+    failure: Failure, health: ProberHealth, started: float, timeout_s: float, *, network: bool
+) -> Failure:
+    """Return *failure*, or the prober's own fault that may have caused it.
+
+    Args:
+        failure: why a run is not up.
+        health: the prober's own pulse.
+        started: monotonic time at which the run began.
+        timeout_s: that the run had.
+        network: whether the target is reached over the network.
+    """
+    if failure.reason.is_own_fault:
+        return failure
+    own = health.verdict(started, timeout_s)
+    if own is None and failure.reason is Reason.LATENCY and health.latency_excused(started):
+        own = (Reason.OVERLOAD, "want a loop without lag to judge a latency, got some")
+    if own is None and failure.reason in SHORTAGE_REASONS and descriptors_are_scarce():
+        own = (Reason.RESOURCE, "want free file descriptors, got (almost) none")
+    if own is None and failure.reason in NETWORK_REASONS and network:
+        text = await health.cut_off(started)
+        own = (Reason.NETWORK, text) if text else None
+    if own is None:
+        return failure
+    return Failure(
+        own[0], f"{own[1]} (it saw {failure.reason.value}: {failure.message})", failure.phase
+    )

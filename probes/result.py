@@ -14,7 +14,7 @@ Standard library only.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -110,8 +110,8 @@ class Failure:
         return {"reason": self.reason.value, "message": self.message, "phase": self.phase}
 
 
-# Phase and Sample are tuples, not dataclasses: a run makes a dozen of them, a tuple is made and
-# compared in a third of the time, and the exposition compares those of two runs.
+# Phase, Sample and Result are tuples, not dataclasses: a run makes a dozen of them, a tuple is made
+# and compared in a fraction of the time, and the exposition compares those of two runs.
 class Phase(NamedTuple):
     """A timed part of a run. ``complete`` is false where the run broke off inside it."""
 
@@ -136,8 +136,7 @@ class Sample(NamedTuple):
         return {"name": self.name, "value": self.value, "labels": dict(self.labels)}
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What one run found; ``target`` is its redacted form, ``seconds`` monotonic time."""
 
     probe: str
@@ -152,7 +151,7 @@ class Result:
     warnings: tuple[Failure, ...] = ()
     phases: tuple[Phase, ...] = ()
     samples: tuple[Sample, ...] = ()
-    facts: Mapping[str, str] = field(default_factory=lambda: NO_FACTS)
+    facts: Mapping[str, str] = NO_FACTS
     steps: tuple["Result", ...] = ()
 
     @property

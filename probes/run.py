@@ -7,20 +7,17 @@ Knows no kind, no schedule and no reader of Results.
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
+from typing import Any, cast
 
+from probes.deadline import Lane, lane_of
 from probes.errors import CheckFailed
 from probes.probe import Probe
-from probes.prober_health import (
-    NETWORK_REASONS,
-    SHORTAGE_REASONS,
-    ProberHealth,
-    descriptors_are_scarce,
-)
+from probes.prober_health import ProberHealth, whose_fault
 from probes.recorder import Keep, Recorder
 from probes.redact import Redactor
 from probes.result import NO_FACTS, Failure, Outcome, Reason, Result
@@ -62,12 +59,12 @@ async def run_once(
         wall: point in time for ``started_at``.
     """
     loop = asyncio.get_running_loop()
-    started_at, started, deadline = wall(), monotonic(), loop.time() + probe.timeout_s
-    deadline += probe.kind.cleanup_s
+    started_at, started, now = wall(), monotonic(), loop.time()
+    allowed_s = probe.timeout_s if keep is not None else probe.timeout_s + probe.kind.settle_s
+    allowed_s += probe.kind.cleanup_s
+    deadline = now + allowed_s
     # a kind with timeouts of its own made them of what was left: they prove nothing
-    is_short = until is not None and until < deadline
-    if keep is None:
-        deadline += probe.kind.settle_s
+    is_short = until is not None and until < now + probe.timeout_s + probe.kind.cleanup_s
     is_cut = until is not None and until < deadline
     if until is not None and is_cut:
         deadline = until
@@ -80,10 +77,11 @@ async def run_once(
         notes.keep = keep
         if health is not None:
             notes.cut_off = partial(health.cut_off, started)
-            notes.asleep = partial(_asleep, health, started, probe.timeout_s)
+            notes.asleep = partial(health.why_asleep, started, probe.timeout_s)
         return notes
 
-    attempt, attempts = _Attempt(probe, recorder(), loop), 1
+    lane = Lane(loop) if is_cut else lane_of(loop, allowed_s)
+    attempt, attempts = _Attempt(probe, recorder(), lane), 1
     failure = await attempt.failure()
     if failure is not None and probe.retries:
         attempt, failure, attempts = await _try_again(attempt, failure, recorder)
@@ -106,7 +104,7 @@ async def _try_again(
     attempt: "_Attempt", first: Failure, recorder: Callable[[], Recorder]
 ) -> tuple["_Attempt", Failure | None, int]:
     """Return the attempt that counts, why it failed, and how many there were."""
-    probe, loop = attempt.probe, attempt.loop
+    probe, loop = attempt.probe, asyncio.get_running_loop()
     failure: Failure | None = first
     attempts = 1
     while failure is not None and not failure.reason.is_own_fault and attempts <= probe.retries:
@@ -115,7 +113,8 @@ async def _try_again(
         before = attempt, failure
         await asyncio.sleep(probe.retry_every_s)
         attempts += 1
-        attempt = _Attempt(probe, recorder(), loop)
+        # it has less time than whoever begins now: a lane of its own
+        attempt = _Attempt(probe, recorder(), Lane(loop))
         failure = await attempt.failure()
         if attempt.expired:
             # it had what the others left of the timeout: that it got no answer proves less
@@ -134,60 +133,117 @@ def prepare(probes: Iterable[Probe]) -> None:
 
 
 class _Attempt:
-    """One try of a kind, in a task of its own: a clean-up that hangs holds no Result back."""
+    """One try of a kind, cancelled at its deadline."""
 
-    __slots__ = ("_done", "_task", "_timer", "expired", "loop", "probe", "recorder")
+    __slots__ = ("_done", "_lane", "_task", "expired", "probe", "recorder")
 
-    def __init__(self, probe: Probe, recorder: Recorder, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, probe: Probe, recorder: Recorder, lane: Lane) -> None:
+        self.probe = probe
         self.recorder = recorder
         self.expired = False
-        self.probe = probe
-        self.loop = loop
-        self._done: asyncio.Future[None] = loop.create_future()
-        self._task = loop.create_task(_check(probe, recorder, self._done), name=probe.name)
+        self._lane = lane
+        self._task: asyncio.Task[Any]
+        self._done: asyncio.Future[None] | None = None
 
-    async def failure(self) -> Failure | None:
-        """Wait for the end, at most until the deadline and a little; return why it failed."""
-        self._timer = self.loop.call_at(self.recorder.deadline, self._expire)
-        try:
-            await self._done
-        except asyncio.CancelledError:
-            self._task.cancel()
-            # wait() raises nothing of the task's own, and a clean-up that hangs holds nobody up
-            tidy_s = ABANDON_AFTER_S + self.probe.kind.cleanup_s
-            _, hanging = await asyncio.wait({self._task}, timeout=tidy_s)
-            _stuck.update(hanging)
-            self._task.add_done_callback(_forget)
-            raise
-        finally:
-            self._timer.cancel()
-        if not self._task.done() or (self.expired and self._task.cancelled()):
-            return _timeout(self.probe, self.recorder)
-        return _failure_of(self._task, self.probe, self.recorder, expired=self.expired)
+    def failure(self) -> Coroutine[Any, Any, Failure | None]:
+        """Run the kind, at most until the deadline and a little; return why it failed."""
+        return self._here() if self.probe.kind.ends_at_once else self._apart()
 
-    def _ended(self, _: asyncio.Task[None]) -> None:
-        if not self._done.done():
-            self._done.set_result(None)
-
-    def _expire(self) -> None:
-        self._timer = self.loop.call_later(ABANDON_AFTER_S, self._abandon)
+    def expire(self) -> None:
+        """Cut the run off: its deadline has come."""
         # a run that has ended in this very turn of the loop keeps its verdict
         self.expired = self._task.cancel()
-        # one that had not even begun does not tell its end itself
-        self._task.add_done_callback(self._ended)
+        if self._done is not None:
+            self._lane.loop.call_later(ABANDON_AFTER_S, self._abandon)
+            # one that had not even begun does not tell its end itself
+            self._task.add_done_callback(lambda _: self._end())
 
-    def _abandon(self) -> None:
-        if not self._done.done():
-            _stuck.add(self._task)
-            self._task.add_done_callback(_forget)
+    async def _here(self) -> Failure | None:
+        """Run the kind in the task of the caller: one of its own would cost a tenth of the run."""
+        task = self._task = cast("asyncio.Task[Any]", asyncio.current_task(self._lane.loop))
+        cancels = task.cancelling()
+        self._lane.enter(self, self.recorder.deadline)
+        try:
+            await self.probe.kind.run(self.probe.target, self.recorder)
+        except asyncio.CancelledError:
+            # the deadline's own is taken back; any other one is the caller's
+            if task.cancelling() > cancels + self.expired:
+                raise
+            return self._cancelled()
+        except Exception as error:
+            return self._failure_of(error)
+        finally:
+            self._lane.leave(self)
+            if self.expired:
+                task.uncancel()
+        return self._timeout() if self.expired else None
+
+    async def _apart(self) -> Failure | None:
+        """Run the kind in a task of its own: a clean-up that hangs holds no Result back."""
+        loop = self._lane.loop
+        done = self._done = loop.create_future()
+        task = self._task = loop.create_task(_check(self.probe, self.recorder, done))
+        self._lane.enter(self, self.recorder.deadline)
+        try:
+            await done
+        except asyncio.CancelledError:
+            task.cancel()
+            # wait() raises nothing of the task's own, and a clean-up that hangs holds nobody up
+            tidy_s = ABANDON_AFTER_S + self.probe.kind.cleanup_s
+            _, hanging = await asyncio.wait({task}, timeout=tidy_s)
+            _stuck.update(hanging)
+            task.add_done_callback(_forget)
+            raise
+        finally:
+            self._lane.leave(self)
+        if not task.done():
+            return self._timeout()
+        if task.cancelled():
+            return self._cancelled()
+        error = task.exception()
+        if error is None:
+            return self._timeout() if self.expired else None
+        return self._failure_of(error)
+
+    def _end(self) -> None:
+        if self._done is not None and not self._done.done():
             self._done.set_result(None)
 
+    def _abandon(self) -> None:
+        if not self._task.done():
+            _stuck.add(self._task)
+            self._task.add_done_callback(_forget)
+            self._end()
 
-def _timeout(probe: Probe, recorder: Recorder) -> Failure:
-    where = f" in phase {recorder.phase_name}" if recorder.phase_name else ""
-    reason = Reason.DNS_TIMEOUT if recorder.phase_name == "resolve" else Reason.TIMEOUT
-    message = f"want an answer within {probe.timeout_s:g} s, got none{where}"
-    return Failure(reason, message, recorder.phase_name)
+    def _timeout(self) -> Failure:
+        phase = self.recorder.phase_name
+        where = f" in phase {phase}" if phase else ""
+        reason = Reason.DNS_TIMEOUT if phase == "resolve" else Reason.TIMEOUT
+        message = f"want an answer within {self.probe.timeout_s:g} s, got none{where}"
+        return Failure(reason, message, phase)
+
+    def _cancelled(self) -> Failure:
+        if self.expired:
+            return self._timeout()
+        message = "want a run to its end, got cancelled"
+        return Failure(Reason.INTERNAL, message, self.recorder.phase_name)
+
+    def _failure_of(self, error: BaseException) -> Failure:
+        """Return what it means that a run raised *error*."""
+        probe, phase = self.probe, self.recorder.phase_name
+        if isinstance(error, CheckFailed):
+            # they lead to frames that hold the error: work for the collector in each failed run
+            error.__traceback__ = error.__context__ = None
+            if not self.expired or error.reason.is_own_fault:
+                return Failure(error.reason, error.message, error.phase or phase)
+        if self.expired and isinstance(error, CheckFailed | TimeoutError):
+            # what a kind says about a target after its cancellation is an echo of that
+            return self._timeout()
+        redact = probe.redact | self.recorder.secrets
+        text = redact(f"{type(error).__name__}: {error}")[:MAX_MESSAGE_CHARACTERS]
+        name = probe.kind.name
+        log.error("the kind %s raised %s", name, text, extra={"probe": probe.name}, exc_info=error)
+        return Failure(Reason.INTERNAL, text, phase)
 
 
 async def _check(probe: Probe, recorder: Recorder, done: asyncio.Future[None]) -> None:
@@ -205,68 +261,16 @@ def _forget(task: asyncio.Task[None]) -> None:
         task.exception()  # retrieved: the Result has gone out long ago
 
 
-def _failure_of(
-    task: asyncio.Task[None], probe: Probe, recorder: Recorder, *, expired: bool
-) -> Failure | None:
-    if task.cancelled():
-        return Failure(Reason.INTERNAL, "want a run to its end, got cancelled", recorder.phase_name)
-    error = task.exception()
-    if error is None and not expired:
-        return None
-    if isinstance(error, CheckFailed):
-        # they lead to frames that hold the error: each failed run would be work for the collector
-        error.__traceback__ = error.__context__ = None
-    is_ours = isinstance(error, CheckFailed) and error.reason.is_own_fault
-    if expired and not is_ours and isinstance(error, CheckFailed | TimeoutError | None):
-        # what a kind says about a target after its cancellation is an echo of that
-        return _timeout(probe, recorder)
-    if error is None:
-        return None
-    if isinstance(error, CheckFailed):
-        return Failure(error.reason, error.message, error.phase or recorder.phase_name)
-    redact = probe.redact | recorder.secrets
-    text = redact(f"{type(error).__name__}: {error}")[:MAX_MESSAGE_CHARACTERS]
-    log.error(
-        "the kind %s raised %s", probe.kind.name, text, extra={"probe": probe.name}, exc_info=error
-    )
-    return Failure(Reason.INTERNAL, text, recorder.phase_name)
-
-
-def _asleep(health: ProberHealth, started: float, timeout_s: float) -> str | None:
-    own = health.verdict(started, timeout_s)
-    return own[1] if own is not None else None
-
-
 async def _excused(
     failure: Failure | None, attempt: "_Attempt", health: ProberHealth, started: float
 ) -> Failure | None:
     """Return what is left of *failure* and of the warnings when the prober was to blame."""
     if failure is not None:
-        return await _whose_fault(failure, attempt.probe, health, started)
+        timeout_s, network = attempt.probe.timeout_s, attempt.probe.kind.network
+        return await whose_fault(failure, health, started, timeout_s, network=network)
     if health.latency_excused(started):
         attempt.recorder.excuse(Reason.LATENCY, "the prober itself lagged")
     return None
-
-
-async def _whose_fault(
-    failure: Failure, probe: Probe, health: ProberHealth, started: float
-) -> Failure:
-    """Return *failure*, or the prober's own fault that may have caused it."""
-    if failure.reason.is_own_fault:
-        return failure
-    own = health.verdict(started, probe.timeout_s)
-    if own is None and failure.reason is Reason.LATENCY and health.latency_excused(started):
-        own = (Reason.OVERLOAD, "want a loop without lag to judge a latency, got some")
-    if own is None and failure.reason in SHORTAGE_REASONS and descriptors_are_scarce():
-        own = (Reason.RESOURCE, "want free file descriptors, got (almost) none")
-    if own is None and failure.reason in NETWORK_REASONS and probe.kind.network:
-        text = await health.cut_off(started)
-        own = (Reason.NETWORK, text) if text else None
-    if own is None:
-        return failure
-    return Failure(
-        own[0], f"{own[1]} (it saw {failure.reason.value}: {failure.message})", failure.phase
-    )
 
 
 def _result(
@@ -277,38 +281,35 @@ def _result(
     seconds: float,
     attempts: int,
 ) -> Result:
-    if failure is not None:
-        outcome = Outcome.UNKNOWN if failure.reason.is_own_fault else Outcome.DOWN
-    else:
-        outcome = Outcome.DEGRADED if recorder.warnings else Outcome.UP
     redact = probe.redact | recorder.secrets
     facts, steps, warnings = recorder.facts, recorder.steps, recorder.warnings
+    outcome = Outcome.UP
     if failure is not None:
+        outcome = Outcome.UNKNOWN if failure.reason.is_own_fault else Outcome.DOWN
         failure = replace(failure, message=redact(failure.message)[:MAX_MESSAGE_CHARACTERS])
-    if warnings:
-        warnings = tuple([replace(w, message=redact(w.message)) for w in warnings])
+    elif warnings:
+        outcome = Outcome.DEGRADED
     return Result(
-        probe=probe.name,
-        kind=probe.kind.name,
-        target=probe.display,
-        outcome=outcome,
-        started_at=started_at,
-        seconds=seconds,
-        run_id=recorder.run_id,
-        attempts=attempts,
-        failure=failure,
-        warnings=warnings,
-        phases=recorder.phases,
-        samples=recorder.samples,
-        facts={name: redact(text) for name, text in facts.items()} if facts else NO_FACTS,
-        steps=tuple([_redacted(step, redact) for step in steps]) if steps else (),
+        probe.name,
+        probe.kind.name,
+        probe.display,
+        outcome,
+        started_at,
+        seconds,
+        recorder.run_id,
+        attempts,
+        failure,
+        tuple([replace(w, message=redact(w.message)) for w in warnings]) if warnings else (),
+        recorder.phases,
+        recorder.samples,
+        {name: redact(text) for name, text in facts.items()} if facts else NO_FACTS,
+        tuple([_redacted(step, redact) for step in steps]) if steps else (),
     )
 
 
 def _redacted(step: Result, redact: Redactor) -> Result:
     """Return *step* with its texts as they may be shown."""
-    return replace(
-        step,
+    return step._replace(
         failure=step.failure and replace(step.failure, message=redact(step.failure.message)),
         warnings=tuple([replace(w, message=redact(w.message)) for w in step.warnings]),
         facts={name: redact(text) for name, text in step.facts.items()},

@@ -38,6 +38,16 @@ from probes.wire.tls import NET_METRICS, TLS_METRICS, TlsOptions
 from probes.wire.url import Url, parse_url, split_host_port
 
 _VERSIONS = {"1.0": 1.0, "1.1": 1.1, "2": 2.0}
+# What every run measures, in the order in which `_record` tells it.
+_MEASURED = (
+    "http_status_code",
+    "http_content_length",
+    "http_uncompressed_body_length",
+    "http_redirects",
+    "http_ssl",
+    "http_version",
+    "failed_due_to_regex",
+)
 _ALPN = {
     frozenset({1}): HTTP1_ALPN,
     frozenset({2}): HTTP2_ALPN,
@@ -82,6 +92,7 @@ class Http(Kind):
     name = "http"
     phase_family = "http_duration_seconds"
     phases = ("resolve", "connect", "tls", "processing", "transfer")
+    ends_at_once = True
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("http_status_code", "Status code of the last response; 0 if there was none"),
         Metric(
@@ -287,20 +298,22 @@ class Http(Kind):
             recorder.warn(soft.reason, soft.message, phase=soft.phase)
 
 
-# Few values, the same in nearly every run: made once.
-_known = lru_cache(maxsize=1024)(Sample)
+@lru_cache(maxsize=1024)
+def _samples(*told: float) -> tuple[Sample, ...]:
+    """Return the samples in the order of `_MEASURED`: in nearly every run the same, made once."""
+    return tuple(map(Sample, _MEASURED, told))
 
 
 def _record(response: Response, recorder: Recorder, *, missed: bool) -> None:
     recorder.extend(
-        (
-            _known("http_status_code", response.status),
-            Sample("http_content_length", response.content_length),
-            Sample("http_uncompressed_body_length", response.body.size),
-            _known("http_redirects", response.redirects),
-            _known("http_ssl", 1.0 if response.over_tls else 0.0),
-            _known("http_version", _VERSIONS.get(response.version, 0.0)),
-            _known("failed_due_to_regex", 1.0 if missed else 0.0),
+        _samples(
+            response.status,
+            response.content_length,
+            response.body.size,
+            response.redirects,
+            1.0 if response.over_tls else 0.0,
+            _VERSIONS.get(response.version, 0.0),
+            1.0 if missed else 0.0,
         )
     )
     if not response.status:

@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -381,7 +380,7 @@ def test_a_probe_that_leaves_under_new_options_frees_its_room_once() -> None:
 def test_a_cut_result_is_cut_at_each_run() -> None:
     def run(seconds: float) -> Result:
         phases = tuple(Phase(name, seconds) for name in ("resolve", "connect", "processing"))
-        return replace(up(), phases=phases)
+        return up()._replace(phases=phases)
 
     whole = sink_of(probe())
     whole.publish(run(0.1), Outcome.UP)
@@ -612,7 +611,7 @@ def test_the_page_never_depends_on_how_it_came_about(
 
 def test_the_end_of_a_run_is_its_start_and_its_length() -> None:
     sink = sink_of(probe())
-    result = replace(up(seconds=1.5), started_at=NOW + timedelta(seconds=10))
+    result = up(seconds=1.5)._replace(started_at=NOW + timedelta(seconds=10))
 
     sink.publish(result, Outcome.UP)
 

@@ -1,6 +1,5 @@
 """The frozen values: what counts as ok, whose fault a reason is, and the way through JSON."""
 
-import dataclasses
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -51,9 +50,10 @@ leaves = st.builds(
         max_size=3,
     ).map(tuple),
     facts=st.dictionaries(texts, texts, max_size=3),
+    steps=st.just(()),
 )
 results = st.builds(
-    lambda result, steps: dataclasses.replace(result, steps=tuple(steps)),
+    lambda result, steps: result._replace(steps=tuple(steps)),
     leaves,
     st.lists(leaves, max_size=2),
 )
@@ -103,7 +103,7 @@ def test_the_cause_is_the_failure_before_any_warning() -> None:
 
 
 def test_a_result_cannot_be_changed() -> None:
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         result().outcome = Outcome.DOWN  # type: ignore[misc]
     with pytest.raises(TypeError):
         result().facts["x"] = "y"  # type: ignore[index]

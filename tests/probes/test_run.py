@@ -5,9 +5,8 @@ import gc
 import io
 import logging
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import redirect_stdout, suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, ClassVar
@@ -42,9 +41,30 @@ class Scripted(Kind):
         await self._body(target, recorder)
 
 
+class Prompt(Scripted):
+    """The same, of a kind whose clean-up awaits nothing."""
+
+    ends_at_once: ClassVar[bool] = True
+
+
+@pytest.fixture(
+    params=[pytest.param(Scripted, id="a task of its own"), pytest.param(Prompt, id="the caller's")]
+)
+def form(request: pytest.FixtureRequest) -> Iterator[type[Scripted]]:
+    """Let `probe` make probes of kinds whose runs have a task of their own, and of others."""
+    global _form  # noqa: PLW0603 - else each test would hand it to each probe
+    before, _form = _form, request.param
+    yield _form
+    _form = before
+
+
+_form: type[Scripted] = Scripted
+in_both_forms = pytest.mark.usefixtures("form")
+
+
 def probe(body: Body, name: str = "it", timeout_s: float = 5.0, **changes: Any) -> Probe:
     """A probe of `Scripted` that runs *body*."""
-    kind = Scripted(password=changes.pop("password", None))
+    kind = _form(password=changes.pop("password", None))
     object.__setattr__(kind, "__pydantic_private__", {"_body": body})
     return Probe(name=name, kind=kind, target="h:1", timeout_s=timeout_s, **changes)
 
@@ -101,6 +121,7 @@ def raises(error: BaseException) -> Body:
     return body
 
 
+@in_both_forms
 async def test_a_run_that_returns_is_up_with_everything_it_found() -> None:
     result = await run_once(probe(passes), wall=lambda: AT)
 
@@ -117,6 +138,7 @@ async def test_two_runs_have_different_ids() -> None:
     assert (await run_once(probe(passes))).run_id != (await run_once(probe(passes))).run_id
 
 
+@in_both_forms
 async def test_a_warning_makes_it_degraded() -> None:
     async def warns(target: str, recorder: Recorder) -> None:
         recorder.warn(Reason.LATENCY, "want at most 1s, got 2s")
@@ -127,6 +149,7 @@ async def test_a_warning_makes_it_degraded() -> None:
     assert result.warnings[0].message == "want at most 1s, got 2s"
 
 
+@in_both_forms
 async def test_a_failed_expectation_is_down_and_outweighs_warnings() -> None:
     async def both(target: str, recorder: Recorder) -> None:
         recorder.warn(Reason.LATENCY, "slow")
@@ -155,11 +178,13 @@ async def test_a_verdict_may_name_its_own_phase() -> None:
     assert result.failure.phase == "tls"
 
 
+@in_both_forms
 @pytest.mark.parametrize("reason", [reason for reason in Reason if reason.is_own_fault])
 async def test_a_reason_of_our_own_is_unknown(reason: Reason) -> None:
     assert (await run_once(probe(fails(reason)))).outcome is Outcome.UNKNOWN
 
 
+@in_both_forms
 async def test_any_other_exception_is_unknown_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     result = await run_once(probe(raises(ZeroDivisionError("oops"))))
 
@@ -202,6 +227,7 @@ async def test_an_endless_message_is_cut() -> None:
     assert len(result.failure.message) == 2048
 
 
+@in_both_forms
 async def test_silence_is_a_timeout_in_the_phase_that_waited(lost_s: Callable[[], float]) -> None:
     """P2: every run ends within its timeout and 250 ms."""
     result = await run_once(probe(hangs, timeout_s=SOON))
@@ -214,6 +240,7 @@ async def test_silence_is_a_timeout_in_the_phase_that_waited(lost_s: Callable[[]
     assert SOON <= result.seconds < SOON + 0.25 + lost_s()
 
 
+@in_both_forms
 async def test_silence_of_a_name_server_is_a_timeout_of_the_lookup() -> None:
     async def resolves(target: str, recorder: Recorder) -> None:
         with recorder.phase("resolve"):
@@ -225,6 +252,7 @@ async def test_silence_of_a_name_server_is_a_timeout_of_the_lookup() -> None:
     assert result.failure.reason is Reason.DNS_TIMEOUT
 
 
+@in_both_forms
 async def test_a_timeout_of_a_driver_at_the_deadline_is_ours() -> None:
     async def driver(target: str, recorder: Recorder) -> None:
         try:
@@ -250,6 +278,7 @@ async def late_verdict(target: str, recorder: Recorder) -> None:
         raise CheckFailed(Reason.CLOSED, "want an answer, got the end") from None
 
 
+@in_both_forms
 @pytest.mark.parametrize("body", [late_return, late_verdict])
 async def test_what_a_kind_says_after_its_deadline_is_a_timeout(body: Body) -> None:
     """P2: a cancellation that was swallowed is no pass, and its echo no finding."""
@@ -259,6 +288,7 @@ async def test_what_a_kind_says_after_its_deadline_is_a_timeout(body: Body) -> N
     assert (result.failure.reason, result.failure.phase) == (Reason.TIMEOUT, "query")
 
 
+@in_both_forms
 async def test_a_shortage_that_shows_at_the_deadline_stays_our_fault() -> None:
     async def short_of_files(target: str, recorder: Recorder) -> None:
         try:
@@ -271,6 +301,7 @@ async def test_a_shortage_that_shows_at_the_deadline_stays_our_fault() -> None:
     assert result.outcome is Outcome.UNKNOWN
 
 
+@in_both_forms
 async def test_a_run_that_ended_in_the_moment_of_its_deadline_keeps_its_verdict() -> None:
     async def busy(target: str, recorder: Recorder) -> None:
         # the loop finds the expiry and the end of the run in the same turn
@@ -309,6 +340,7 @@ async def test_a_clean_up_that_hangs_does_not_hold_the_result_back(
     assert stuck_runs() == before
 
 
+@in_both_forms
 async def test_a_run_that_is_cancelled_from_inside_is_our_fault() -> None:
     result = await run_once(probe(raises(asyncio.CancelledError())))
 
@@ -317,6 +349,7 @@ async def test_a_run_that_is_cancelled_from_inside_is_our_fault() -> None:
     assert result.failure.reason is Reason.INTERNAL
 
 
+@in_both_forms
 async def test_a_cancelled_run_makes_no_result_and_leaves_no_task() -> None:
     """P26: no Result is written by cancellation."""
     began, cleaned = asyncio.Event(), asyncio.Event()
@@ -378,6 +411,7 @@ async def test_a_cancelled_run_does_not_wait_for_a_clean_up_that_hangs() -> None
     await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
 
 
+@in_both_forms
 async def test_a_failure_is_tried_again_and_the_last_try_counts() -> None:
     tries = []
 
@@ -411,6 +445,7 @@ async def test_there_is_no_try_that_would_begin_behind_the_deadline() -> None:
     assert (result.outcome, result.attempts) == (Outcome.DOWN, 1)
 
 
+@in_both_forms
 # the first try must end before a busy machine lets the deadline pass
 @pytest.mark.parametrize(("timeout_s", "until_s"), [(0.2, None), (5.0, 0.2)])
 async def test_a_try_without_time_left_does_not_replace_a_verdict(
@@ -491,6 +526,7 @@ async def test_a_run_that_passed_is_up_whatever_the_prober_went_through() -> Non
     assert result.outcome is Outcome.UP
 
 
+@in_both_forms
 async def test_a_policy_holds_for_the_run_and_not_longer() -> None:
     seen = []
     policy = Policy()
@@ -518,8 +554,7 @@ async def test_no_text_of_a_step_shows_a_secret() -> None:
 
     async def tells(target: str, recorder: Recorder) -> None:
         recorder.hide("s3cr3t-token")
-        outer = replace(
-            inner,
+        outer = inner._replace(
             warnings=(Failure(Reason.VALUE, "s3cr3t-token is odd"),),
             facts={"answer": "s3cr3t-token"},
             steps=(inner,),
@@ -604,6 +639,7 @@ async def test_an_empty_batch_is_empty() -> None:
     assert await run_all([]) == []
 
 
+@in_both_forms
 async def test_what_did_not_finish_is_unknown_and_told() -> None:
     """P17: a batch that is cut off is complete in its report."""
     ended: list[Result] = []
@@ -627,6 +663,7 @@ async def test_what_did_not_finish_is_unknown_and_told() -> None:
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
+@in_both_forms
 async def test_a_run_that_ends_by_itself_before_the_common_deadline_keeps_its_verdict() -> None:
     until = asyncio.get_running_loop().time() + 1
 
@@ -658,9 +695,10 @@ def test_an_unfinished_run_blames_nobody_but_the_evidence() -> None:
     assert result.failure is not None
     assert result.failure.reason is Reason.EVIDENCE
     assert (result.attempts, result.phases) == (0, ())
-    assert replace(result, seconds=0.0) == result
+    assert result._replace(seconds=0.0) == result
 
 
+@in_both_forms
 async def test_a_batch_that_is_cancelled_leaves_no_run_behind() -> None:
     """130: Ctrl-C ends the gate and everything it started."""
     began = asyncio.Event()
@@ -718,6 +756,7 @@ def test_preparing_imports_the_driver_of_a_kind() -> None:
     assert "this" in sys.modules
 
 
+@in_both_forms
 async def test_a_failed_run_leaves_nothing_for_the_collector() -> None:
     """P9: thousands of targets that fail are thousands of cycles a second, else."""
 
@@ -737,3 +776,42 @@ async def test_a_failed_run_leaves_nothing_for_the_collector() -> None:
 
     assert result.outcome is Outcome.DOWN
     assert left == 0
+
+
+@in_both_forms
+async def test_a_run_that_was_cut_off_leaves_its_caller_uncancelled() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+
+    result = await run_once(probe(hangs, timeout_s=SOON))
+
+    assert result.failure is not None
+    assert result.failure.reason is Reason.TIMEOUT
+    assert task.cancelling() == 0
+    await asyncio.sleep(0)
+
+
+async def test_a_kind_that_ends_at_once_has_no_task_of_its_own(form: type[Scripted]) -> None:
+    seen = []
+
+    async def looks(target: str, recorder: Recorder) -> None:
+        seen.append(asyncio.current_task())
+
+    await run_once(probe(looks))
+
+    assert (seen[0] is asyncio.current_task()) is form.ends_at_once
+
+
+@in_both_forms
+async def test_a_caller_that_is_cancelled_at_the_deadline_stays_cancelled() -> None:
+    async def both(target: str, recorder: Recorder) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+
+    task = asyncio.ensure_future(run_once(probe(both, timeout_s=SOON)))
+    await asyncio.wait({task})
+
+    assert task.cancelled()
