@@ -36,6 +36,7 @@ LAST_TICK_S = 3.0
 # second to clean up.
 DRAIN_S = 7.0
 CANCEL_S = 1.0
+NO_TIDYING: Mapping[str, float] = {}
 PLANNER = "planner"
 # Minute, hour, day, month, weekday.
 CRON_FIELDS = 5
@@ -208,26 +209,40 @@ class Scheduler:
         if self._apscheduler.get_job(job_id) is not None:
             self._apscheduler.remove_job(job_id)
 
-    async def drain(self, timeout_s: float = DRAIN_S) -> int:
+    async def drain(
+        self, timeout_s: float = DRAIN_S, tidy_s: Mapping[str, float] = NO_TIDYING
+    ) -> int:
         """Start nothing more, wait for the runs in flight, cancel those that end too late.
 
         Leaves neither task nor handle. A second call waits for the first.
+
+        Args:
+            timeout_s: that the runs have.
+            tidy_s: name -> seconds of them in which a run tidies up: it is told that much earlier.
 
         Returns:
             How many runs were cancelled.
         """
         if self._drained is None:
-            self._drained = asyncio.get_running_loop().create_task(self._drain(timeout_s))
+            self._drained = asyncio.get_running_loop().create_task(self._drain(timeout_s, tidy_s))
         return await asyncio.shield(self._drained)
 
-    async def _drain(self, timeout_s: float) -> int:
+    async def _drain(self, timeout_s: float, tidy_s: Mapping[str, float]) -> int:
         if self._planner is None:
             return 0
         if self._watchdog is not None:
             self._watchdog.cancel()
         self._apscheduler.pause()
         runs = self._planner.close()
+        loop = asyncio.get_running_loop()
+        early = [
+            loop.call_later(max(0.0, timeout_s - seconds), run.cancel)
+            for run in runs
+            if (seconds := tidy_s.get(run.get_name(), 0.0))
+        ]
         late = (await asyncio.wait(runs, timeout=timeout_s))[1] if runs else set()
+        for timer in early:
+            timer.cancel()
         # our own jobs do not hold up the stop: purge and reports come again after the restart
         ending = late | self._jobs
         for task in ending:

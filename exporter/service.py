@@ -159,7 +159,8 @@ class Service:
 
     async def _shut_down(self) -> None:
         self._why_not_ready = "draining"
-        cancelled = await self._scheduler.drain()
+        tidy_s = {name: probe.kind.cleanup_s for name, probe in self._probes.items()}
+        cancelled = await self._scheduler.drain(tidy_s=tidy_s)
         await self._keeps.close()
         await self.health.stop()
         await self._web.stop(ANSWERS_S)

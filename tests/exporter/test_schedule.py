@@ -133,6 +133,32 @@ async def test_the_drain_cancels_what_does_not_end(caplog: pytest.LogCaptureFixt
     assert scheduler.stats.due == scheduler.stats.started + sum(scheduler.stats.missed.values())
 
 
+async def test_a_run_that_tidies_up_is_told_before_the_others() -> None:
+    begun, tidied = asyncio.Event(), list[str]()
+
+    async def run(name: str) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            # many turns of the loop, all of them behind the time of the others
+            async with asyncio.timeout(5):
+                while not tidied:  # noqa: ASYNC110 - turns of the loop, no time
+                    await asyncio.sleep(0)
+                    tidied.append(name)
+            raise
+
+    scheduler = Scheduler(run, capacity=10)
+    scheduler.set_probes({"a": 0.1})
+    scheduler.start()
+    await begun.wait()
+
+    async with asyncio.timeout(2):
+        assert await scheduler.drain(30, {"a": 30}) == 0
+
+    assert tidied == ["a"]
+
+
 async def test_a_scheduler_that_never_started_drains_at_once() -> None:
     assert await Scheduler(nothing, capacity=1).drain() == 0
 
