@@ -9,8 +9,9 @@ tenth of a whole HTTP run (uvloop; 2026-11). Knows no run and no verdict.
 import asyncio
 from typing import Protocol
 
-# uvloop rounds timers to a millisecond: nothing may be cut off before its time.
-ROUNDING_S = 0.0005
+# uvloop's clock stands still for a turn and counts whole milliseconds: nothing may be cut off before
+# its time.
+ROUNDING_S = 0.001
 
 
 class Late(Protocol):

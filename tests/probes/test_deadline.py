@@ -35,7 +35,7 @@ def test_each_is_cut_off_at_its_own_deadline_by_one_timer_at_a_time() -> None:
         await asyncio.sleep(5)
 
     run_virtual(loop, main())
-    assert [job.ended_at for job in jobs] == pytest.approx([1001.0, 1002.0, 1003.0], abs=0.001)
+    assert [job.ended_at for job in jobs] == pytest.approx([1001.0, 1002.0, 1003.0], abs=0.002)
 
 
 def test_who_has_left_is_not_cut_off_and_holds_nobody_up() -> None:
@@ -52,7 +52,7 @@ def test_who_has_left_is_not_cut_off_and_holds_nobody_up() -> None:
 
     run_virtual(loop, main())
     assert first.ended_at is None
-    assert second.ended_at == pytest.approx(1002.0, abs=0.001)
+    assert second.ended_at == pytest.approx(1002.0, abs=0.002)
 
 
 def test_all_that_a_freeze_made_late_are_cut_off_together() -> None:
