@@ -319,6 +319,8 @@ def _read(text: bytes, forms: Mapping[str, type[Any]]) -> Any:
         data = json.loads(text)
     except (ValueError, RecursionError):
         raise ValueError(f"want one JSON text a line, got {short(text)}") from None
-    if not isinstance(data, dict) or data.get("t") not in forms:
+    word = data.get("t") if isinstance(data, dict) else None
+    if not isinstance(word, str) or word not in forms:
         raise ValueError(f"want a message of {', '.join(forms)}, got {short(data)}")
-    return decode(forms[data.pop("t")], data)
+    del data["t"]
+    return decode(forms[word], data)

@@ -18,7 +18,7 @@ from probes.browser.artefacts import NotKept, keep
 from probes.browser.journey import BrowserJourney
 from probes.browser.notes import METRICS, SERIES, SERIES_PER_PAGE, Notes, samples, verdict
 from probes.browser.plan import Action
-from probes.browser.protocol import Record, Run, Values
+from probes.browser.protocol import Begun, Ended, Record, Run, Values
 from probes.browser.supervisor import Outcome, close_browsers, supervisor
 from probes.browser.verdict import miss_in_vitals, unobserved
 from probes.errors import CheckFailed
@@ -77,6 +77,7 @@ class Browser(Kind):
     name = "browser"
     requires = "browser"
     driver = "playwright"
+    phases = ("browser",)
     metrics: ClassVar[tuple[Metric, ...]] = (*METRICS, *STEP_METRICS)
 
     journey: str
@@ -219,7 +220,10 @@ class Browser(Kind):
     async def _outcome(self, run: Run, notes: Notes, recorder: Recorder) -> Outcome:
         journey = self.compiled
         until = recorder.deadline - CLEANUP_S
-        return await supervisor().play(run, journey.launch, journey.limits, until, notes.hear)
+        recorder.enter("browser")
+        return await supervisor().play(
+            run, journey.launch, journey.limits, until, partial(_hear, notes, recorder)
+        )
 
     async def _judge(self, run: Run, outcome: Outcome, recorder: Recorder) -> CheckFailed | None:
         """Write down what the last report says and return why the run is not up."""
@@ -251,6 +255,13 @@ class Browser(Kind):
             return
         for name, path in kept.items():
             recorder.fact(name, str(path))
+
+
+def _hear(notes: Notes, recorder: Recorder, report: Begun | Ended) -> None:
+    """Note a step; the first one ends the wait for a place and a browser."""
+    if recorder.phase_name == "browser":
+        recorder.leave()
+    notes.hear(report)
 
 
 def _write_steps(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from probes.browser.protocol import (
     PROTOCOL,
+    Artefact,
     Begun,
     Done,
     Ended,
@@ -57,12 +58,46 @@ def lose_mind(mode: str, run: Run, first: str) -> None:
         say(Done("no such run"))
 
 
+def rich(run: Run) -> Done:
+    """Report everything that can be reported, and files."""
+    seen = "full" if run.record == "full" else "shot"
+    Path(run.artefacts, f"{seen}.png").write_bytes(b"png")
+    names = [step.name for step in run.plan.steps]
+    phases = (("connect", 0.1), ("processing", 0.2))
+    say(Ended(run.id, names[0], "goto", "ok", 0.3, phases=phases, status=200))
+    say(Ended(run.id, names[1], "click", "ok", 0.4))
+    say(Begun(run.id, names[2]))
+    secret = run.values.secrets["password"]
+    fault = Fault(Reason.BODY, f"want 'Welcome', got {secret!r} and token-1234", names[2])
+    say(Ended(run.id, names[2], "see", "failed", 5.0, fault, facts={"url": f"http://x/{secret}"}))
+    vitals = {"lcp": 0.5, "cls": 0.25, "ttfb": 0.125}
+    return Done(
+        run.id,
+        fault,
+        warnings=(Fault(Reason.LATENCY, "want less, got more", names[0]),),
+        pages=(Page(names[0], vitals, {"load": 0.75}), Page("stranger", {"lcp": 9.0})),
+        requests=(("document", "first", "good", 1), ("beacon", "third", "failed", 2),
+                  ("other", "third", "failed", 1)),
+        bytes=(("first", 1000), ("third", 10)),
+        console_errors=3,
+        page_errors=1,
+        failed_requests=2,
+        facts={"console": f"password={secret}", "vars": repr(run.values.vars),
+               "row": repr(run.values.row), "iteration": str(run.values.iteration),
+               "record": run.record, "base": run.plan.base_url},
+        hidden=("token-1234",),
+        artefacts=(Artefact("screenshot", f"{seen}.png"),),
+    )  # fmt: skip
+
+
 def play(mode: str, run: Run) -> None:
     first = run.plan.steps[0].name
     say(Begun(run.id, first))
     lose_mind(mode, run, first)
     if mode == "trouble":
         say(Trouble(run.id, Reason.RESOURCE, "want the page to live, got it crashed"))
+    elif mode == "rich":
+        say(rich(run))
     elif mode not in ("hang", "stoppable"):
         say(Ended(run.id, first, "goto", "ok", 0.1, status=200, facts={"url": "http://x/"}))
         failed = Fault(Reason.STATUS, "want status < 400, got 500", first)

@@ -15,7 +15,7 @@ from probes.browser.process import Launch
 from probes.browser.protocol import Begun, Ended, Run, Values
 from probes.browser.supervisor import Outcome, Supervisor
 from probes.errors import CheckFailed
-from probes.journey.settings import BrowserSafety
+from probes.journey.safety import BrowserSafety
 from probes.result import Reason
 from probes.wire.policy import Policy
 
