@@ -9,7 +9,7 @@ from probes.browser.plan import Plan
 from probes.browser.process import Launch
 from probes.journey.data import Feeder
 from probes.journey.expression import Tree
-from probes.journey.settings import BrowserSafety
+from probes.journey.safety import BrowserSafety
 from probes.redact import Secret
 
 

@@ -24,7 +24,7 @@ from probes.browser.process import CHILD, BrowserProcess, Heard, Launch
 from probes.browser.protocol import STOP_S, Begun, Done, Ended, Ready, Run, Trouble
 from probes.browser.slots import Slots
 from probes.errors import CheckFailed
-from probes.journey.settings import BrowserSafety
+from probes.journey.safety import BrowserSafety
 from probes.result import Reason
 from probes.units import format_size
 from probes.wire.blocking import BlockingCalls

@@ -3,16 +3,16 @@
     Written      one journey as it stands in a file: keys, family, source
     compiled     name -> what the kinds `journey` and `browser` play
 
-The family is told by a key: ``browser:``, ``python:``, or neither. Knows nothing of their steps.
+The family is told by a key: ``browser:``, ``python:``, or neither. Knows nothing of their steps,
+and imports a family for a file that has one: a gate without journeys starts without them.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -21,14 +21,13 @@ from probes.config.mistakes import Layered, Mistakes, Place
 from probes.config.sections import SafetySettings
 from probes.config.sources import Source
 from probes.config.wording import got
-from probes.journey.advice import advice
-from probes.journey.families import IncludeKeys, RepeatKeys
 from probes.journey.flaws import Flaw, Flawed
-from probes.journey.keys import StepKeys
-from probes.journey.settings import JourneyKeys, World
 from probes.pattern import suggest
 from probes.redact import Secret
 from probes.units import short
+
+if TYPE_CHECKING:
+    from probes.journey.settings import JourneyKeys, World
 
 # load.md 2.2: a name stands in other names, in paths and on command lines.
 NAME = r"[a-z][a-z0-9-]{0,62}"
@@ -62,7 +61,7 @@ class Family:
         found: type[BaseModel] = getattr(import_module(self.keys[0]), self.keys[1])
         return found
 
-    def compiler(self) -> Callable[[str, Any, World], Any]:
+    def compiler(self) -> Callable[[str, Any, "World"], Any]:
         """Return what compiles one of it."""
         found: Callable[[str, Any, World], Any] = getattr(
             import_module(self.compile[0]), self.compile[1]
@@ -98,7 +97,9 @@ class Written:
     @property
     def includes(self) -> list[str]:
         """Names of the journeys whose steps it includes."""
-        return list(_includes(self.keys)) if isinstance(self.keys, JourneyKeys) else []
+        if self.family is not OVER_HTTP:
+            return []
+        return list(import_module("probes.journey.inclusion").includes(self.keys))
 
     @property
     def secrets(self) -> Mapping[str, Secret]:
@@ -189,19 +190,15 @@ class Journeys:
 
     def compile(self, safety: SafetySettings) -> None:
         """Compile what was read, and judge what concerns several of them."""
-        over_http = {
-            name: it.keys for name, it in self.written.items() if isinstance(it.keys, JourneyKeys)
-        }
-        directory = self._context["directory"]
-        world = World(
-            directory=directory if isinstance(directory, Path) else Path(directory),
-            environ=self._context["environ"],
-            variables=self._variables,
-            others=over_http,
-            browser=safety.browser,
-        )
-        included = {name for it in self.written.values() for name in it.includes}
         before = len(self._mistakes)
+        if self.written:
+            self._compile(self._world(safety))
+        # what is misspelt in a journey with a mistake may be the variable
+        if self.written.keys() == self._places.keys() and len(self._mistakes) == before:
+            self._judge_variables()
+
+    def _compile(self, world: "World") -> None:
+        included = {name for it in self.written.values() for name in it.includes}
         for name, it in self.written.items():
             try:
                 self.compiled[name] = it.family.compiler()(name, it.keys, world)
@@ -210,9 +207,20 @@ class Journeys:
             else:
                 # what a fragment does not read itself, its guests may
                 self._advise(it, is_fragment=name in included)
-        # what is misspelt in a journey with a mistake may be the variable
-        if self.written.keys() == self._places.keys() and len(self._mistakes) == before:
-            self._judge_variables()
+
+    def _world(self, safety: SafetySettings) -> "World":
+        world: type[World] = import_module("probes.journey.settings").World
+        return world(
+            directory=self._context["directory"],
+            environ=self._context["environ"],
+            variables=self._variables,
+            others={
+                name: cast("JourneyKeys", it.keys)
+                for name, it in self.written.items()
+                if it.family is OVER_HTTP
+            },
+            browser=safety.browser,
+        )
 
     def _refuse(self, written: Written, flaws: tuple[Flaw, ...], *, is_fragment: bool) -> None:
         """Note *flaws*; those of a fragment that another journey mends only when it is played."""
@@ -221,8 +229,9 @@ class Journeys:
         self._tell(written, (flaw for flaw in flaws if flaw not in kept))
 
     def _advise(self, written: Written, *, is_fragment: bool) -> None:
-        if is_fragment or not isinstance(written.keys, JourneyKeys):
+        if is_fragment or written.family is not OVER_HTTP:
             return
+        advice = import_module("probes.journey.advice").advice
         for flaw in advice(written.keys, self.compiled[written.name]):
             place = self._place_of(written, flaw)
             self._mistakes.warn(place, flaw.message, at_key=flaw.at_key)
@@ -271,16 +280,3 @@ class Journeys:
 
 def _is_variable(name: str) -> bool:
     return "." not in name or name.startswith("vars.")
-
-
-def _includes(keys: JourneyKeys) -> Iterator[str]:
-    for steps in (keys.setup, keys.steps, keys.cleanup):
-        yield from _included(steps)
-
-
-def _included(steps: Iterable[StepKeys]) -> Iterator[str]:
-    for step in steps:
-        if isinstance(step, IncludeKeys):
-            yield step.include
-        elif isinstance(step, RepeatKeys):
-            yield from _included(step.repeat.steps)

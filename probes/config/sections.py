@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from probes.journey.settings import BrowserSafety
+from probes.journey.safety import BrowserSafety
 from probes.probe import Severity
 from probes.redact import Secret
 from probes.settings import Settings

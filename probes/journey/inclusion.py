@@ -123,6 +123,20 @@ class Inclusion:
         return None
 
 
+def includes(keys: JourneyKeys) -> Iterator[str]:
+    """Yield the names of the journeys whose steps *keys* include."""
+    for steps in (keys.setup, keys.steps, keys.cleanup):
+        yield from _included_in(steps)
+
+
+def _included_in(steps: Sequence[StepKeys]) -> Iterator[str]:
+    for step in steps:
+        if isinstance(step, IncludeKeys):
+            yield step.include
+        elif isinstance(step, RepeatKeys):
+            yield from _included_in(step.repeat.steps)
+
+
 def over(own: HttpDefaults, outer: HttpDefaults) -> HttpDefaults:
     """Return what is written in *own*, and what *outer* says of the rest."""
     written = {key: getattr(own, key) for key in own.model_fields_set}

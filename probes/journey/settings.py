@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from probes.journey.data import DataKeys
 from probes.journey.families import AnyStep
 from probes.journey.keys import MAX_STEPS, Headers, Static, VariableName, static_tree
+from probes.journey.safety import BrowserSafety
 from probes.redact import Secret
 from probes.settings import Settings
 from probes.units import Duration, Size
@@ -55,17 +56,6 @@ Variables = Annotated[dict[VariableName, Any], Field(default={}, max_length=MAX_
 Secrets = Annotated[
     dict[VariableName, Annotated[Secret, BeforeValidator(_static_secret)]], Field(default={})
 ]
-
-
-class BrowserSafety(Settings):
-    """Hard ceilings of all browser journeys together."""
-
-    max_parallel: int = Field(default=2, ge=1, le=64)
-    """Runs at a time; one that waits for its turn waits on its own time."""
-    min_free_memory: Size = 750 * 2**20
-    """Memory that must be free before a browser starts."""
-    artefacts: str = ""
-    """Directory for screenshots, traces and HAR files; else one of ours below /tmp."""
 
 
 class HttpDefaults(Settings):
