@@ -157,10 +157,9 @@ def _poll(
         stage.count()
         yield Pause(poll.every_s)
     tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+    wanted = f"want the awaited answer within {format_duration(poll.timeout_s)}"
     raise CheckFailed(
-        Reason.TIMEOUT,
-        f"want the awaited answer within {format_duration(poll.timeout_s)}, got {tries}, "
-        f"the last with: {miss}",
+        Reason.TIMEOUT, f"{stage.within(ends_at, wanted)}, got {tries}, the last with: {miss}"
     )
 
 

@@ -12,7 +12,7 @@ Redirects, cookies, retries of a poll and every judgement are the interpreter's:
 it is given, once, and tells what came. Knows no loop, no socket and no clock.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -124,9 +124,22 @@ class Dialog:
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Send one message; text as text, bytes as binary."""
+    """Send one message; text as text, bytes as binary.
 
-    message: str | bytes
+    Args:
+        said: what to send, or what makes it of what earlier turns have brought.
+    """
+
+    said: str | bytes | Callable[[], str | bytes]
+
+    @property
+    def message(self) -> str | bytes:
+        """What to send; to be read when its turn has come, once.
+
+        Raises:
+            probes.errors.CheckFailed: an earlier turn did not bring what it needs.
+        """
+        return self.said if isinstance(self.said, str | bytes) else self.said()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +147,7 @@ class Hear:
     """Receive messages until one is as wanted.
 
     Args:
-        wanted: tells whether a message is the one; it never raises.
+        wanted: tells whether a message is the one.
         within: messages that are looked at, at most.
         timeout_s: seconds for this one.
     """
@@ -150,7 +163,11 @@ class Wanted:
     __slots__ = ()
 
     def miss(self, message: str | bytes) -> str | None:
-        """Return ``want X, got Y``, or None when *message* is the one."""
+        """Return ``want X, got Y``, or None when *message* is the one.
+
+        Raises:
+            CheckFailed: it is the one, but without what is to be taken out of it.
+        """
         raise NotImplementedError
 
 

@@ -4,12 +4,17 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from probes.journey.steps import Step
+from probes.journey.steps import Step, Turn
 
 
 def reads_of(step: Step) -> Iterator[str]:
     """Give the names in every text of *step*, of the steps inside it too."""
     yield from _names(step)
+
+
+def names_in(turn: Turn) -> Iterator[str]:
+    """Give the names in every text of one turn of a talk."""
+    yield from _names(turn)
 
 
 def _names(value: Any) -> Iterator[str]:

@@ -195,6 +195,10 @@ class Stage:
             return Failure(failure.reason, f"{self._budget}, got no answer", failure.phase)
         return failure
 
+    def within(self, until: float, promise: str) -> str:
+        """Return *promise*, or that of the whole part where that ends before *until*."""
+        return self._budget if self._ends_at < until else promise
+
     # --- steps
 
     def is_left_out(self, step: Step) -> bool:

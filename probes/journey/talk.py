@@ -1,15 +1,17 @@
 """Steps that are no HTTP request: the talk over a WebSocket and the query of a database.
 
-Generators of one `Dialog` or one `Query` each. All expressions are filled in before the talk
+Generators of one `Dialog` or one `Query` each. A turn of a talk may say what an earlier one has
+brought: its expressions are filled in when its turn comes, those of all others before the talk
 begins. Knows no socket and no database.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from typing import TypeVar
 
 from probes.errors import CheckFailed
 from probes.journey.asking import address, judge_line, to_json
 from probes.journey.evidence import clean
-from probes.journey.expression import Scope
+from probes.journey.expression import Scope, Unset
 from probes.journey.functions import text_of
 from probes.journey.judge import Expect, Judgement
 from probes.journey.model import (
@@ -23,6 +25,7 @@ from probes.journey.model import (
     Say,
     Wanted,
 )
+from probes.journey.reads import names_in
 from probes.journey.stage import Stage
 from probes.journey.steps import SocketStep, SqlStep, Turn
 from probes.journey.tally import Tally
@@ -30,25 +33,66 @@ from probes.journey.view import View
 from probes.result import Failure
 from probes.units import short
 
+T = TypeVar("T")
 Play = Generator[Effect, Answer, None]
 
 MAX_EVIDENCE_CHARACTERS = 4096
 
 
 class _Awaited(Wanted):
-    """Tells whether a message is what a turn expects; its expressions are filled in already."""
+    """Tells whether a message is what a turn expects, and takes values out of the one that is."""
 
-    __slots__ = ("_expect", "_scope", "counts")
+    __slots__ = ("_expect", "_is_done", "_stage", "_turn", "counts")
 
-    def __init__(self, expect: Expect, scope: Scope) -> None:
-        self._expect = expect
-        self._scope = scope
+    def __init__(self, stage: Stage, turn: Turn) -> None:
+        self._stage = stage
+        self._turn = turn
+        self._expect: Expect | None = None
+        self._is_done = False
         self.counts = Judgement().counts
 
+    def bind(self) -> None:
+        """Fill in the expressions of what is expected.
+
+        Raises:
+            Unset, ValueError: of one of them.
+        """
+        self._expect = (self._turn.expect or Expect.anything()).bound(self._stage.scope)
+
     def miss(self, message: str | bytes) -> str | None:
-        judgement = self._expect.judge(_view_of(message), self._scope, 0.0)
+        if self._expect is None:
+            _blaming(self._stage, self._turn, self.bind)
+        view = _view_of(message)
+        judgement = (self._expect or Expect.anything()).judge(view, self._stage.scope, 0.0)
         self.counts = judgement.counts
+        if judgement.failure is None:
+            self.take(view)
         return None if judgement.failure is None else judgement.failure.message
+
+    def take(self, view: View) -> None:
+        """Take the values out of the message, once.
+
+        Raises:
+            CheckFailed: ``extract``: a strict one is not there.
+        """
+        if self._is_done:
+            return
+        for wanted in self._turn.extract:
+            self._stage.extracted(wanted.name, wanted.source, wanted.take(view))
+        self._is_done = True
+
+
+def _blaming(stage: Stage, turn: Turn, act: Callable[[], T]) -> T:
+    """Do what fills in expressions in the middle of a talk.
+
+    Raises:
+        CheckFailed: it cannot.
+    """
+    try:
+        return act()
+    except (Unset, ValueError) as error:
+        failure = stage.blame(error, names_in(turn))
+        raise CheckFailed(failure.reason, failure.message) from None
 
 
 def _view_of(message: str | bytes) -> View:
@@ -72,7 +116,7 @@ def socket(stage: Stage, step: SocketStep, tally: Tally) -> Play:
     url = address(_as_web(address_text), stage.base)
     if stage.jar and (line := stage.jar.line(url)):
         headers.append(("Cookie", line))
-    turns = tuple([_turn(turn, scope) for turn in step.turns])
+    turns = _turns(stage, step)
     until = stage.clock() + step.timeout_s
     dialog = Dialog(
         step.common.name,
@@ -96,7 +140,7 @@ def socket(stage: Stage, step: SocketStep, tally: Tally) -> Play:
         tally.facts = {"request": f"WebSocket {url}", **_told(heard)}
         failure = stage.late(heard.failure, until)
         raise CheckFailed(failure.reason, failure.message, phase=failure.phase)
-    _take(stage, step, heard)
+    _take(turns, heard)
     stage.tell(tally, None)
 
 
@@ -107,12 +151,34 @@ def _as_web(text: str) -> str:
     return f"{plain}{separator}{rest}" if plain and separator else text
 
 
-def _turn(turn: Turn, scope: Scope) -> Say | Hear:
-    if turn.send is None:
-        expect = turn.expect or Expect.anything()
-        return Hear(_Awaited(expect.bound(scope), scope), turn.within, turn.timeout_s)
-    value = turn.send.value(scope)
-    return Say(to_json(value) if turn.send_as == "json" else text_of(value))
+def _turns(stage: Stage, step: SocketStep) -> tuple[Say | Hear, ...]:
+    """Return the turns; those that need nothing of an earlier one are filled in.
+
+    Raises:
+        Unset, ValueError: of their expressions.
+    """
+    turns: list[Say | Hear] = []
+    brought: set[str] = set()
+    for turn in step.turns:
+        is_late = not brought.isdisjoint(names_in(turn))
+        if turn.send is not None:
+            turns.append(Say(_later(stage, turn) if is_late else _said(turn, stage.scope)))
+            continue
+        awaited = _Awaited(stage, turn)
+        if not is_late:
+            awaited.bind()
+        turns.append(Hear(awaited, turn.within, turn.timeout_s))
+        brought.update(wanted.name for wanted in turn.extract)
+    return tuple(turns)
+
+
+def _later(stage: Stage, turn: Turn) -> Callable[[], str]:
+    return lambda: _blaming(stage, turn, lambda: _said(turn, stage.scope))
+
+
+def _said(turn: Turn, scope: Scope) -> str:
+    value = None if turn.send is None else turn.send.value(scope)
+    return to_json(value) if turn.send_as == "json" else text_of(value)
 
 
 def _told(heard: Heard) -> dict[str, str]:
@@ -122,12 +188,12 @@ def _told(heard: Heard) -> dict[str, str]:
     return {**heard.facts, "response body": text} if text else dict(heard.facts)
 
 
-def _take(stage: Stage, step: SocketStep, heard: Heard) -> None:
-    hears = [turn for turn in step.turns if turn.send is None]
-    for turn, message in zip(hears, heard.messages, strict=False):
-        view = _view_of(message)
-        for wanted in turn.extract:
-            stage.extracted(wanted.name, wanted.source, wanted.take(view))
+def _take(turns: tuple[Say | Hear, ...], heard: Heard) -> None:
+    """Take what no driver has let anybody take yet."""
+    hears = [turn.wanted for turn in turns if isinstance(turn, Hear)]
+    for awaited, message in zip(hears, heard.messages, strict=False):
+        if isinstance(awaited, _Awaited):
+            awaited.take(_view_of(message))
 
 
 def sql(stage: Stage, step: SqlStep, tally: Tally) -> Play:

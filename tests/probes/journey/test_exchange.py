@@ -199,6 +199,17 @@ def test_a_poll_that_is_never_answered_as_wanted_is_a_timeout() -> None:
     assert memory.clock.now <= 1002
 
 
+def test_a_poll_ends_with_the_time_of_the_journey() -> None:
+    it = journey(http("it", until={"status": 201}, within_s=60.0), timeout_s=1.2)
+    memory = Memory(lambda _: ok())
+
+    assert told(run(it, memory)) == (
+        Reason.TIMEOUT,
+        ("want all steps within 1.2s, got 3 attempts, the last with: want status 201, got 200"),
+    )
+    assert memory.clock.now < 1001.2
+
+
 def test_what_a_poll_found_is_judged_like_any_answer() -> None:
     step = http("it", until={"status": [200, 500]}, wants={"status": 200})
 

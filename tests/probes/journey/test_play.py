@@ -391,9 +391,11 @@ EVERYTHING = Journey(
         LogStep(Common("say"), template("${u} ${t}")),
         http("iffy", when="${t} > 3"),
     ),
-    cleanup=(http("tidy", "/${t}", method="DELETE"), http("sweep", "${u}")),
+    cleanup=(
+        http("always"), http("tidy", "/${t}", method="DELETE"), http("sweep", "${u}"),
+    ),
 )  # fmt: skip
-NAMES = ["login", "header", "body", "poll", "round", "say", "iffy", "tidy", "sweep"]
+NAMES = ["login", "header", "body", "poll", "round", "say", "iffy", "always", "tidy", "sweep"]
 
 
 @given(st.lists(HOSTILE, min_size=1, max_size=12))
@@ -412,13 +414,21 @@ def test_whatever_comes_the_play_ends_with_every_step_once(answers: list[Respons
     assert len(memory.effects) < 2000
     assert sum(map(sum, (step.requests for step in played.steps))) == asked
     failed = [s for s in played.steps if s.state is State.FAILED and s.part is not Part.CLEANUP]
-    assert (played.failure is None) == (not failed) or played.failure is not None
+    assert played.failure is not None or not failed
+    assert [step.rounds for step in played.steps if step.step == "always"] == [1]
     for step in played.steps:
         assert (step.state is State.FAILED) == (step.failure is not None)
         assert not any("\x00" in text or "\r" in text for text in step.facts.values())
     for request in memory.requests:
         assert 0 < request.timeout_s <= 20
         assert not any("\n" in value or "\r" in value for _, value in request.headers)
+
+
+def test_a_step_that_asks_without_a_name_is_a_mistake_of_who_compiled_it() -> None:
+    played = run(journey(http("")), always(ok()))
+
+    assert played.failure is not None
+    assert played.failure.reason is Reason.CONFIG
 
 
 def test_a_play_that_is_thrown_away_is_quiet() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from probes.errors import CheckFailed
 from probes.journey.expression import template, tree
 from probes.journey.extract import extract
 from probes.journey.model import (
@@ -88,6 +89,61 @@ def test_a_secure_talk_is_asked_for_over_tls() -> None:
     _, memory = talking(Heard(), url="WSS://shop.test/live")
 
     assert str(dialog_of(memory).url) == "https://shop.test/live"
+
+
+def test_a_turn_says_what_an_earlier_one_has_brought() -> None:
+    turns = (
+        Turn(extract=(extract("sub", "$.id"),)),
+        Turn(send=tree({"subscribe": "${sub}", "as": "${user}"}), send_as="json"),
+        Turn(expect=expect({"json": {"$.sub": "${sub}"}}), extract=(extract("id", "$.n"),)),
+    )
+
+    def talk(dialog: Dialog) -> Heard:
+        first, say, last = dialog.turns
+        assert isinstance(first, Hear)
+        assert isinstance(say, Say)
+        assert isinstance(last, Hear)
+        assert first.wanted.miss('{"id": 5}') is None
+        assert say.message == '{"subscribe":5,"as":7}'
+        assert last.wanted.miss('{"sub": 6}') == "$.sub: want 5, got 6"
+        assert last.wanted.miss('{"sub": 5, "n": 9}') is None
+        return Heard(('{"id": 5}', '{"sub": 5, "n": 9}'))
+
+    memory = Memory(lambda _: ok({"token": "t", "user": 7}), talk=talk)
+    played = run(journey(LOGIN, socket_step(*turns)), memory)
+
+    assert played.failure is None
+    assert (played.values["sub"], played.values["id"]) == (5, 9)
+
+
+def test_what_a_turn_did_not_bring_ends_the_talk() -> None:
+    turns = (
+        Turn(extract=(extract("sub", {"json": "$.id", "optional": True}),)),
+        Turn(send=tree("${sub}")),
+        Turn(expect=expect({"body": "${sub}"})),
+        Turn(extract=(extract("more", "$.more"),)),
+    )
+
+    def talk(dialog: Dialog) -> Heard:
+        first, say, hear, last = dialog.turns
+        assert isinstance(first, Hear)
+        assert isinstance(say, Say)
+        assert first.wanted.miss("{}") is None
+        with pytest.raises(CheckFailed, match=r"want a value for \${sub}, got none"):
+            say.message  # noqa: B018 - it is made when it is read
+        assert isinstance(hear, Hear)
+        with pytest.raises(CheckFailed, match="want a value for"):
+            hear.wanted.miss("x")
+        assert isinstance(last, Hear)
+        with pytest.raises(CheckFailed, match="more: ") as caught:
+            last.wanted.miss("{}")
+        return Heard(failure=Failure(caught.value.reason, caught.value.message))
+
+    memory = Memory(lambda _: ok({"token": "t", "user": 7}), talk=talk)
+    played = run(journey(LOGIN, socket_step(*turns)), memory)
+
+    assert played.failure is not None
+    assert played.failure.reason is Reason.EXTRACT
 
 
 def test_a_talk_that_breaks_off_fails_with_what_was_heard() -> None:
