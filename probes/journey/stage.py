@@ -159,8 +159,10 @@ class Stage:
 
     def begin(self, timeout_s: float, what: str) -> None:
         """Give what follows *timeout_s* from now; *what* names it in messages."""
+        timeout_s = max(0.0, timeout_s)
         self._ends_at = self.clock() + timeout_s
-        self._budget = f"want {what} within {format_duration(timeout_s)}"
+        # what a driver gives has lost some microseconds since the run began
+        self._budget = f"want {what} within {format_duration(round(timeout_s, 2))}"
 
     def left(self) -> float:
         """Return the seconds that are left, >= 0."""

@@ -21,8 +21,9 @@ HARMLESS = frozenset({"accept", "accept-encoding", "accept-language", "user-agen
 # RFC 9110, 15.4: a request that loses its body loses what describes it.
 ABOUT_BODY = frozenset({"content-encoding", "content-language", "content-location", "content-type"})
 KEEPS_METHOD = frozenset({307, 308})
-# RFC 6265, 6.1 asks for at least these.
+# RFC 6265, 6.1 asks for at least these for each host; a journey visits few.
 MAX_COOKIES = 50
+MAX_COOKIES_OF_ALL = 300
 MAX_COOKIE_BYTES = 4096
 # RFC 8288 knows no limit; servers refuse longer request lines.
 MAX_LOCATION_BYTES = 8190
@@ -74,8 +75,15 @@ class Cookies:
             key = (cookie.host, cookie.path, cookie.name)
             if _is_over(said):
                 self._cookies.pop(key, None)
-            elif key in self._cookies or len(self._cookies) < MAX_COOKIES:
+            elif key in self._cookies or self._has_room(url.host):
                 self._cookies[key] = cookie
+
+    def _has_room(self, host: str) -> bool:
+        """Tell whether *host* may have one more: no host takes the room of another."""
+        if len(self._cookies) < MAX_COOKIES:
+            return True
+        mine = sum(cookie.host == host for cookie in self._cookies.values())
+        return mine < MAX_COOKIES and len(self._cookies) < MAX_COOKIES_OF_ALL
 
     def __bool__(self) -> bool:
         return bool(self._cookies)

@@ -87,6 +87,20 @@ def test_only_a_timeout_of_the_whole_names_the_whole() -> None:
     assert it.late(refused, clock.now + 9) is refused
 
 
+@pytest.mark.parametrize(
+    ("timeout_s", "told"),
+    [pytest.param(29.999_87, "30s", id="rounded"), pytest.param(-1.0, "0ms", id="over-already")],
+)
+def test_a_budget_is_told_as_people_write_it(timeout_s: float, told: str) -> None:
+    clock = Clock()
+    it = stage(clock=clock)
+    it.begin(timeout_s, "all steps")
+    clock.now += 30
+
+    with pytest.raises(CheckFailed, match=f"want all steps within {told}, got no time left"):
+        it.allowed(clock.now + 1)
+
+
 def test_a_stop_is_no_reason_to_leave_a_mess() -> None:
     it = stage()
     it.begin(5.0, "all steps")

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from probes.errors import CheckFailed
 from probes.result import Reason
 from probes.wire.message import Request, Response
-from probes.wire.redirect import Cookies, Trail, http_date
+from probes.wire.redirect import (
+    MAX_COOKIES,
+    MAX_COOKIES_OF_ALL,
+    Cookies,
+    Trail,
+    http_date,
+)
 from probes.wire.url import parse_url
 
 HOME = parse_url("https://home.example/a/b?token=1")
@@ -222,3 +228,14 @@ def test_hops_are_counted_without_an_answer_at_hand() -> None:
     with pytest.raises(CheckFailed, match="want at most 1 redirects, got 2, a loop") as caught:
         trail.follow(303, "/c")
     assert caught.value.reason is Reason.REDIRECT
+
+
+def test_no_host_takes_the_room_for_cookies_of_another() -> None:
+    jar = Cookies()
+    for number in range(20):
+        many = [f"c{count}=1; Path=/" for count in range(MAX_COOKIES + 5)]
+        jar.store(parse_url(f"http://host{number}.example/"), many)
+
+    sizes = [len(jar.sent_to(parse_url(f"http://host{number}.example/"))) for number in range(20)]
+    assert sizes[0] == sizes[1] == MAX_COOKIES
+    assert sum(sizes) == len(list(jar)) == MAX_COOKIES_OF_ALL
