@@ -39,6 +39,7 @@ from probes.wire.message import MAX_REDIRECTS
 
 # load.md 2.3: a step's name is a label value and a part of file names.
 STEP_NAME = r"[a-z][a-z0-9-]{0,62}"
+MAX_NAME_CHARACTERS = 63
 _STEP_NAME = re.compile(STEP_NAME, re.ASCII)
 # load.md 2.3
 MAX_ROUNDS = 1000
@@ -81,6 +82,10 @@ def static_tree(value: Any) -> Any:
 
 
 def _step_name(text: str) -> str:
+    if len(text) > MAX_NAME_CHARACTERS:
+        raise ValueError(
+            f"want a name of at most {MAX_NAME_CHARACTERS} characters, got {short(text)}"
+        )
     if not _STEP_NAME.fullmatch(text):
         raise ValueError(
             f"want a fixed name of a-z, 0-9 and '-' such as 'add-to-cart', got {short(text)}"
