@@ -19,11 +19,13 @@ from typing import Literal
 
 from exporter.live import LiveTable
 from probes.gate import Gate, Terms
+from probes.junit import as_junit
 from probes.kinds import release_kinds
+from probes.markdown import as_markdown
 from probes.pattern import suggest
 from probes.probe import Probe
 from probes.prober_health import ProberHealth
-from probes.report import as_json, as_junit, as_markdown, text_end, verdict
+from probes.report import as_json, text_end, verdict
 from probes.result import Result
 from probes.run import prepare
 from probes.units import parse_duration

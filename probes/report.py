@@ -1,11 +1,11 @@
-"""A batch of Results as text, JSON, JUnit XML or Markdown; its verdict; one Result in full.
+"""A batch of Results as text or JSON; its verdict; one Result in full.
 
     batch ── verdict      exit code and one line why
           ├─ as_text      a table for a terminal, row by row with `text_row`
-          ├─ as_json      everything, for programs
-          ├─ as_junit     for CI systems
-          └─ as_markdown  for job summaries and comments
+          └─ as_json      everything, for programs
     Result ─ describe     for ``sonde probe``
+
+`probes.junit` and `probes.markdown` tell the same to CI systems, in the words of this module.
 
 Pure: values in, text out. Knows neither how a Result came about nor where the text goes. Targets
 write some of these texts, so every character that could steer a terminal, a parser or a page is
@@ -17,14 +17,13 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC
-from html import escape
 from typing import Any
 
 from probes.result import Failure, Outcome, Result, Sample
 
 # product.md, exit codes: the same everywhere.
 PASS, FAILED, INCONCLUSIVE = 0, 1, 3
-_WORDS = {PASS: "PASSED", FAILED: "FAILED", INCONCLUSIVE: "INCONCLUSIVE"}
+WORDS = {PASS: "PASSED", FAILED: "FAILED", INCONCLUSIVE: "INCONCLUSIVE"}
 # The one line why names this many probes; the table has all of them.
 MAX_NAMED = 3
 # Longer names would push the reason off an 80 column terminal.
@@ -32,6 +31,14 @@ MAX_NAME_COLUMN = 40
 # The longest outcome, and the indent of a step.
 _OUTCOME_COLUMN = 9
 BAR_CHARACTERS = 30
+PLAYS = frozenset({"journey", "browser"})
+"""Kinds that play steps."""
+_STATES = {
+    Outcome.UP: "ok",
+    Outcome.DEGRADED: "warned",
+    Outcome.DOWN: "failed",
+    Outcome.UNKNOWN: "unknown",
+}
 JSON_VERSION = 1
 
 # C0, DEL, C1: terminals obey them. Bidirectional and zero-width marks: they show another text than
@@ -75,7 +82,7 @@ def verdict(results: Sequence[Result], *, fail_on_degraded: bool = False) -> tup
     if unknown:
         return INCONCLUSIVE, f"{_share(unknown, results)} without a verdict: {_named(unknown)}"
     degraded = [result for result in results if result.outcome is Outcome.DEGRADED]
-    passed = f"{_count(len(results))} passed"
+    passed = f"{count(len(results))} passed"
     return PASS, f"{passed}, {len(degraded)} degraded: {_named(degraded)}" if degraded else passed
 
 
@@ -84,12 +91,13 @@ def totals(results: Sequence[Result]) -> dict[str, int]:
     return {outcome.value: sum(r.outcome is outcome for r in results) for outcome in Outcome}
 
 
-def _count(number: int) -> str:
+def count(number: int) -> str:
+    """Return a number of probes."""
     return f"{number} probe" if number == 1 else f"{number} probes"
 
 
 def _share(some: Sequence[Result], results: Sequence[Result]) -> str:
-    return f"{len(some)} of {_count(len(results))}"
+    return f"{len(some)} of {count(len(results))}"
 
 
 def _named(results: Sequence[Result]) -> str:
@@ -103,15 +111,17 @@ def _named(results: Sequence[Result]) -> str:
 
 def why(result: Result) -> str:
     """Return reason, phase and message on one line; empty when up."""
-    return _failure(result.cause) if result.cause else ""
+    return reason_line(result.cause) if result.cause else ""
 
 
-def _failure(failure: Failure) -> str:
+def reason_line(failure: Failure) -> str:
+    """Return reason, phase and message on one line."""
     phase = f" in {printable(failure.phase)}" if failure.phase else ""
     return f"{failure.reason.value}{phase}: {printable(failure.message)}"
 
 
-def _time(seconds: float) -> str:
+def span(seconds: float) -> str:
+    """Return a duration for people."""
     return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.3f} s"
 
 
@@ -131,7 +141,7 @@ def text_row(result: Result, width: int, *, colour: bool = False) -> str:
     Below it stands one for each of its steps that is not up.
     """
     rows = [_row(result, width, "", colour=colour)]
-    steps = _failed_steps(result)
+    steps = steps_to_tell(result)
     inner = max(width, name_column([f"  {step.probe}" for step in steps]))
     rows += [_row(step, inner, " ", colour=colour) for step in steps]
     return "\n".join(rows)
@@ -141,26 +151,59 @@ def _row(result: Result, width: int, indent: str, *, colour: bool) -> str:
     outcome = f"{result.outcome.value:<{_OUTCOME_COLUMN - len(indent)}}"
     if colour:
         outcome = f"{_COLOURS[result.outcome]}{outcome}{_PLAIN}"
-    took = "not run" if is_unfinished(result) else _time(result.seconds)
+    took = "not run" if is_unfinished(result) else span(result.seconds)
     name = f"{2 * indent}{printable(result.probe)}"
     return f"{indent}{outcome} {took:>10}  {name:<{max(width, 5)}}  {why(result)}".rstrip()
 
 
-def _failed_steps(result: Result) -> list[Result]:
-    return [step for step in result.steps if step.outcome is not Outcome.UP]
+def steps_to_tell(result: Result) -> list[Result]:
+    """Return the steps that are not up; those that were not reached tell nothing."""
+    return [s for s in result.steps if s.outcome is not Outcome.UP and not is_skipped(s)]
+
+
+def is_play(result: Result) -> bool:
+    """Return whether its steps follow one another; those of a group stand side by side."""
+    return result.kind in PLAYS and bool(result.steps)
+
+
+def is_skipped(step: Result) -> bool:
+    """Return whether a step was not played, which is nobody's fault."""
+    return is_unfinished(step) and step.cause is None
+
+
+def state(step: Result) -> str:
+    """Return how a step of a play ended, in one word."""
+    if is_skipped(step):
+        return "skipped"
+    return _STATES[step.outcome]
+
+
+def evidence(step: Result) -> list[str]:
+    """Return the facts of a step as indented lines: a fact may have several."""
+    lines: list[str] = []
+    for name, text in step.facts.items():
+        first, *more = text.split("\n")
+        if more:
+            lines += [
+                f"  {printable(name)}",
+                *(f"    {printable(line)}" for line in (first, *more)),
+            ]
+        else:
+            lines.append(f"  {printable(name)}: {printable(first)}")
+    return lines
 
 
 def text_end(
     results: Sequence[Result], *, seconds: float | None = None, fail_on_degraded: bool = False
 ) -> str:
     """Return totals, the probes that did not finish, and the verdict; *seconds*: of the batch."""
-    took = "" if seconds is None else f" in {_time(seconds)}"
+    took = "" if seconds is None else f" in {span(seconds)}"
     counts = ", ".join(f"{number} {name}" for name, number in totals(results).items() if number)
-    lines = [f"{_count(len(results))}{took}{': ' if counts else ''}{counts}"]
+    lines = [f"{count(len(results))}{took}{': ' if counts else ''}{counts}"]
     if unfinished := [printable(result.probe) for result in results if is_unfinished(result)]:
         lines.append(f"not finished: {', '.join(unfinished)}")
     code, line = verdict(results, fail_on_degraded=fail_on_degraded)
-    return "\n".join([*lines, f"{_WORDS[code]}: {line}"])
+    return "\n".join([*lines, f"{WORDS[code]}: {line}"])
 
 
 def as_text(
@@ -209,96 +252,6 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def as_junit(
-    results: Sequence[Result], *, seconds: float | None = None, fail_on_degraded: bool = False
-) -> str:
-    """Return the batch as JUnit XML: down is a failure, unknown an error, degraded a note."""
-    cases = [_junit_case(result, fail_on_degraded=fail_on_degraded) for result in results]
-    failures = sum("<failure" in case for case in cases)
-    errors = sum("<error" in case for case in cases)
-    took = sum(result.seconds for result in results) if seconds is None else seconds
-    counts = (
-        f'tests="{len(cases)}" failures="{failures}" errors="{errors}" skipped="0" '
-        f'time="{took:.3f}"'
-    )
-    started = min((result.started_at for result in results), default=None)
-    stamp = f' timestamp="{started.astimezone(UTC):%Y-%m-%dT%H:%M:%S}"' if started else ""
-    return "\n".join(
-        [
-            '<?xml version="1.0" encoding="UTF-8"?>',
-            f'<testsuites name="sonde" {counts}>',
-            f'  <testsuite name="probes" {counts}{stamp}>',
-            *cases,
-            "  </testsuite>",
-            "</testsuites>\n",
-        ]
-    )
-
-
-def _junit_case(result: Result, *, fail_on_degraded: bool) -> str:
-    named = f'classname="{_xml(result.kind)}" name="{_xml(result.probe)}"'
-    lines = [f'    <testcase {named} time="{result.seconds:.3f}">']
-    tags = {Outcome.DOWN: "failure", Outcome.UNKNOWN: "error"}
-    if fail_on_degraded:
-        tags[Outcome.DEGRADED] = "failure"
-    if tag := tags.get(result.outcome):
-        reason = result.cause.reason.value if result.cause else result.outcome.value
-        message = _xml(result.cause.message) if result.cause else ""
-        attributes = f'type="{reason}" message="{message}"'
-        lines.append(f"      <{tag} {attributes}>{_xml(why(result))}</{tag}>")
-    notes = [f"target: {printable(result.target)}"]
-    notes += [f"warning: {_failure(warning)}" for warning in result.warnings]
-    notes += [f"{printable(name)}: {printable(text)}" for name, text in result.facts.items()]
-    notes += [f"step {_step_line(step)}" for step in result.steps]
-    lines.append("      <system-out>" + escape("\n".join(notes)) + "</system-out>")
-    return "\n".join([*lines, "    </testcase>"])
-
-
-def _step_line(step: Result) -> str:
-    cause = f": {why(step)}" if step.cause else ""
-    return f"{printable(step.probe)}: {step.outcome.value} in {_time(step.seconds)}{cause}"
-
-
-def _xml(text: str) -> str:
-    return escape(printable(text))
-
-
-def as_markdown(
-    results: Sequence[Result], *, seconds: float | None = None, fail_on_degraded: bool = False
-) -> str:
-    """Return the batch as a GitHub-flavoured table; what came from outside is in code spans."""
-    code, line = verdict(results, fail_on_degraded=fail_on_degraded)
-    took = "" if seconds is None else f" in {_time(seconds)}"
-    counts = ", ".join(f"{number} {name}" for name, number in totals(results).items() if number)
-    lines = [f"### sonde: {_WORDS[code]}", "", _code(line), ""]
-    if results:
-        lines += [f"{_count(len(results))}{took}: {counts}", ""]
-        lines += ["| Outcome | Time | Probe | Why |", "| --- | ---: | --- | --- |"]
-    for result in results:
-        lines.append(_markdown_row(result, _cell(result.probe)))
-        lines += [
-            _markdown_row(step, f"{_cell(result.probe)}: {_cell(step.probe)}")
-            for step in _failed_steps(result)
-        ]
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _markdown_row(result: Result, name: str) -> str:
-    time = "not run" if is_unfinished(result) else _time(result.seconds)
-    cells = f"| {result.outcome.value} | {time} | {name} |"
-    return f"{cells} {_cell(why(result))} |" if result.cause else f"{cells} |"
-
-
-def _code(text: str) -> str:
-    # a backtick would end the span
-    return "`" + printable(text).replace("`", "'") + "`"
-
-
-def _cell(text: str) -> str:
-    # a table splits at every | even inside a code span
-    return _code(text).replace("|", "\\|")
-
-
 def describe(result: Result, *, colour: bool = False) -> str:
     """Return everything about one Result, for people."""
     outcome = result.outcome.value
@@ -309,12 +262,12 @@ def describe(result: Result, *, colour: bool = False) -> str:
         "kind": result.kind,
         "target": result.target,
         "started": f"{result.started_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
-        "took": f"{_time(result.seconds)}{attempts}",
+        "took": f"{span(result.seconds)}{attempts}",
     }
     blocks = [[f"{printable(result.probe)}: {outcome}"]]
     if result.failure:
-        blocks[0].append(f"  {_failure(result.failure)}")
-    blocks[0] += [f"  warning: {_failure(warning)}" for warning in result.warnings]
+        blocks[0].append(f"  {reason_line(result.failure)}")
+    blocks[0] += [f"  warning: {reason_line(warning)}" for warning in result.warnings]
     blocks.append(_pairs(about))
     blocks += [["phases", *_bars(result)]] if result.phases else []
     blocks += [["facts", *_pairs(result.facts)]] if result.facts else []
@@ -324,11 +277,27 @@ def describe(result: Result, *, colour: bool = False) -> str:
         else []
     )
     if result.steps:
-        width = name_column([step.probe for step in result.steps])
-        blocks.append(
-            ["steps", *(f"  {_row(step, width, '', colour=colour)}" for step in result.steps)]
-        )
+        blocks += _steps(result, colour=colour)
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+
+def _steps(result: Result, *, colour: bool) -> list[list[str]]:
+    """Return a table of the steps and, of each failed one of a play, the evidence."""
+    width = name_column([step.probe for step in result.steps])
+    if not is_play(result):
+        return [["steps", *(f"  {_row(s, width, '', colour=colour)}" for s in result.steps)]]
+    table = [f"  {_play_row(step, width, colour=colour)}" for step in result.steps]
+    failed = [step for step in result.steps if step.failure is not None and step.facts]
+    proof = [[f"evidence of step {printable(s.probe)}", *evidence(s)] for s in failed]
+    return [["steps", *table], *proof]
+
+
+def _play_row(step: Result, width: int, *, colour: bool) -> str:
+    word = f"{state(step):<{_OUTCOME_COLUMN}}"
+    if colour and not is_skipped(step):
+        word = f"{_COLOURS[step.outcome]}{word}{_PLAIN}"
+    took = "" if is_skipped(step) else span(step.seconds)
+    return f"{word} {took:>10}  {printable(step.probe):<{width}}  {why(step)}".rstrip()
 
 
 def _pairs(pairs: Mapping[str, str]) -> list[str]:
@@ -343,7 +312,7 @@ def _bars(result: Result) -> list[str]:
     for phase in result.phases:
         bar = "#" * max(1, round(BAR_CHARACTERS * phase.seconds / whole))
         note = "" if phase.complete else "  broke off here"
-        lines.append(f"  {printable(phase.name):<{width}} {_time(phase.seconds):>10}  {bar}{note}")
+        lines.append(f"  {printable(phase.name):<{width}} {span(phase.seconds):>10}  {bar}{note}")
     return lines
 
 

@@ -20,8 +20,10 @@ from probes import report
 from probes.config.explain import explain
 from probes.config.sections import ProbeKeys
 from probes.families import BLACKBOX, OWN_NAMESPACES, SHARED, family_name
+from probes.junit import as_junit
 from probes.kind import Kind
 from probes.kinds import discover
+from probes.markdown import as_markdown
 from probes.probe import Probe
 from probes.prober_health import ProberHealth
 from probes.redact import Secret
@@ -360,7 +362,7 @@ def outlets(probe: Probe, result: Result) -> str:
     return "\n".join(
         [
             json.dumps(result.as_dict()), report.describe(result), report.as_text([result]),
-            report.as_junit([result]), report.as_markdown([result]), explain(probe),
+            as_junit([result]), as_markdown([result]), explain(probe),
             repr(result), repr(probe.kind), probe.display,
         ]
     )  # fmt: skip

@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
@@ -12,8 +11,6 @@ from hypothesis import strategies as st
 
 from probes.report import (
     as_json,
-    as_junit,
-    as_markdown,
     as_text,
     describe,
     is_unfinished,
@@ -21,7 +18,6 @@ from probes.report import (
     name_column,
     printable,
     text_row,
-    totals,
     verdict,
     why,
 )
@@ -187,90 +183,6 @@ def test_numbers_that_json_lacks_become_null() -> None:
     assert json_text({"a": [1.5, float("-inf")]}) == '{\n  "a": [\n    1.5,\n    null\n  ]\n}\n'
 
 
-def test_the_junit_report_word_for_word() -> None:
-    assert (
-        as_junit(BATCH, seconds=5.2)
-        == """\
-<?xml version="1.0" encoding="UTF-8"?>
-<testsuites name="sonde" tests="4" failures="1" errors="1" skipped="0" time="5.200">
-  <testsuite name="probes" tests="4" failures="1" errors="1" skipped="0" time="5.200"\
- timestamp="2026-01-02T03:04:05">
-    <testcase classname="http" name="frontend" time="0.012">
-      <system-out>target: https://h/
-address: 192.0.2.1:443</system-out>
-    </testcase>
-    <testcase classname="http" name="orders-db" time="1.200">
-      <system-out>target: https://h/
-warning: latency: want at most 1s, got 1.2s</system-out>
-    </testcase>
-    <testcase classname="http" name="cache" time="5.001">
-      <failure type="timeout" message="want an answer within 5 s, got none">\
-timeout in connect: want an answer within 5 s, got none</failure>
-      <system-out>target: https://h/</system-out>
-    </testcase>
-    <testcase classname="http" name="disk" time="0.000">
-      <error type="evidence" message="want a Result before the deadline, got none">\
-evidence: want a Result before the deadline, got none</error>
-      <system-out>target: https://h/</system-out>
-    </testcase>
-  </testsuite>
-</testsuites>
-"""
-    )
-
-
-def test_junit_counts_degraded_as_a_failure_on_demand() -> None:
-    root = ElementTree.fromstring(as_junit([SLOW], fail_on_degraded=True))
-
-    assert root.attrib["failures"] == "1"
-    assert root.findall(".//failure")[0].attrib["type"] == "latency"
-
-
-def test_junit_without_a_time_of_the_batch_adds_up_the_runs() -> None:
-    assert ElementTree.fromstring(as_junit([SLOW, DOWN])).attrib["time"] == "6.201"
-
-
-@pytest.mark.slow
-@given(st.lists(any_results, max_size=3), st.booleans())
-def test_any_batch_is_well_formed_xml_and_json(batch: list[Result], strict: bool) -> None:
-    root = ElementTree.fromstring(as_junit(batch, fail_on_degraded=strict).encode())
-    code, _ = verdict(batch, fail_on_degraded=strict)
-
-    assert len(root.findall(".//testcase")) == len(batch)
-    assert int(root.attrib["failures"]) == len(root.findall(".//failure"))
-    assert int(root.attrib["errors"]) == len(root.findall(".//error"))
-    assert (root.attrib["failures"] == root.attrib["errors"] == "0") == (code == 0 or not batch)
-    assert json.loads(as_json(batch))["totals"] == totals(batch)
-
-
-def test_the_markdown_report_word_for_word() -> None:
-    assert (
-        as_markdown(BATCH, seconds=5.2)
-        == """\
-### sonde: FAILED
-
-`1 of 4 probes failed: cache (timeout); 1 more without a verdict`
-
-4 probes in 5.200 s: 1 up, 1 degraded, 1 down, 1 unknown
-
-| Outcome | Time | Probe | Why |
-| --- | ---: | --- | --- |
-| up | 12.3 ms | `frontend` | |
-| degraded | 1.200 s | `orders-db` | `latency: want at most 1s, got 1.2s` |
-| down | 5.001 s | `cache` | `timeout in connect: want an answer within 5 s, got none` |
-| unknown | not run | `disk` | `evidence: want a Result before the deadline, got none` |
-"""
-    )
-
-
-def test_markdown_of_a_hostile_target_stays_in_its_cell() -> None:
-    hostile = result("a|`b", Outcome.DOWN, failure=Failure(Reason.BODY, "`x` | <b>\n| @all"))
-
-    row = as_markdown([hostile]).splitlines()[-1]
-
-    assert row == "| down | 12.3 ms | `a\\|'b` | `body: 'x' \\| <b>\\n\\| @all` |"
-
-
 def group() -> Result:
     """A chain of five endpoints, two of them not up."""
     return result(
@@ -297,6 +209,64 @@ def group() -> Result:
     )
 
 
+def played(*steps: Result, **changes: Any) -> Result:
+    """A play whose step ``pay`` has failed."""
+    refused = Failure(Reason.STATUS, "want status 2xx, got 500")
+    told = Failure(Reason.STATUS, f"step pay: {refused.message}", "pay")
+    facts = {"request": "POST https://h/pay\nAccept: */*", "response": "status 500"}
+    usual = (
+        result("login", Outcome.UP, kind="journey", seconds=0.25),
+        result("pay", Outcome.DOWN, kind="journey", failure=refused, facts=facts),
+        result("bye", Outcome.UNKNOWN, kind="journey", seconds=0.0, attempts=0),
+    )
+    whole: dict[str, Any] = {"failure": told} | changes
+    outcome = whole.pop("outcome", Outcome.DOWN)
+    return result("checkout", outcome, kind="journey", steps=steps or usual, **whole)
+
+
+PLAYED = played()
+
+
+def test_a_play_has_rows_for_failed_steps_and_none_for_skipped_ones() -> None:
+    assert as_text([PLAYED]).splitlines()[1:3] == [
+        "down         12.3 ms  checkout  status in pay: step pay: want status 2xx, got 500",
+        " down        12.3 ms    pay     status: want status 2xx, got 500",
+    ]
+
+
+def test_one_play_in_full_has_its_steps_and_the_evidence() -> None:
+    assert (
+        describe(PLAYED).partition("\nsteps\n")[2]
+        == """\
+  ok          250.0 ms  login
+  failed       12.3 ms  pay    status: want status 2xx, got 500
+  skipped               bye
+
+evidence of step pay
+  request
+    POST https://h/pay
+    Accept: */*
+  response: status 500
+"""
+    )
+
+
+def test_the_states_of_a_play_may_be_coloured() -> None:
+    assert "\x1b[31mfailed" in describe(PLAYED, colour=True)
+    assert "\x1b[35mskipped" not in describe(PLAYED, colour=True)
+
+
+def test_evidence_makes_no_line_of_its_own() -> None:
+    forged = "x\r\nstep pay\n\x1b[2Jup"
+    step = result("pay", Outcome.DOWN, failure=PLAYED.failure, facts={"a\nb": forged})
+
+    lines = describe(played(step)).split("\n")
+
+    assert "  a\\nb" in lines
+    assert "    step pay" in lines
+    assert not any(line.startswith(("up", "step pay", "\x1b")) for line in lines)
+
+
 def test_the_steps_that_are_not_up_stand_below_their_probe() -> None:
     assert (
         as_text([group(), result("frontend", Outcome.UP)])
@@ -311,33 +281,6 @@ up           12.3 ms  frontend
 PASSED: 2 probes passed, 1 degraded: ethereum (value)
 """
     )
-
-
-def test_junit_tells_every_step_in_the_notes_of_its_probe() -> None:
-    suite = ElementTree.fromstring(as_junit([group()]))
-
-    assert suite.get("tests") == "1"
-    notes = (suite.findtext(".//system-out") or "").splitlines()
-    assert notes[2:] == [
-        "step own: up in 12.3 ms",
-        "step provider: degraded in 12.3 ms: value: lag_warn: 3 blocks behind, want at most 2",
-        "step third: up in 12.3 ms",
-        "step fourth: up in 12.3 ms",
-        "step public: down in 12.3 ms: refused in connect: connect_refused: want a connection",
-    ]
-
-
-def test_markdown_has_a_row_for_each_step_that_is_not_up() -> None:
-    rows = as_markdown([group()]).splitlines()[-3:]
-
-    started = "| degraded | 12.3 ms | `ethereum`"
-    lag = "3 blocks behind, want at most 2"
-    refused = "refused in connect: connect_refused: want a connection"
-    assert rows == [
-        f"{started} | `value: lag_warn: provider: {lag}` |",
-        f"{started}: `provider` | `value: lag_warn: {lag}` |",
-        f"| down | 12.3 ms | `ethereum`: `public` | `{refused}` |",
-    ]
 
 
 def test_json_has_every_step() -> None:
