@@ -73,7 +73,8 @@ class ExpectKeys(Settings):
     """CSS selector -> what the texts of its elements must be: ``size`` and ``exists`` judge how
     many there are, ``ne`` and ``not_...`` must hold for each text, all else for one of them."""
     duration: DurationWish | None = None
-    """How long the answer may take, redirects included: ``800ms`` or ``{lt: 800ms}``."""
+    """How long the answer may take, redirects included: ``800ms`` or ``{lt: 800ms}``; of a poll,
+    its last attempt."""
 
     @model_validator(mode="before")
     @classmethod

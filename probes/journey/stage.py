@@ -114,7 +114,8 @@ class Stage:
         self._budget = ""
         self._played = 0
         self._tallies: dict[str, Tally] = {}
-        self._extracted: set[str] = set()
+        # in the order of the answers: people read them
+        self._extracted: dict[str, None] = {}
         self._hidden: set[str] = set()
         self._logs: dict[str, str] = {}
         self._warnings: list[Failure] = []
@@ -238,7 +239,7 @@ class Stage:
         if isinstance(error, Unset):
             text = f"want a value for ${{{error.name}}}, got none: the step that sets it did not"
             return Failure(Reason.EXTRACT, text)
-        is_foreign = not self._extracted.isdisjoint(reads)
+        is_foreign = not self._extracted.keys().isdisjoint(reads)
         return Failure(Reason.VALUE if is_foreign else Reason.CONFIG, str(error))
 
     def extracted(self, name: str, source: Any, value: Any) -> None:
@@ -247,7 +248,7 @@ class Stage:
             if name in self._extracted:
                 self.scope.values.pop(name, None)
             return
-        self._extracted.add(name)
+        self._extracted[name] = None
         self.scope.values[name] = value
         if looks_secret(name) or (isinstance(source, dict) and _is_secret_source(source)):
             self.hide(texts_in(value))
