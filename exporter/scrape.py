@@ -5,7 +5,9 @@ Standard library only.
 """
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol
 from zlib import crc32
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -107,3 +109,19 @@ def _preferences(header: str) -> list[tuple[str, dict[str, str], float]]:
         if value and _WEIGHT.fullmatch(weight):
             found.append((value, parameters, float(weight)))
     return found
+
+
+class OwnMetrics(Protocol):
+    """The prober's own numbers, as far as this sink feeds and shows them."""
+
+    def count(self, family: str, *values: str, by: int = 1) -> None:
+        """Add to a counter."""
+        ...
+
+    def observe_render(self, seconds: float) -> None:
+        """Note how long a page took."""
+        ...
+
+    async def render(self, query: PageQuery, pool: ThreadPoolExecutor) -> bytes:
+        """Return the lines of everything that is bound."""
+        ...

@@ -9,8 +9,8 @@ tenth of a whole HTTP run (uvloop; 2026-11). Knows no run and no verdict.
 import asyncio
 from typing import Protocol
 
-# uvloop's clock stands still for a turn and counts whole milliseconds: nothing may be cut off before
-# its time.
+# uvloop's clock counts whole milliseconds and stands still for a turn of the loop: nothing may be
+# cut off before its time.
 ROUNDING_S = 0.001
 
 

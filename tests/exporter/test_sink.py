@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from exporter.metrics import MetricsOptions, MetricsSink
 from exporter.scrape import PageQuery
+from exporter.sink import BATCH
 from probes.kind import Kind, Metric
 from probes.probe import Slo
 from probes.result import Failure, Outcome, Phase, Reason, Result, Sample
@@ -384,6 +385,7 @@ def test_a_cut_result_is_cut_at_each_run() -> None:
 
     whole = sink_of(probe())
     whole.publish(run(0.1), Outcome.UP)
+    assert whole.blocks.series
     entry = whole._entries["frontend"]
     limit = entry.constant + entry.samples - 1
     sink = sink_of(probe(), options=MetricsOptions(series_per_probe=limit))
@@ -618,3 +620,28 @@ def test_the_end_of_a_run_is_its_start_and_its_length() -> None:
     assert lines_of(sink, "sonde_probe_last_run_timestamp_seconds") == [
         f"sonde_probe_last_run_timestamp_seconds {NOW.timestamp() + 11.5}"
     ]
+
+
+def test_results_wait_for_a_batch_or_for_somebody_who_looks() -> None:
+    sink = sink_of(probe())
+    entry = sink._entries["frontend"]
+    seconds = []
+
+    for number in range(1, BATCH + 2):
+        sink.publish(up(seconds=number), Outcome.UP)
+        seconds.append(entry.result.seconds if entry.result is not None else None)
+
+    assert seconds == [None] * (BATCH - 1) + [BATCH] * 2
+    assert f"}} {BATCH + 1}\n" in shown(sink)
+
+
+def test_a_result_that_waits_is_as_old_as_it_is() -> None:
+    now = [100.0]
+    sink = sink_of(probe(), clock=lambda: now[0])
+    sink.publish(up(), Outcome.UP)
+    stale_after_s = sink._entries["frontend"].stale_after_s
+
+    now[0] += stale_after_s + 1
+    sink.expire()
+
+    assert "probe_success{" not in shown(sink)
