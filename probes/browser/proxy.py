@@ -37,6 +37,10 @@ DIAL_S = 30.0
 # A run is told which origins were refused; a page may ask for any number of them.
 MAX_ORIGINS = 1000
 
+# What Chromium asks of its maker by itself whenever a form or an error stands in a page: no page of
+# a journey has business there, and nobody told it to.
+SILENCED = frozenset({"connectivitycheck.gstatic.com", "content-autofill.googleapis.com"})
+
 Origin = tuple[str, int]
 
 _REPLIES: Mapping[Reason, Reply] = {
@@ -191,6 +195,9 @@ class Outlet:
         return self._owners is not None and await self._owners.uid(client.peer_port) == self._owner
 
     async def _connect(self, client: Client, destination: Destination) -> None:
+        if destination.host in SILENCED:
+            client.end(reply(Reply.NOT_ALLOWED))
+            return
         origin = (destination.host, destination.port)
         recorder = Recorder()
         try:

@@ -89,11 +89,11 @@ def _goto_fault(stage: Stage, step: Step, text: str) -> Fault:
     if "Download is starting" in text:
         return Fault(Reason.BODY, f"want the page {short(stage.url)}, got a download")
     if "Timeout" in text:
-        got = "no answer" if "resolved" not in text else "a part of it"
+        got = "it still loading" if stage.watch.requests else "no answer"
         return Fault(
             Reason.TIMEOUT,
-            f"want the page {short(stage.url)} within {step.timeout_s:g} s ({step.wait}), got"
-            f" {got if not stage.watch.requests else 'it still loading'}",
+            f"want the page {short(stage.url)} within {step.timeout_s:g} s ({step.wait}),"
+            f" got {got}",
         )
     return gone(stage, text) or Fault(
         Reason.BODY, f"want the page {short(stage.url)}, got {_first_line(text)}"

@@ -69,14 +69,14 @@ class Files:
         self._write("screenshot", name, data)
         return True
 
-    async def end_trace(self, context: "BrowserContext") -> None:
-        """Write the trace, before the context is closed."""
+    async def end_trace(self, context: "BrowserContext", seconds: float) -> None:
+        """Write the trace, before the context is closed; it may take *seconds*."""
         from playwright.async_api import Error
 
         if not self.full:
             return
         try:
-            async with asyncio.timeout(TRACE_S):
+            async with asyncio.timeout(min(TRACE_S, seconds)):
                 await context.tracing.stop(path=self.directory / RAW_TRACE)
         except (Error, TimeoutError):
             # a browser that hangs: the run has said so

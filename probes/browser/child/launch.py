@@ -25,6 +25,11 @@ FLAGS = (
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
     # without quotes, which Chromium would take as a part of the rule: no name is asked for here
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    # what the browser would ask its maker for; the flags for it differ from version to version, and
+    # the proxies let nothing of it out either
+    "--gaia-url=http://127.0.0.1:1",
+    "--component-updater=url-source=http://127.0.0.1:1/",
+    "--autofill-server-url=http://127.0.0.1:1/",
     "--disable-domain-reliability",
     "--disable-client-side-phishing-detection",
     "--disable-print-preview",

@@ -86,7 +86,7 @@ class Pages:
                 answer: Any = await self._session.send(
                     "Runtime.evaluate",
                     {"expression": "sondeReport()", "contextId": world["executionContextId"],
-                     "returnByValue": True},
+                     "returnByValue": True, "awaitPromise": True},
                 )  # fmt: skip
                 value = answer["result"].get("value")
                 return float(value) if isinstance(value, int | float) else None

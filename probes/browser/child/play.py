@@ -33,11 +33,15 @@ if TYPE_CHECKING:
 # What a cancelled task may still need to let go of a page.
 LET_GO_S = 0.3
 # Behind the deadline the supervisor counts too.
-LATE_SHOT_S = 1.0
+LATE_SHOT_S = 0.7
+LATE_TRACE_S = 0.5
 FILES_S = 10.0
 MAX_HIDDEN = 200
 MAX_HIDDEN_CHARACTERS = 4096
 MAX_REFUSED = 5
+
+DISOBEYED = "want a browser that closes what it opened, got one that does not"
+CRASHED = "want a browser whose pages live, got a crash of one"
 
 Tell = Callable[[Report], None]
 _SPANS: tuple[tuple[str, str], ...] = (
@@ -67,6 +71,7 @@ class Play:
         self._stage: Stage | None = None
         self._work: asyncio.Task[Fault | None] | None = None
         self._is_stopped = False
+        self._until = 0.0
         self._step = ""
         self._dialled: set[tuple[str, int]] = set()
 
@@ -76,13 +81,15 @@ class Play:
         if self._work is not None:
             self._work.cancel()
 
-    async def play(self) -> tuple[Done | Trouble, bool]:
+    async def play(self) -> tuple[Done | Trouble, str]:
         """Play it to the end.
 
         Returns:
-            The last report of the run, and whether the browser may be used again.
+            The last report of the run, and why the browser must not be used again; empty: it may.
         """
-        self._work = asyncio.get_running_loop().create_task(self._played())
+        loop = asyncio.get_running_loop()
+        self._until = loop.time() + self._run.deadline_s
+        self._work = loop.create_task(self._played())
         if self._is_stopped:
             self._work.cancel()
         await asyncio.wait({self._work}, timeout=self._run.deadline_s)
@@ -95,11 +102,12 @@ class Play:
         pages = await self._measured(is_late=is_late)
         fault = fault or self._judge_vitals(pages)
         if fault is not None and self._run.record != "never" and not self._is_stopped:
-            await self._picture(is_late=is_late)
+            await self._picture()
         obeyed = await self._close()
         if isinstance(fault, Trouble):
-            return fault, obeyed
-        return await self._done(fault, pages), obeyed and not self._room.watch.is_crashed
+            return fault, "" if obeyed else DISOBEYED
+        trouble = CRASHED if self._room.watch.is_crashed else "" if obeyed else DISOBEYED
+        return await self._done(fault, pages), trouble
 
     def _result(self, work: "asyncio.Task[Fault | None]") -> Fault | Trouble | None:
         error = work.exception()
@@ -151,6 +159,10 @@ class Play:
         self._step = step.name
         self._tell(Begun(self._run.id, step.name))
         stage.facts = {}
+        is_page = step.action is Action.GOTO
+        if is_page:
+            # what the page before has to say yet does not count as time of this one
+            await stage.pages.report()
         started = perf_counter()
         fault: Fault | None = None
         try:
@@ -161,7 +173,6 @@ class Play:
         except Miss as error:
             fault = Fault(error.fault.reason, error.fault.message, step.name)
         seconds = perf_counter() - started
-        is_page = step.action is Action.GOTO
         if is_page and not stage.page.is_closed():
             stage.facts["url"] = cut(display_target(stage.page.url), 200)
         self._tell(
@@ -210,6 +221,7 @@ class Play:
 
     async def _measured(self, *, is_late: bool) -> tuple[Page, ...]:
         if self._stage is not None and not is_late and not self._room.watch.is_crashed:
+            # the last page may not have been painted yet
             await self._room.pages.report()
         return self._room.pages.told()
 
@@ -223,11 +235,16 @@ class Play:
                     return Fault(reason, f"{vital} of page {page.page!r}: {text}", page.page)
         return None
 
-    async def _picture(self, *, is_late: bool) -> None:
+    def _left(self) -> float:
+        """Return the seconds before the deadline; < 0 behind it."""
+        return self._until - asyncio.get_running_loop().time()
+
+    async def _picture(self) -> None:
         if self._stage is None:
             return
         try:
-            async with asyncio.timeout(LATE_SHOT_S if is_late else None):
+            # what hangs must not keep the report of it beyond the deadline
+            async with asyncio.timeout(max(LATE_SHOT_S, self._left())):
                 await self._files.shoot(self._room.page)
         except TimeoutError:
             # the page hangs, which the run says already
@@ -235,7 +252,7 @@ class Play:
 
     async def _close(self) -> bool:
         if self._room.context is not None and not self._is_stopped:
-            await self._files.end_trace(self._room.context)
+            await self._files.end_trace(self._room.context, max(LATE_TRACE_S, self._left()))
         return await self._room.close()
 
     async def _done(self, fault: Fault | None, pages: tuple[Page, ...]) -> Done:

@@ -138,13 +138,12 @@ class Child:
 
     async def _play(self, number: str, play: Play) -> None:
         try:
-            report, is_fit = await play.play()
+            report, trouble = await play.play()
         finally:
             del self._plays[number]
         self.tell(report)
-        if not is_fit and not self._is_ending:
-            text = "want a browser that closes what it opened, got one that does not"
-            self.tell(Trouble("", Reason.RESOURCE, text))
+        if trouble and not self._is_ending:
+            self.tell(Trouble("", Reason.RESOURCE, trouble))
 
     async def _end(self) -> None:
         from playwright.async_api import Error

@@ -60,10 +60,17 @@
       cls: canShift && fcp !== null ? worst : null,
     }));
   };
-  globalThis.sondeReport = () => {
+  const flush = () => {
     for (const [observer, eat] of observers) eat(observer.takeRecords());
     tell();
     return performance.timeOrigin;
   };
-  addEventListener('pagehide', () => globalThis.sondeReport(), true);
+  // a page that was just loaded is painted with the next frame, if it is painted at all
+  const FRAME_MS = 200;
+  globalThis.sondeReport = () => new Promise((resolve) => {
+    if (fcp !== null) resolve();
+    setTimeout(resolve, FRAME_MS);
+    requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(resolve)));
+  }).then(flush);
+  addEventListener('pagehide', flush, true);
 })();

@@ -23,7 +23,7 @@ MAX_FACT_CHARACTERS = 200
 MAX_OPEN = 5000
 FIRST_BAD = 400
 # The page itself, or the journey, gave them up: nothing failed.
-_GIVEN_UP = frozenset({"ERR_ABORTED", "ERR_BLOCKED_BY_CLIENT"})
+_GIVEN_UP = frozenset({"ERR_ABORTED", "ERR_BLOCKED_BY_CLIENT", "inspector"})
 
 
 def cut(text: str, limit: int = MAX_LINE_CHARACTERS) -> str:
@@ -73,7 +73,8 @@ class Watch:
     console: list[str] = field(default_factory=list[str])
     lines: list[str] = field(default_factory=list[str])
     firsts: dict[str, str] = field(default_factory=dict[str, str])
-    _answered: set[int] = field(default_factory=set[int])
+    # by identity, and held: the number of one that is gone would be given to the next
+    _answered: dict[int, Any] = field(default_factory=dict[int, Any])
 
     def facts(self) -> dict[str, str]:
         """Return what people want to read: the first of each kind, and how many more."""
@@ -113,7 +114,7 @@ class Watch:
         request = response.request
         ending: Ending = "good" if response.status < FIRST_BAD else "bad"
         if len(self._answered) < MAX_OPEN:
-            self._answered.add(id(request))
+            self._answered[id(request)] = request
         self._count(request, ending, str(response.status))
         if ending == "bad":
             self.failed_requests += 1
@@ -124,7 +125,7 @@ class Watch:
         text = request.failure or ""
         name = net_error(text) or cut(text, 60) or "no answer"
         was_answered = id(request) in self._answered
-        self._answered.discard(id(request))
+        self._answered.pop(id(request), None)
         if was_answered:
             # its body broke off, or nobody wanted it any more: it is counted
             if name not in _GIVEN_UP:
@@ -137,7 +138,7 @@ class Watch:
 
     def on_request_finished(self, request: Any) -> None:
         """Forget a request that is over."""
-        self._answered.discard(id(request))
+        self._answered.pop(id(request), None)
 
     def on_dialog(self, dialog: Any) -> None:
         """Count an alert, a question, or a page that does not want to be left."""

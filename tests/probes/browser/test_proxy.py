@@ -200,6 +200,14 @@ async def test_outside_of_a_run_nothing_goes_anywhere() -> None:
     )
 
 
+async def test_what_the_browser_asks_its_maker_is_not_passed_on() -> None:
+    async with dns_fault() as dns, outlet(servers=(dns.server,)) as (it, port):
+        with closing(await tunnel(port, "content-autofill.googleapis.com", 443)) as found:
+            assert found.code == Reply.NOT_ALLOWED
+
+    assert (dns.questions, it.ledger.refused, it.ledger.connections) == ([], {}, 0)
+
+
 # --- what cannot be reached
 
 

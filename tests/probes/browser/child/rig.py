@@ -1,0 +1,179 @@
+"""A real child with a real Chromium over its pipes, and a site to browse, for tests without a loop.
+
+Not a test. One child a module: it starts in a second or two. Runs are played one after the other.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from probes.browser.plan import Plan, Step
+from probes.browser.protocol import (
+    MARKER,
+    PROTOCOL,
+    Done,
+    Ended,
+    Hello,
+    Quit,
+    Ready,
+    Run,
+    Stop,
+    Trouble,
+    Values,
+    line,
+    read_report,
+)
+from probes.browser.protocol import Record as Recording
+from probes.wire.policy import Policy
+
+CHROMIUM = "/usr/bin/chromium"
+ROOT = Path(__file__).resolve().parents[4]
+Handler = Callable[[web.Request], Any]
+
+
+@dataclass
+class Played:
+    """What came of one run."""
+
+    done: Done
+    ended: list[Ended]
+    files: Path
+
+    @property
+    def last(self) -> Ended:
+        return self.ended[-1]
+
+    @property
+    def said(self) -> tuple[str, str]:
+        """Reason and message of the failure."""
+        assert self.done.fault is not None, "want a failure, got none"
+        return self.done.fault.reason.value, self.done.fault.message
+
+
+@dataclass
+class Child:
+    """The child's other side."""
+
+    process: "subprocess.Popen[bytes]"
+    work: Path
+    runs: int = 0
+    troubles: list[Trouble] = field(default_factory=list)
+
+    def say(self, message: Hello | Run | Stop | Quit) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(line(message))
+        self.process.stdin.flush()
+
+    def hear(self) -> Any:
+        assert self.process.stdout is not None
+        text = self.process.stdout.readline()
+        assert text, "want a report, got the end"
+        return read_report(text)
+
+    def play(
+        self,
+        base_url: str,
+        *steps: Step,
+        deadline_s: float = 15.0,
+        record: Recording = "failure",
+        policy: Policy | None = None,
+        values: Values | None = None,
+        stop_in: str = "",
+        **how: Any,
+    ) -> Played:
+        """Play *steps*; ``stop_in`` ends the run when that step begins."""
+        self.runs += 1
+        number = str(self.runs)
+        files = Path(tempfile.mkdtemp(dir=self.work))
+        plan = Plan("it", base_url, steps, **how)
+        policy = policy or Policy()
+        values = values or Values()
+        self.say(Run(number, plan, values, deadline_s, policy, record, str(files)))
+        ended = []
+        while True:
+            report = self.hear()
+            if isinstance(report, Trouble) and report.id != number:
+                self.troubles.append(report)
+            elif isinstance(report, Ended):
+                ended.append(report)
+            elif stop_in and getattr(report, "step", "") == stop_in:
+                self.say(Stop(number))
+            elif isinstance(report, Done | Trouble):
+                assert isinstance(report, Done), report
+                assert report.id == number
+                return Played(report, ended, files)
+
+
+@contextmanager
+def child(*, sandbox: bool = False) -> Iterator[tuple[Child, Any]]:
+    """Start a child; the block gets it and its first report."""
+    work = Path(tempfile.mkdtemp(prefix="sonde-browser-"))
+    home = {name: str(work) for name in ("HOME", "TMPDIR", MARKER)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "probes.browser.child"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        env={**os.environ, **home},
+        start_new_session=True,
+    )
+    it = Child(process, work)
+    try:
+        it.say(Hello(PROTOCOL, CHROMIUM, sandbox, str(work)))
+        yield it, it.hear()
+    finally:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        if process.poll() is None:
+            process.stdin.close()
+            process.wait(10)
+        process.stdout.close()
+
+
+def started(it: tuple[Child, Any]) -> Child:
+    """Return the child; fail when it has no browser."""
+    assert isinstance(it[1], Ready), it[1]
+    return it[0]
+
+
+@contextmanager
+def site(pages: Mapping[str, str | Handler]) -> Iterator[str]:
+    """Serve *pages* (HTML, or a handler) on 127.0.0.1 in a thread; give the base URL."""
+    loop = asyncio.new_event_loop()
+    app = web.Application()
+    for path, page in pages.items():
+        app.router.add_route("*", path, page if callable(page) else _html(page))
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+
+    async def start() -> int:
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        return int(runner.addresses[0][1])
+
+    port = loop.run_until_complete(start())
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(5)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(5)
+        loop.close()
+
+
+def _html(text: str) -> Handler:
+    async def handle(_: web.Request) -> web.Response:
+        return web.Response(text=text, content_type="text/html")
+
+    return handle
