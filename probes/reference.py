@@ -6,11 +6,13 @@
                   ├── phases
                   └── samples   the numbers that a run may record, and the family each becomes
 
+    journeys_page ── one section for each family of journeys and steps
+
 Pure: knows neither which kinds exist nor where the page is kept. Copes with a missing docstring.
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -39,6 +41,8 @@ _WORDS: Mapping[object, str] = {
     object: "anything",
     Any: "anything",
 }
+# Matchers that may hold expressions are matchers for people.
+_NAMES = {"wish": "matcher", "csswish": "matcher", "durationwish": "duration or matcher"}
 _UNITS: Mapping[object, tuple[str, Callable[[Any], str]]] = {
     parse_duration: ("duration", format_duration),
     parse_size: ("size", format_size),
@@ -66,10 +70,8 @@ def kind_section(kind: type[Kind]) -> str:
     blocks = [f"## {kind.name}", inspect.cleandoc(kind.__doc__ or "").strip()]
     if kind.requires:
         blocks.append(f"Needs the extra `{kind.requires}`: `pip install 'sonde[{kind.requires}]'`.")
-    rows = list(_keys(kind))
-    if rows:
-        head = ["| key | type | default | what it says |", "| --- | --- | --- | --- |"]
-        blocks.append("\n".join(head + [_row(row) for row in rows]))
+    if kind.model_fields:
+        blocks.append(_table(kind))
     if kind.phases:
         blocks.append("Phases: " + ", ".join(f"`{phase}`" for phase in kind.phases) + ".")
     if kind.metrics:
@@ -78,13 +80,49 @@ def kind_section(kind: type[Kind]) -> str:
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def _keys(settings: type[Settings], prefix: str = "", depth: int = 1) -> Iterator[Sequence[str]]:
+def journeys_page(
+    settings: Iterable[tuple[str, type[Settings]]], functions: Iterable[Sequence[str]]
+) -> str:
+    """Return the page of the keys of journeys.
+
+    Args:
+        settings: title and class of each section, in order.
+        functions: name, arguments and summary of what may stand in ``${}``.
+    """
+    blocks = [
+        "# Keys of journeys",
+        "Generated from the code by `make docs`; nobody edits this page.",
+        "How journeys are written stands in [config.md](config.md). A text may hold `${...}`.",
+    ]
+    sections = list(settings)
+    apart = frozenset(model for _, model in sections)
+    for title, model in sections:
+        about = inspect.cleandoc(model.__doc__ or "").strip()
+        blocks += [f"## {title}", about, _table(model, apart)]
+    head = ["| function | what it gives |", "| --- | --- |"]
+    rows = [_row((f"`{name}({arguments})`", text)) for name, arguments, text in functions]
+    blocks += ["## Functions", "\n".join(head + rows)]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _table(model: type[Settings], apart: Collection[type[Settings]] = ()) -> str:
+    """Return the keys of *model*; those of what is shown *apart* are left out."""
+    head = ["| key | type | default | what it says |", "| --- | --- | --- | --- |"]
+    return "\n".join(head + [_row(row) for row in _keys(model, apart)])
+
+
+def _keys(
+    settings: type[Settings],
+    apart: Collection[type[Settings]] = (),
+    prefix: str = "",
+    depth: int = 1,
+) -> Iterator[Sequence[str]]:
     for name, field in settings.model_fields.items():
         key = f"{prefix}{field.alias or name}"
         yield f"`{key}`", _type(field.annotation, field.metadata), _default(field), _about(field)
         inner = _settings_in(field.annotation)
-        if inner and depth < MAX_DEPTH:
-            yield from _keys(inner, f"{key}.", depth + 1)
+        if inner and inner not in apart and depth < MAX_DEPTH:
+            yield from _keys(inner, apart, f"{key}.", depth + 1)
 
 
 def _about(field: FieldInfo) -> str:
@@ -124,7 +162,8 @@ def _type(annotation: Any, metadata: Iterable[object] = ()) -> str:
 def _word(annotation: Any) -> str:
     if _settings_in(annotation):
         return "mapping"
-    return _WORDS.get(annotation, getattr(annotation, "__name__", str(annotation)).lower())
+    name = getattr(annotation, "__name__", str(annotation)).lower()
+    return _WORDS.get(annotation, _NAMES.get(name, name))
 
 
 def _container(origin: Any, parts: Sequence[Any]) -> str:

@@ -1,6 +1,7 @@
 """Write the pages that are generated from the code, or say which are stale: ``--check``.
 
     docs/kinds.md    every kind: its docstring, keys, phases, samples
+    docs/journeys-keys.md      every key of journeys and their steps
     docs/metrics.md  every family of /metrics
     docs/cli.md      every command and flag
     docs/probes.schema.json    JSON Schema of the probe file, for editors
@@ -25,6 +26,32 @@ def kinds() -> str:
     from probes.reference import kinds_page
 
     return kinds_page(discover().values())
+
+
+def journeys() -> str:
+    """Return docs/journeys-keys.md."""
+    from probes.config.journeys import FAMILIES as JOURNEYS
+    from probes.journey.extract import ExtractKeys
+    from probes.journey.families import FAMILIES, TurnKeys
+    from probes.journey.functions import FUNCTIONS
+    from probes.journey.judge import ExpectKeys
+    from probes.journey.settings import JourneyKeys
+    from probes.reference import journeys_page
+
+    steps = [("Step " + " ".join(f"`{key}`" for key in it.told_by), it) for it in FAMILIES]
+    others: list[tuple[str, Any]] = [
+        (f"A journey with `{key}`", it.settings()) for key, it in JOURNEYS.items() if it.is_there
+    ]
+    sections: list[tuple[str, Any]] = [
+        ("A journey", JourneyKeys),
+        *steps,
+        ("`expect`, `warn` and `until`", ExpectKeys),
+        ("`extract`", ExtractKeys),
+        ("A turn of `ws`", TurnKeys),
+        *others,
+    ]
+    functions = [(it.name, it.arguments, it.summary) for it in FUNCTIONS.values()]
+    return journeys_page(sections, functions)
 
 
 def metrics() -> str:
@@ -94,6 +121,7 @@ def schema() -> str:
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "docs/kinds.md": kinds,
+    "docs/journeys-keys.md": journeys,
     "docs/metrics.md": metrics,
     "docs/cli.md": cli,
     "docs/probes.schema.json": schema,
