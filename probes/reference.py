@@ -43,6 +43,7 @@ _WORDS: Mapping[object, str] = {
 }
 # Matchers that may hold expressions are matchers for people.
 _NAMES = {"wish": "matcher", "csswish": "matcher", "durationwish": "duration or matcher"}
+_SCALARS = frozenset({"text", "whole number", "number", "true or false"})
 _UNITS: Mapping[object, tuple[str, Callable[[Any], str]]] = {
     parse_duration: ("duration", format_duration),
     parse_size: ("size", format_size),
@@ -153,10 +154,18 @@ def _type(annotation: Any, metadata: Iterable[object] = ()) -> str:
     if origin is Literal:
         return " | ".join(f"`{part}`" for part in parts)
     if origin in (Union, UnionType):
-        return " or ".join(dict.fromkeys(_type(part) for part in parts if part is not NoneType))
+        words = dict.fromkeys(_type(part) for part in parts if part is not NoneType)
+        return " or ".join(_shortest(words))
     if origin is not None:
         return _container(origin, parts)
     return _word(annotation)
+
+
+def _shortest(words: Collection[str]) -> Iterable[str]:
+    """Return *words*, those of the plain values as one."""
+    if not set(words) >= _SCALARS:
+        return words
+    return dict.fromkeys("scalar" if word in _SCALARS else word for word in words)
 
 
 def _word(annotation: Any) -> str:

@@ -175,7 +175,7 @@ class Journeys:
         family = FAMILIES[told[0]] if told else OVER_HTTP
         if family.is_there:
             return family
-        text = f"want a journey over HTTP, got {told[0]}:: this version has no such feature yet"
+        text = f"want no {told[0]!r}, got one: this version has no such feature yet"
         self._mistakes.add(place / told[0], text, at_key=True)
         return None
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from probes.config.journeys import OVER_HTTP, Family
 from probes.config.load import Config, load
 from probes.errors import ConfigError
 from probes.journey.steps import HttpStep, Journey
@@ -366,3 +367,55 @@ def test_a_changed_guest_changes_the_probe(loaded: Loader) -> None:
 
     assert loaded(text).probes[0] == loaded(text).probes[0]
     assert loaded(text).probes[0] != loaded(text.replace("/sessions/", "/s/")).probes[0]
+
+
+# ---------------------------------------------------------------- families and bounds
+
+
+def test_a_family_is_there_when_its_modules_are() -> None:
+    assert OVER_HTTP.is_there
+    assert not Family(("probes.nowhere", "Keys"), OVER_HTTP.compile).is_there
+    assert not Family(OVER_HTTP.keys, ("probes.nowhere.compile", "compile_it")).is_there
+
+
+def test_what_cannot_be_played_over_http_is_not_included(refused: Refused) -> None:
+    said = refused("""
+journeys:
+  page: {browser: {}, steps: [{name: home, goto: /}], base_url: "http://a"}
+  shop: {steps: [{include: page}]}
+""")
+
+    assert said == [
+        ("probes.yaml:6:28: journeys.shop.steps.0.include: "
+        "want the name of a journey with steps over HTTP, got 'page'")
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_number_of_journeys_is_bounded(refused: Refused) -> None:
+    step = "{steps: [{name: a, get: /}]}"
+    text = "journeys:\n" + "".join(f"  j{number}: {step}\n" for number in range(2003))
+
+    assert refused(text) == [
+        "probes.yaml:2004:3: journeys.j2000: want at most 2000 journeys, got more"
+    ]
+
+
+def test_what_a_journey_never_reads_is_a_warning(loaded: Loader) -> None:
+    text = "journeys: {shop: {vars: {x: 1}, steps: [{name: a, get: /}]}}"
+
+    (warning,) = loaded(text).warnings
+
+    assert warning.with_column() == (
+        "probes.yaml:3:26: journeys.shop.vars.x: "
+        "want ${x} somewhere, got a variable that nothing reads"
+    )
+
+
+def test_what_a_fragment_never_reads_is_none(loaded: Loader) -> None:
+    text = """
+journeys:
+  part: {vars: {x: 1}, steps: [{name: a, get: /}]}
+  shop: {steps: [{include: part}, {name: b, get: "/${x}"}]}
+"""
+    assert loaded(text).warnings == ()

@@ -1,5 +1,7 @@
 """``${VAR}`` in values."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,3 +96,40 @@ def test_any_text_expands_or_is_told(text: str) -> None:
     assert message.startswith("want ")
     if "${" not in text:
         assert expanded == text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        pytest.param("${A}-${b}-$${C}-$${d}", "1-${b}-$${C}-$${d}", id="upper case alone"),
+        pytest.param("${A:-x}${NONE:-x}", "1x", id="defaults"),
+        pytest.param("${Ab}${A b}${row.A}", "${Ab}${A b}${row.A}", id="what the journey judges"),
+        pytest.param("${A", "${A", id="without an end"),
+        pytest.param("${EVIL}", "$${b}", id="an opening in a value"),
+        pytest.param("${HALF}{b}", "$${b}", id="half an opening in a value"),
+    ],
+)
+def test_in_a_journey_the_rest_is_left_to_it(text: str, left: str) -> None:
+    variables = Variables({"A": "1", "EVIL": "${b}", "HALF": "$"})
+
+    assert variables.expand_in_journey(text) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("${NONE}", "want the environment variable NONE to be set", id="unset"),
+        pytest.param("${A:-${b}}", "want ${NAME} or ${NAME:-default}", id="nested"),
+    ],
+)
+def test_in_a_journey_the_same_is_refused(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        Variables({"A": "1"}).expand_in_journey(text)
+
+
+def test_in_a_journey_a_secret_of_the_environment_is_remembered() -> None:
+    variables = Variables({"API_TOKEN": "abc${x}def"})
+
+    variables.expand_in_journey("${API_TOKEN}")
+
+    assert variables.secrets == {"abc${x}def"}
