@@ -12,7 +12,7 @@ COVERAGE ?= $(CI)
 OPTIONS = -n $(WORKERS) --dist loadfile
 PYTEST = $(BIN)/pytest $(OPTIONS)
 
-.PHONY: help run test quick fmt lint types imports docs bench build check
+.PHONY: help run test quick fmt lint types imports docs bench demo build check
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1#/p' Makefile | column -t -s '#' 2>/dev/null || grep '## ' Makefile
@@ -61,6 +61,10 @@ bench:  ## the benchmarks, as ratios
 	$(DEV_ENV)
 	@for file in bench/*.py; do case $$file in */_*|*/server.py) ;; *) \
 	  echo "== $$file"; $(BIN)/python $$file || exit 1;; esac; done
+
+demo:  ## a shop to break, and sonde that plays a journey through it: says what to type
+	$(DEV_ENV)
+	@exec $(BIN)/python -m tests.shop.demo
 
 build:  ## wheel and source archive in dist/, byte-identical when built twice; the image if docker is there
 	@scripts/bootstrap.sh --no-default-groups

@@ -141,7 +141,9 @@ class Extract:
     def _without(self, message: str | None) -> Any:
         if self._is_lenient:
             return self.default
-        raise CheckFailed(Reason.EXTRACT, f"{self.name}: {message}")
+        # a name before a colon, such as "token: ", would be taken for a secret and starred
+        told = (message or "").removeprefix("want ")
+        raise CheckFailed(Reason.EXTRACT, f"want {self.name}, {told}")
 
     def __repr__(self) -> str:
         return f"Extract({self.name!r}, {self.source!r})"

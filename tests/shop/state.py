@@ -57,6 +57,8 @@ async def visitor(request: web.Request) -> Session | None:
     sid = request.cookies.get(COOKIE, "")
     shop = shop_of(request)
     if kind.lower() == "bearer":
+        if shop.is_broken(Fault.TOKEN_EXPIRY):
+            return None
         session = await shop.store.session(token=token)
     else:
         session = await shop.store.session(sid=sid) if sid else None
@@ -83,9 +85,8 @@ def refused(text: str) -> web.HTTPUnauthorized:
 
 
 async def open_session(shop: Shop, user: str) -> Session:
-    """Return a new session; one that is over at once when that is what is broken."""
-    lasts = -1.0 if user and shop.is_broken(Fault.TOKEN_EXPIRY) else TOKEN_S
-    return await shop.store.open_session(user, monotonic() + lasts)
+    """Return a new session of *user*; empty: of nobody."""
+    return await shop.store.open_session(user, monotonic() + TOKEN_S)
 
 
 async def payload(request: web.Request) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def test_a_value_that_is_not_there_fails_the_step(source: Any, view: View, messa
     with pytest.raises(CheckFailed) as caught:
         extract("cart_id", source).take(view)
 
-    assert caught.value.message == f"cart_id: {message}"
+    assert caught.value.message == f"want cart_id, {message.removeprefix('want ')}"
     assert caught.value.reason is Reason.EXTRACT
 
 

@@ -135,7 +135,7 @@ def test_what_a_turn_did_not_bring_ends_the_talk() -> None:
         with pytest.raises(CheckFailed, match="want a value for"):
             hear.wanted.miss("x")
         assert isinstance(last, Hear)
-        with pytest.raises(CheckFailed, match="more: ") as caught:
+        with pytest.raises(CheckFailed, match="want more, a value") as caught:
             last.wanted.miss("{}")
         return Heard(failure=Failure(caught.value.reason, caught.value.message))
 
