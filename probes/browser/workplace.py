@@ -14,6 +14,10 @@ from pathlib import Path
 
 PREFIX = "sonde-browser-"
 _LOCK = "lock"
+# sockaddr_un holds 108 bytes, and Chromium puts "/org.chromium.Chromium.XXXXXX/SingletonSocket"
+# below: beyond this it does not start, and says nothing of why.
+MAX_PATH_BYTES = 60
+SHORT = Path("/tmp")  # noqa: S108 - what is made there is ours alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +38,24 @@ def make(parent: Path | None = None) -> Workplace:
     """Make a new one, readable by us alone, and remove those that dead probers left behind.
 
     Args:
-        parent: where; None: the directory for temporary files.
+        parent: where; None: the directory for temporary files, if its path is short enough.
 
     Raises:
         OSError: there is no place to write to.
     """
-    above = parent or Path(tempfile.gettempdir())
+    above = parent or _parent()
     _sweep(above)
     path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=above)).resolve()
     lock = _locked(path / _LOCK, os.O_CREAT)
     if lock is None:
         raise OSError(f"want to lock {path}, got it taken")
     return Workplace(path, lock)
+
+
+def _parent() -> Path:
+    found = Path(tempfile.gettempdir()).resolve()
+    name = f"/{PREFIX}12345678"
+    return found if len(os.fsencode(found)) + len(name) <= MAX_PATH_BYTES else SHORT
 
 
 def _sweep(above: Path) -> None:

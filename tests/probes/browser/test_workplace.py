@@ -1,8 +1,10 @@
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from probes.browser import workplace
 from probes.browser.workplace import PREFIX, make
 
 
@@ -36,6 +38,23 @@ def test_what_is_not_ours_stays(tmp_path: Path) -> None:
     make(tmp_path).remove()
     assert (tmp_path / f"{PREFIX}mine").exists()
     assert (tmp_path / f"{PREFIX}link").exists()
+
+
+def test_a_long_path_is_not_for_the_sockets_of_chromium(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short, long = tmp_path / "s", tmp_path / ("long" * 20)
+    short.mkdir()
+    long.mkdir()
+    monkeypatch.setattr(workplace, "SHORT", short)
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    place = make()
+    assert place.path.parent == short
+    monkeypatch.setattr(workplace, "MAX_PATH_BYTES", 200)
+    other = make()
+    assert other.path.parent == long
+    place.remove()
+    other.remove()
 
 
 def test_no_place_to_write_to_is_an_error(tmp_path: Path) -> None:
