@@ -1,0 +1,53 @@
+"""How the phases of a run become lines; what each kind's family tells is in test_series.py."""
+
+import pytest
+
+from exporter.catalogue import PHASE
+from exporter.phases import MAX_PLANS, PhaseLines
+from probes.families import BLACKBOX_BY_NAME
+from probes.result import Phase
+
+ORDER = ("resolve", "connect", "tls", "processing", "transfer")
+
+
+@pytest.fixture
+def http() -> PhaseLines:
+    return PhaseLines(BLACKBOX_BY_NAME["probe_http_duration_seconds"], ORDER)
+
+
+def test_runs_of_one_form_differ_in_numbers_only(http: PhaseLines) -> None:
+    one = [Phase("connect", 0.25), Phase("processing", 0.5)]
+    other = [Phase("connect", 0.125), Phase("processing", 1.0)]
+
+    assert http.are_alike(one, other)
+    assert http.text(other, '{probe="a",') == (
+        'probe_http_duration_seconds{probe="a",phase="connect"} 0.125\n'
+        'probe_http_duration_seconds{probe="a",phase="tls"} 0\n'
+        'probe_http_duration_seconds{probe="a",phase="processing"} 1\n'
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param([Phase("connect", 0.25)], id="fewer phases"),
+        pytest.param([Phase("connect", 0.25), Phase("tls", 0.5)], id="another phase"),
+        pytest.param([Phase("connect", 1), Phase("processing", 1, complete=False)], id="broken"),
+        pytest.param([Phase("connect", 1), Phase("processing", float("inf"))], id="not finite"),
+    ],
+)
+def test_runs_of_other_forms_are_not_alike(http: PhaseLines, other: list[Phase]) -> None:
+    assert not http.are_alike([Phase("connect", 0.25), Phase("processing", 0.5)], other)
+
+
+def test_a_phase_that_is_not_finite_has_no_line(http: PhaseLines) -> None:
+    assert http.text([Phase("connect", float("nan"))], "{") == ""
+
+
+def test_names_that_differ_in_each_run_do_not_pile_up() -> None:
+    lines = PhaseLines(PHASE, ())
+
+    plans = {id(lines.plan([Phase(f"step {number}", 1.0)])) for number in range(3 * MAX_PLANS)}
+
+    assert len(plans) > 1
+    assert len(lines._plans) <= MAX_PLANS
