@@ -57,7 +57,8 @@ class Files:
         """Take a screenshot; return whether there is one."""
         from playwright.async_api import Error
 
-        if self._shots >= MAX_SCREENSHOTS or page.url == "about:blank":
+        # Chromium's own page of an error says less than the failure does
+        if self._shots >= MAX_SCREENSHOTS or not page.url.startswith("http"):
             return True
         name = f"screenshot-{self._shots + 1}.png"
         try:

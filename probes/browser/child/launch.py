@@ -22,6 +22,8 @@ FLAGS = (
     "--disable-dev-shm-usage",
     # UDP does not go through the proxy: no HTTP/3, no WebRTC but over it
     "--disable-quic",
+    "--webrtc-ip-handling-policy=disable_non_proxied_udp",
+    # its name in older versions, which do not know the other one
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
     # without quotes, which Chromium would take as a part of the rule: no name is asked for here
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",

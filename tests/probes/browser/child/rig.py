@@ -5,6 +5,7 @@ Not a test. One child a module: it starts in a second or two. Runs are played on
 
 import asyncio
 import os
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -147,7 +148,9 @@ def started(it: tuple[Child, Any]) -> Child:
 
 
 @contextmanager
-def site(pages: Mapping[str, str | Handler]) -> Iterator[str]:
+def site(
+    pages: Mapping[str, str | Handler], context: ssl.SSLContext | None = None
+) -> Iterator[str]:
     """Serve *pages* (HTML, or a handler) on 127.0.0.1 in a thread; give the base URL."""
     loop = asyncio.new_event_loop()
     app = web.Application()
@@ -157,14 +160,14 @@ def site(pages: Mapping[str, str | Handler]) -> Iterator[str]:
 
     async def start() -> int:
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
         return int(runner.addresses[0][1])
 
     port = loop.run_until_complete(start())
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield f"{'https' if context else 'http'}://127.0.0.1:{port}"
     finally:
         asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(5)
         loop.call_soon_threadsafe(loop.stop)

@@ -158,6 +158,13 @@ def test_vitals_survive_a_page_that_overwrites_its_world(browser: Child, shop: s
     assert message.startswith("inp of page 'loud': want < 0.05, got 0.1")
 
 
+WITHOUT_OPTION = (
+    "want label \"Size\" to have the option 'Huge' within 0.3 s, got it without that option"
+)
+UNSAFE_PORT = (
+    "want the page 'http://127.0.0.1:6000/', got a port that Chromium never speaks to"
+    " (ERR_UNSAFE_PORT)"
+)
 FAILING = [
     pytest.param(
         Step("s", Action.CLICK, Locator("css", "#gone"), timeout_s=0.4),
@@ -193,7 +200,7 @@ FAILING = [
         Step("s", Action.SELECT, Locator("label", "Size"), text="Huge", timeout_s=0.3),
         (
             "body",
-            "want label \"Size\" to have the option 'Huge' within 0.3 s, got it without that option",
+            WITHOUT_OPTION,
         ),
         id="no such option",
     ),
@@ -274,8 +281,7 @@ FAILING = [
         Step("s", Action.GOTO, text="http://127.0.0.1:6000/"),
         (
             "config",
-            "want the page 'http://127.0.0.1:6000/', got a port that Chromium never speaks to"
-            " (ERR_UNSAFE_PORT)",
+            UNSAFE_PORT,
         ),
         id="unsafe port",
     ),

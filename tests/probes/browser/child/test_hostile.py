@@ -1,0 +1,227 @@
+"""Pages that fight back: a report always comes in time, and the next run finds a browser."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from probes.browser.plan import Action, Locator, Step
+from tests.probes.browser.child.rig import Child, child, site, started
+from tests.servers.process import find_program
+
+pytestmark = [pytest.mark.slow, pytest.mark.service, pytest.mark.timeout(60)]
+
+
+def scripted(text: str) -> str:
+    return f"<html><title>t</title><body><h1>x</h1><button>Go</button><script>{text}</script>"
+
+
+METADATA = "169.254.169.254"
+PAGES = {
+    "alert": "while (true) alert('x')",
+    "spin": "while (true);",
+    "console": "for (let i = 0; i < 10000; i++) console.error('err ' + i)",
+    "popups": "document.onclick = () => { for (let i = 0; i < 9; i++) window.open('/ok') }",
+    "navigation": "setInterval(() => { location.href = '/navigation?' + Math.random() }, 0)",
+    "dom": "document.body.innerHTML = '<p>x</p>'.repeat(5e6)",
+    "file": "location = 'file:///etc/passwd'",
+    "print": "window.print()",
+    "leave": "onbeforeunload = (e) => { e.preventDefault(); return 'x' }",
+    "worker": "navigator.serviceWorker.register('/sw.js').catch(() => {})",
+    "fetch": f"fetch('http://{METADATA}/').catch(() => {{ document.title = 'blocked' }})",
+    "socket": f"new WebSocket('ws://{METADATA}/').onerror = () => {{ document.title = 'blocked' }}",
+    "rtc": (
+        "const p = new RTCPeerConnection({iceServers: [{urls: 'stun:127.0.0.1:3478'}]}); let n = 0;"
+        "p.createDataChannel('x'); p.onicecandidate = (e) => { if (e.candidate) n++;"
+        " else document.title = 'candidates ' + n }; p.createOffer().then((o) =>"
+        " p.setLocalDescription(o)); setTimeout(() => { document.title = 'candidates ' + n }, 900)"
+    ),
+    "memory": "const a = []; setInterval(() => { for (;;) a.push(new Array(1e6).fill(1)) }, 1)",
+}  # fmt: skip
+
+
+async def _file(_: web.Request) -> web.Response:
+    return web.Response(body=b"x", headers={"Content-Disposition": "attachment; filename=a.bin"})
+
+
+async def _elsewhere(_: web.Request) -> web.Response:
+    raise web.HTTPFound(f"http://{METADATA}/latest/meta-data")
+
+
+@pytest.fixture(scope="module")
+def trap() -> Iterator[str]:
+    pages = {f"/{name}": scripted(text) for name, text in PAGES.items()}
+    with site({**pages, "/ok": "<p>ok", "/file.bin": _file, "/elsewhere": _elsewhere}) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Child]:
+    find_program("chromium")
+    with child() as it:
+        yield started(it)
+
+
+def go(name: str) -> Step:
+    return Step("go", Action.GOTO, text=f"/{name}", timeout_s=1.0)
+
+
+def works(browser: Child, trap: str) -> bool:
+    return browser.play(trap, Step("ok", Action.GOTO, text="/ok", timeout_s=10)).done.fault is None
+
+
+@pytest.mark.parametrize("name", ["alert", "spin", "navigation", "dom"])
+def test_a_page_that_hangs_is_cut_off_in_time(browser: Child, trap: str, name: str) -> None:
+    began = time.monotonic()
+
+    played = browser.play(trap, go(name), deadline_s=3.0)
+
+    assert played.said[0] == "timeout"
+    assert played.said[1].startswith(f"want the page '{trap}/{name}' within 1 s (load), got ")
+    # picture, trace and context have their limits behind the deadline
+    assert time.monotonic() - began < 3.0 + 3.5
+    assert works(browser, trap)
+
+
+def test_the_deadline_cuts_a_page_that_hangs_with_the_name_of_the_step(
+    browser: Child, trap: str
+) -> None:
+    began = time.monotonic()
+
+    played = browser.play(trap, Step("spin", Action.GOTO, text="/spin", timeout_s=30), deadline_s=1)
+
+    assert played.said == (
+        "timeout",
+        "want the journey to end within 1 s, got step 'spin' under way",
+    )
+    assert time.monotonic() - began < 1 + 3.5
+
+
+def test_a_run_that_is_stopped_ends_within_two_seconds(browser: Child, trap: str) -> None:
+    nap = Step("nap", Action.WAIT, seconds=30)
+    began = time.monotonic()
+
+    played = browser.play(trap, go("ok"), nap, deadline_s=40, stop_in="nap")
+
+    assert played.said[0] == "timeout"
+    assert "stopped with step 'nap' under way" in played.said[1]
+    assert time.monotonic() - began < 6
+    assert works(browser, trap)
+
+
+def test_a_flood_of_the_console_is_counted(browser: Child, trap: str) -> None:
+    played = browser.play(trap, Step("go", Action.GOTO, text="/console", timeout_s=15))
+
+    assert (played.done.fault, played.done.console_errors) == (None, 10_000)
+    assert played.done.facts["console error"] == "err 0"
+
+
+def test_popups_are_closed_and_counted(browser: Child, trap: str) -> None:
+    click = Step("click", Action.CLICK, Locator("role", "button", "Go"))
+
+    played = browser.play(trap, go("popups"), click, Step("nap", Action.WAIT, seconds=0.5))
+
+    # the browser's own brake lets one window through for each click
+    assert played.done.facts["popups"] == "1"
+
+
+def test_a_page_that_does_not_want_to_be_left_is_left(browser: Child, trap: str) -> None:
+    click = Step("click", Action.CLICK, Locator("role", "button", "Go"))
+
+    played = browser.play(trap, go("leave"), click, Step("ok", Action.GOTO, text="/ok"))
+
+    assert played.done.fault is None
+    assert played.done.facts["dialog"] == "beforeunload: "
+
+
+def test_a_download_is_refused(browser: Child, trap: str) -> None:
+    played = browser.play(trap, go("file.bin"))
+
+    assert played.said == ("body", f"want the page '{trap}/file.bin', got a download")
+    assert played.done.facts["download"] == "a.bin"
+
+
+@pytest.mark.parametrize("name", ["file", "print", "worker"])
+def test_what_is_refused_does_not_hurt_the_page(browser: Child, trap: str, name: str) -> None:
+    see = Step("see", Action.SEE, Locator("text", "x", exact=True))
+
+    played = browser.play(trap, go(name), Step("nap", Action.WAIT, seconds=0.3), see)
+
+    assert played.done.fault is None
+
+
+@pytest.mark.parametrize("name", ["fetch", "socket"])
+def test_a_page_cannot_reach_the_metadata(browser: Child, trap: str, name: str) -> None:
+    blocked = Step("blocked", Action.EXPECT, expect={"title": "blocked"})
+
+    played = browser.play(trap, go(name), blocked)
+
+    assert played.done.fault is None
+    assert played.done.facts["unreached"] == f"{METADATA}:80 (blocked)"
+
+
+def test_a_redirect_to_the_metadata_is_blocked(browser: Child, trap: str) -> None:
+    played = browser.play(trap, go("elsewhere"))
+
+    want = f"want a request within the target policy, got one to {METADATA}:80"
+    assert played.said == ("blocked", want)
+
+
+def test_webrtc_finds_no_way_around_the_proxy(browser: Child, trap: str) -> None:
+    none = Step("none", Action.EXPECT, expect={"title": "candidates 0"})
+
+    assert browser.play(trap, go("rtc"), none).done.fault is None
+
+
+def test_a_page_that_eats_memory_ends_with_a_report() -> None:
+    """In a child of its own: the browser must not be used again."""
+    with site({"/": scripted(PAGES["memory"]), "/ok": "<p>ok"}) as url, child() as it:
+        browser = started(it)
+        played = browser.play(
+            url,
+            Step("go", Action.GOTO, text="/", timeout_s=10),
+            Step("nap", Action.WAIT, seconds=0.2),
+            Step("see", Action.CLICK, Locator("role", "button", "Go"), timeout_s=10),
+            deadline_s=12,
+        )
+        assert played.done.fault is not None
+        assert played.done.fault.reason.value in ("resource", "timeout", "body")
+
+
+def test_when_the_supervisor_is_gone_nothing_is_left() -> None:
+    with child() as it:
+        browser = started(it)
+        began = time.monotonic()
+        assert browser.process.stdin is not None
+        browser.process.stdin.close()
+
+        browser.process.wait(5)
+
+    assert time.monotonic() - began < 3
+    assert browser.process.returncode == 0
+    assert not browser.work.exists()
+    assert not _left(str(browser.work))
+
+
+def _left(work: str) -> list[str]:
+    found = []
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        # most of them are gone or not ours
+        with suppress(OSError):
+            if f"TMPDIR={work}".encode() in environ.read_bytes():
+                found.append(environ.parent.name)
+    return found
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has no sandbox")
+def test_a_sandbox_that_is_denied_tells_the_remedy() -> None:
+    with child(sandbox=True) as (_, first):
+        assert first.reason.value == "permission"
+        assert first.message == (
+            "want a sandbox, got Chromium as root, which has none: run the prober as another user,"
+            " or write browser.sandbox: false"
+        )
