@@ -36,8 +36,8 @@ from probes.browser.protocol import (
 )
 from probes.browser.protocol import Record as Recording
 from probes.wire.policy import Policy
+from tests.servers.process import find_program
 
-CHROMIUM = "/usr/bin/chromium"
 ROOT = Path(__file__).resolve().parents[4]
 Handler = Callable[[web.Request], Any]
 
@@ -118,6 +118,7 @@ class Child:
 @contextmanager
 def child(*, sandbox: bool = False) -> Iterator[tuple[Child, Any]]:
     """Start a child; the block gets it and its first report."""
+    chromium = find_program("chromium")
     work = Path(tempfile.mkdtemp(prefix="sonde-browser-"))
     home = {name: str(work) for name in ("HOME", "TMPDIR", MARKER)}
     process = subprocess.Popen(
@@ -130,7 +131,7 @@ def child(*, sandbox: bool = False) -> Iterator[tuple[Child, Any]]:
     )
     it = Child(process, work)
     try:
-        it.say(Hello(PROTOCOL, CHROMIUM, sandbox, str(work)))
+        it.say(Hello(PROTOCOL, chromium, sandbox, str(work)))
         yield it, it.hear()
     finally:
         assert process.stdin is not None
