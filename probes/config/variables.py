@@ -15,6 +15,11 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 # load.md 2.1: everything else belongs to the journey, which tells what is wrong with it.
 _IN_JOURNEYS = re.compile(r"\$\$\{|\$\{([A-Z_][A-Z0-9_]*(?=[:}])[^}]*)(\}?)", re.ASCII)
+# An expression of the journey that has begun and not ended; a brace in a quoted text ends nothing.
+_UNENDED = re.compile(
+    r"""(?<!\$)\$\{[a-z](?:[^}'"]|'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+"|'[^']*\Z|"[^"]*\Z)*+\Z""",
+    re.DOTALL,
+)
 # Shorter values of a variable with a telling name are switches ("0", "yes"), not secrets.
 MIN_SECRET_CHARACTERS = 6
 
@@ -38,13 +43,17 @@ class Variables:
         """Return *text* with every upper-case reference replaced; the rest stays as it is.
 
         Raises:
-            ValueError: as `expand`.
+            ValueError: as `expand`, or a reference inside an expression of the journey.
         """
         return _IN_JOURNEYS.sub(self._replace_in_journey, text)
 
     def _replace_in_journey(self, found: re.Match[str]) -> str:
         if found[1] is None:
             return found[0]
+        if _UNENDED.search(found.string[: found.start()]):
+            # a quote in its value would change the code around it
+            name = found[1].partition(":-")[0]
+            raise ValueError(f"want env('{name}') inside an expression, got {short(found[0])}")
         # what stands in the environment is data for the journey, too
         value = self._replace(found).replace("${", "$${")
         follows = found.string[found.end() : found.end() + 1]

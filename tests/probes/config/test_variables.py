@@ -133,3 +133,29 @@ def test_in_a_journey_a_secret_of_the_environment_is_remembered() -> None:
     variables.expand_in_journey("${API_TOKEN}")
 
     assert variables.secrets == {"abc${x}def"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("${base64('${A}:x')}", id="in a quoted text"),
+        pytest.param("${sha256(${A})}", id="bare"),
+        pytest.param('${hmac("}", "${A}")}', id="behind a quoted brace"),
+        pytest.param("${row.x} ${upper('${A:-d}')}", id="in the second expression"),
+    ],
+)
+def test_a_value_of_the_environment_becomes_no_part_of_an_expression(text: str) -> None:
+    with pytest.raises(ValueError, match=r"want env\('A'\) inside an expression, got "):
+        Variables({"A": "' + evil"}).expand_in_journey(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        pytest.param("${row.x}${A}", "${row.x}1", id="behind one that has ended"),
+        pytest.param("$${x ${A}", "$${x 1", id="behind a literal opening"),
+        pytest.param("${upper('}')} ${A}", "${upper('}')} 1", id="behind a quoted brace"),
+    ],
+)
+def test_beside_an_expression_it_is_replaced(text: str, left: str) -> None:
+    assert Variables({"A": "1"}).expand_in_journey(text) == left
