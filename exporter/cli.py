@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar
 import typer
 from typer.core import TyperGroup
 
-from exporter import generating
+from exporter import generating, intake
 from exporter.command import (
     INCONCLUSIVE,
     ConfigOption,
@@ -372,6 +372,7 @@ def smoke(
 for command in (explain, lint, schema, kinds):
     app.command()(command)
 app.add_typer(generating.app, name="generate")
+app.add_typer(intake.app, name="import")
 
 
 def main() -> None:

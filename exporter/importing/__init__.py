@@ -1,0 +1,1 @@
+"""What other tools have recorded or described, taken over as a journey; see `exporter.intake`."""
