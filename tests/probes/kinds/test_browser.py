@@ -6,16 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from probes.browser.compile import compile_browser
+from probes.browser.settings import BrowserJourneyKeys
 from probes.browser.supervisor import Supervisor
 from probes.config.load import load
 from probes.errors import ConfigError
+from probes.journey.settings import World
 from probes.kinds import browser
 from probes.kinds.browser import Browser, Memory
 from probes.probe import Probe
 from probes.recorder import Keep
 from probes.result import Outcome, Reason, Result
 from probes.run import run_once
-from tests.harness import undeclared
+from tests.harness import Law, undeclared
 
 FAKE = Path(__file__).parents[1] / "browser" / "fake_child.py"
 FILE = """
@@ -65,6 +68,24 @@ def probe_of(place: Path, *, journey: str = "shop", options: str = "", expect: s
     config = load(place / "probes.yaml", environ={"SHOP_PASSWORD": "hunter22"})
     (probe,) = config.probes
     return probe
+
+
+def kind_of(canary: str) -> Browser:
+    """Return a kind with a secret, whose browser is not there: a run takes no time."""
+    keys = BrowserJourneyKeys.model_validate(
+        {
+            "browser": {"executable": "/no/chromium"},
+            "secrets": {"key": {"env": "KEY"}},
+            "steps": [{"name": "home", "goto": "/${secrets.key}"}],
+        },
+        context={"environ": {"KEY": canary}},
+    )
+    compiled = compile_browser("shop", keys, World(Path()))
+    context = {"journeys": {"shop": compiled}}
+    return Browser.model_validate({"journey": "shop"}, context=context)
+
+
+LAW = Law(kind=kind_of("k3y-of-no-canary"), target="http://{host}:{port}/", secret=kind_of)
 
 
 class Fakes:
