@@ -149,6 +149,7 @@ class Assembly:
             method=method,
             url=url,
             headers=self._headers((*path, "headers"), keys.headers, http.headers),
+            inherited=frozenset(headers_over(keys.headers, http.headers)) - keys.headers.keys(),
             timeout_s=http.timeout if keys.timeout is None else keys.timeout,
             redirects=http.redirects if keys.redirects is None else keys.redirects,
             max_body=http.max_body if keys.max_body is None else keys.max_body,

@@ -21,7 +21,7 @@ from probes.result import Failure, Reason
 from probes.units import format_duration, short
 from probes.wire import message
 from probes.wire.message import REDIRECTS
-from probes.wire.redirect import Trail, with_cookies
+from probes.wire.redirect import HARMLESS, Trail, with_cookies
 
 Play = Generator[Effect, Answer, None]
 
@@ -70,11 +70,18 @@ def _exchange(
     asked = ask(step, stage.base, stage.scope)
     jar = stage.jar
     url, method, body, headers = asked.url, step.method, asked.body, asked.headers
+    hop, seconds = 0, 0.0
+    if stage.is_led_away(url, step.url):
+        # judged like the first hop of a redirect, and given what the step itself says alone
+        hop = 1
+        headers = [
+            pair for pair in headers
+            if pair[0] not in step.inherited or pair[0].lower() in HARMLESS
+        ]  # fmt: skip
     if jar and (line := jar.line(url)):
         headers = with_cookies(headers, line)
     until = min(stage.clock() + step.timeout_s, limit_at)
     trail: Trail | None = None
-    hop, seconds = 0, 0.0
     sent = tuple(headers)
     while True:
         request = Request(

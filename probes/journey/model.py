@@ -54,7 +54,8 @@ class Request(NamedTuple):
         timeout_s: seconds from now to the last byte of the answer; > 0.
         max_body: decoded bytes of the answer at most.
         part: of the journey.
-        hop: 0 as the journey wrote it, later ones came from a redirect and are judged as such.
+        hop: 0 as the journey wrote it, later ones came from a redirect (or are an address out of an
+            answer) and are judged as such.
     """
 
     step: str

@@ -6,6 +6,7 @@
 Knows no step in particular and asks nobody for anything.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +22,7 @@ from probes.journey.evidence import (
     secrets_of_cookie,
     texts_in,
 )
-from probes.journey.expression import Scope, Unset
+from probes.journey.expression import Scope, Template, Unset
 from probes.journey.model import Part, Played, Request, Response, StepResult
 from probes.journey.steps import Journey, RepeatStep, Step, WhereLoad
 from probes.journey.tally import Tally
@@ -35,6 +36,8 @@ from probes.wire.url import Url, parse_url
 # loop for seconds without one request.
 MAX_PLAYED_STEPS = 10_000
 MAX_LOGS = 100
+# A URL whose origin holds no expression, whatever stands behind it.
+_FIXED_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#$]+[/?#]", re.ASCII)
 MAX_LOG_CHARACTERS = 2048
 MAX_RUN_WARNINGS = 100
 
@@ -239,8 +242,21 @@ class Stage:
         if isinstance(error, Unset):
             text = f"want a value for ${{{error.name}}}, got none: the step that sets it did not"
             return Failure(Reason.EXTRACT, text)
-        is_foreign = not self._extracted.keys().isdisjoint(reads)
+        is_foreign = self.is_told(reads)
         return Failure(Reason.VALUE if is_foreign else Reason.CONFIG, str(error))
+
+    def is_told(self, reads: Iterable[str]) -> bool:
+        """Tell whether an answer has given one of the names in *reads*."""
+        return not self._extracted.keys().isdisjoint(reads)
+
+    def is_led_away(self, url: Url, written: Template) -> bool:
+        """Tell whether an answer, and not the file, says that *url* leaves the base URL's origin.
+
+        Such an address is to be trusted no more than a redirect.
+        """
+        if self.base is not None and url.origin == self.base.origin:
+            return False
+        return self.is_told(written.reads) and not _FIXED_ORIGIN.match(written.source)
 
     def extracted(self, name: str, source: Any, value: Any) -> None:
         """Keep a value that an answer gave; `MISSING` forgets the one of an earlier round."""

@@ -75,6 +75,8 @@ class HttpStep:
         url: absolute, or relative to the base URL.
         params: added to the query.
         headers: defaults included; a later one replaces an earlier one of that name (any case).
+        inherited: names of those that are defaults, as they are written: they go to no origin that
+            only an answer names.
         body: None means none.
         timeout_s: total seconds of one request.
         redirects: hops at most.
@@ -92,6 +94,7 @@ class HttpStep:
     url: Template
     params: tuple[tuple[str, Tree], ...] = ()
     headers: tuple[tuple[str, Template], ...] = ()
+    inherited: frozenset[str] = frozenset()
     body: Body | None = None
     timeout_s: float = 5.0
     redirects: int = 5

@@ -30,7 +30,7 @@ from probes.journey.stage import Stage
 from probes.journey.steps import SocketStep, SqlStep, Turn
 from probes.journey.tally import Tally
 from probes.journey.view import View
-from probes.result import Failure
+from probes.result import Failure, Reason
 from probes.units import short
 
 T = TypeVar("T")
@@ -114,6 +114,9 @@ def socket(stage: Stage, step: SocketStep, tally: Tally) -> Play:
         judge_line(name, value)
         headers.append((name, value))
     url = address(_as_web(address_text), stage.base)
+    if stage.is_led_away(url, step.url):
+        wanted = "want a WebSocket at an origin that the journey names"
+        raise CheckFailed(Reason.BLOCKED, f"{wanted}, got {url.origin} out of an answer")
     if stage.jar and (line := stage.jar.line(url)):
         headers.append(("Cookie", line))
     turns = _turns(stage, step)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from probes.journey.evidence import MAX_EVIDENCE_BYTES
+from probes.journey.expression import tree
 from probes.journey.model import Pause, Played, Request, Response, State
 from probes.journey.play import Context, play
 from probes.result import Failure, Phase, Reason
@@ -51,6 +52,45 @@ def test_a_redirect_is_a_request_of_its_own(status: int, method: str, body: byte
     assert (second.method, second.body, second.url.path_query) == (method, body, "/there?x=1")
     assert ("Content-Type" in dict(second.headers)) is bool(body)
     assert played.steps[0].requests == (2, 0)
+
+
+LED = {"next": "$.next"}
+
+
+@pytest.mark.parametrize(
+    ("to", "hop", "headers"),
+    [
+        pytest.param(f"{BASE}/2", 0, {"X-Key": "k", "X-Own": "o", "Accept": "a"}, id="own origin"),
+        pytest.param("http://pay.test/2", 1, {"X-Own": "o", "Accept": "a"}, id="another origin"),
+    ],
+)
+def test_an_address_out_of_an_answer_is_trusted_like_a_redirect(
+    to: str, hop: int, headers: dict[str, str]
+) -> None:
+    """What ``http:`` gives all steps goes to no origin that only an answer names."""
+    memory = Memory(lambda _: ok({"next": to}))
+    given = {"X-Key": "k", "X-Own": "o", "Accept": "a"}
+    led = http("led", "${next}", headers=given, inherited=frozenset({"X-Key", "Accept"}))
+    run(journey(http("ask", take=LED), led), memory)
+
+    assert (memory.requests[1].hop, dict(memory.requests[1].headers)) == (hop, headers)
+
+
+def test_an_answer_may_say_what_stands_behind_an_origin_of_the_file() -> None:
+    memory = Memory(lambda _: ok({"next": "2"}))
+    led = http("led", "http://pay.test/${next}", headers={"X-Key": "k"},
+               inherited=frozenset({"X-Key"}))  # fmt: skip
+    run(journey(http("ask", take=LED), led), memory)
+
+    assert (memory.requests[1].hop, dict(memory.requests[1].headers)) == (0, {"X-Key": "k"})
+
+
+def test_an_address_out_of_the_file_is_trusted_as_it_is_written() -> None:
+    memory = Memory(lambda _: ok({}))
+    led = http("led", "${to}/2", headers={"X-Key": "k"}, inherited=frozenset({"X-Key"}))
+    run(journey(led, vars=(("to", tree("http://pay.test")),)), memory)
+
+    assert (memory.requests[0].hop, dict(memory.requests[0].headers)) == (0, {"X-Key": "k"})
 
 
 def test_another_origin_gets_harmless_headers_and_its_own_cookies_alone() -> None:

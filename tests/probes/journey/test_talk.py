@@ -85,6 +85,17 @@ def test_a_talk_is_filled_in_before_it_begins() -> None:
     assert memory.requests[-1].url.path_query == "/m-1"
 
 
+def test_no_answer_says_whom_to_talk_to() -> None:
+    played, memory = talking(Heard(), url="ws://user-${user}.test/live")
+
+    assert [effect for effect in memory.effects if isinstance(effect, Dialog)] == []
+    assert played.failure == Failure(
+        Reason.BLOCKED,
+        "want a WebSocket at an origin that the journey names, got http://user-7.test out of an "
+        "answer",
+    )
+
+
 def test_a_secure_talk_is_asked_for_over_tls() -> None:
     _, memory = talking(Heard(), url="WSS://shop.test/live")
 
