@@ -1,7 +1,7 @@
 """Every example of the pages is real: files are loaded, Python is run.
 
 A block whose info string is ``yaml probes.yaml`` is loaded as a probe file; the Python blocks
-behind it find that file as ``probes_yaml``.
+behind it find that file as ``probes_yaml``. A block ``csv users.csv`` is written beside it.
 """
 
 from collections.abc import Iterator
@@ -32,11 +32,21 @@ class ProbeFileParser(CodeBlockParser):
         example.namespace["probes_yaml"] = path
 
 
+class DataParser(CodeBlockParser):
+    """Writes a file of data for the probe files behind it."""
+
+    language = "csv users.csv"
+
+    def evaluate(self, example: Example) -> None:
+        path = Path(example.namespace["directory"]) / "users.csv"
+        path.write_text(example.parsed, encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def directory() -> Iterator[str]:
     with TemporaryDirectory() as name:
         yield name
 
 
-PARSERS = [ProbeFileParser(), PythonCodeBlockParser()]
+PARSERS = [DataParser(), ProbeFileParser(), PythonCodeBlockParser()]
 pytest_collect_file = Sybil(parsers=PARSERS, pattern="*.md", fixtures=["directory"]).pytest()

@@ -19,7 +19,7 @@ from probes.settings import Settings
 from scripts.docs import PAGES, ROOT, main, stale
 
 WRITTEN = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/index.md", "docs/config.md",
-           "docs/design.md", "docs/security.md", "docs/chains.md")  # fmt: skip
+           "docs/design.md", "docs/security.md", "docs/chains.md", "docs/journeys.md")  # fmt: skip
 BLOCK = re.compile(r"^```yaml probes\.yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PLACES = (*WRITTEN, *PAGES, "probes.yaml")
 COMMANDS: Any = get_command(app)
@@ -81,7 +81,7 @@ def test_every_make_that_is_shown_has_its_target() -> None:
         for name in (*PLACES, ".ci/run")
     }
 
-    assert shown["README.md"] == ["run", "test"]
+    assert shown["README.md"] == ["run", "test", "demo", "demo"]
     assert shown[".ci/run"] == ["test", "check"]
     assert {
         name: set(found) - targets for name, found in shown.items() if set(found) - targets
