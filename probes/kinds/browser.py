@@ -20,7 +20,7 @@ from probes.browser.notes import METRICS, SERIES, SERIES_PER_PAGE, Notes, sample
 from probes.browser.plan import Action
 from probes.browser.protocol import Begun, Ended, Record, Run, Values
 from probes.browser.supervisor import Outcome, close_browsers, supervisor
-from probes.browser.verdict import miss_in_vitals, unobserved
+from probes.browser.verdict import unobserved
 from probes.errors import CheckFailed
 from probes.journey.expression import Scope, Unset
 from probes.journey.functions import chance
@@ -235,14 +235,13 @@ class Browser(Kind):
         for name, text in done.facts.items():
             recorder.fact(name, text)
         recorder.extend(samples(run.plan, done, outcome.processes, outcome.memory_bytes))
-        fault = done.fault or miss_in_vitals(run.plan.vitals, done.pages)
         missing = unobserved(run.plan.vitals, done.pages)
-        if missing and fault is None:
+        if missing and done.fault is None:
             recorder.fact("not observed", ", ".join(missing))
         for warning in done.warnings:
             recorder.warn(warning.reason, warning.message, phase=warning.step or None)
         await self._keep_artefacts(outcome, recorder)
-        return verdict(fault) if fault is not None else None
+        return verdict(done.fault) if done.fault is not None else None
 
     async def _keep_artefacts(self, outcome: Outcome, recorder: Recorder) -> None:
         """Take what the run left in its directory, which ends with this."""

@@ -20,9 +20,9 @@ from probes.browser.child.stage import Miss, Stage, unrendered
 from probes.browser.child.watch import bytes_by_party, cut
 from probes.browser.plan import Action, Step
 from probes.browser.protocol import Artefact, Begun, Done, Ended, Fault, Page, Report, Run, Trouble
+from probes.browser.verdict import miss_in_vitals
 from probes.errors import CheckFailed
 from probes.journey.expression import Scope, Unset, condition, template
-from probes.matcher import Matcher
 from probes.redact import Redactor, display_target
 from probes.result import Reason
 from probes.wire.blocking import BlockingCalls
@@ -100,7 +100,7 @@ class Play:
             self._work.add_done_callback(_retrieved)
         fault = self._cut_off() if is_late else self._result(self._work)
         pages = await self._measured(is_late=is_late)
-        fault = fault or self._judge_vitals(pages)
+        fault = fault or miss_in_vitals(self._run.plan.vitals, pages)
         if fault is not None and self._run.record != "never" and not self._is_stopped:
             await self._picture()
         obeyed = await self._close()
@@ -224,16 +224,6 @@ class Play:
             # the last page may not have been painted yet
             await self._room.pages.report()
         return self._room.pages.told()
-
-    def _judge_vitals(self, pages: tuple[Page, ...]) -> Fault | None:
-        for page in pages:
-            for vital, source in self._run.plan.vitals.items():
-                value = page.vitals.get(vital)
-                text = Matcher(source).miss(value) if value is not None else None
-                if text is not None:
-                    reason = Reason.VALUE if vital == "cls" else Reason.LATENCY
-                    return Fault(reason, f"{vital} of page {page.page!r}: {text}", page.page)
-        return None
 
     def _left(self) -> float:
         """Return the seconds before the deadline; < 0 behind it."""

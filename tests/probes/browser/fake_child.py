@@ -26,6 +26,7 @@ from probes.browser.protocol import (
     line,
     read_order,
 )
+from probes.browser.verdict import miss_in_vitals
 from probes.result import Reason
 
 # Longer than any test; the supervisor ends it.
@@ -101,7 +102,9 @@ def play(mode: str, run: Run) -> None:
     elif mode not in ("hang", "stoppable"):
         say(Ended(run.id, first, "goto", "ok", 0.1, status=200, facts={"url": "http://x/"}))
         failed = Fault(Reason.STATUS, "want status < 400, got 500", first)
-        say(Done(run.id, failed if mode == "down" else None, pages=(Page(first, {"lcp": 0.5}),)))
+        pages = (Page(first, {"lcp": 0.5}),)
+        missed = miss_in_vitals(run.plan.vitals, pages)
+        say(Done(run.id, failed if mode == "down" else missed, pages=pages))
 
 
 def fail_to_start(mode: str) -> None:

@@ -7,9 +7,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from aiohttp import web
@@ -38,6 +38,7 @@ SEEN = Step("shop", Action.SEE, Locator("text", "Shop"))
 # waits for what never comes
 NEVER = Step("never", Action.SEE, Locator("text", "Never"), timeout_s=60)
 T = TypeVar("T")
+NOTHING: Mapping[str, Any] = {}
 # load.md 13: behind the deadline
 GONE_S = 5.0
 
@@ -85,8 +86,11 @@ class Stage:
         elif report.step == NEVER.name:
             self.waiting.set()
 
-    async def play(self, *steps: Step, seconds: float = 30.0) -> Done:
-        plan = Plan("shop", self.base_url, (Step("home", Action.GOTO, text="/"), *steps))
+    async def play(
+        self, *steps: Step, seconds: float = 30.0, vitals: Mapping[str, Any] = NOTHING
+    ) -> Done:
+        home = Step("home", Action.GOTO, text="/")
+        plan = Plan("shop", self.base_url, (home, *steps), vitals=vitals)
         run = Run("", plan, Values(run_id="r"), seconds, Policy(), "failure", "")
         until = asyncio.get_running_loop().time() + seconds
         return (await self.supervisor.play(run, CHROMIUM, ROOMY, until, self.hear)).done
@@ -179,6 +183,14 @@ async def test_runs_share_a_browser_that_leaves_nothing(stage: Stage, place: Pat
     assert len(stage.supervisor._held) == 1
     await stage.supervisor.close()
     assert await off_loop(left_over, place, found) == []
+
+
+async def test_a_page_that_is_too_slow_fails_with_a_picture(stage: Stage) -> None:
+    done = await stage.play(SEEN, vitals={"ttfb": {"lt": "30s"}, "fcp": {"lt": "1ms"}})
+    assert done.fault is not None
+    assert done.fault.reason is Reason.LATENCY
+    assert done.fault.message.startswith("fcp of page home: want duration < 1ms, got ")
+    assert "screenshot" in {artefact.kind for artefact in done.artefacts}
 
 
 @pytest.mark.parametrize(
