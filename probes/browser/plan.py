@@ -5,7 +5,7 @@
     │   ├── target     Locator: the element that is meant
     │   ├── expect     what -> source of a matcher
     │   └── extract    Take, ...
-    ├── vitals     vital -> source of a matcher, over each page
+    ├── vitals     vital -> what it must be on each page
     └── look       Look: viewport, locale ...
 
 Texts may hold ``${}``: the child renders each right before its step, since a value that was taken
@@ -150,7 +150,8 @@ class Plan:
         journey: its name.
         base_url: absolute; the origin that the policy trusts as hop 0.
         steps: in order.
-        vitals: `VITALS` -> source of a matcher; seconds, ``cls`` a number.
+        vitals: `VITALS` -> how long it may take, such as ``{"lt": "2.5s"}``; ``cls``: source of a
+            matcher over a number.
         look: of the browser.
         headers: sent to the origin of ``base_url`` with each request; templates.
         block: globs over host names (and ``host/path``) that the page must not load.
