@@ -13,13 +13,18 @@ from probes.units import short
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
-# load.md 2.1: everything else belongs to the journey, which tells what is wrong with it.
-_IN_JOURNEYS = re.compile(r"\$\$\{|\$\{([A-Z_][A-Z0-9_]*(?=[:}])[^}]*)(\}?)", re.ASCII)
-# An expression of the journey that has begun and not ended; a brace in a quoted text ends nothing.
-_UNENDED = re.compile(
-    r"""(?<!\$)\$\{[a-z](?:[^}'"]|'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+"|'[^']*\Z|"[^"]*\Z)*+\Z""",
-    re.DOTALL,
+# load.md 2.1: upper case is ours; everything else belongs to the journey, which tells what is wrong
+# with it. An expression ends at the first brace outside of quotes, and without one never.
+_IN_JOURNEYS = re.compile(
+    r"""\$\$\{
+      | \$\{(?P<reference>[A-Z_][A-Z0-9_]*(?=[:}])[^}]*)(?P<end>\}?)
+      | (?P<expression>\$\{
+            (?:[^}'"]|'(?:[^'\\]|\\.)*+(?:'|\\?\Z)|"(?:[^"\\]|\\.)*+(?:"|\\?\Z))*+
+        \}?)
+    """,
+    re.ASCII | re.DOTALL | re.VERBOSE,
 )
+_INSIDE = re.compile(r"\$\$\{|\$\{([A-Z_][A-Z0-9_]*)(?=[:}])[^}]*\}?", re.ASCII)
 # Shorter values of a variable with a telling name are switches ("0", "yes"), not secrets.
 MIN_SECRET_CHARACTERS = 6
 
@@ -48,25 +53,29 @@ class Variables:
         return _IN_JOURNEYS.sub(self._replace_in_journey, text)
 
     def _replace_in_journey(self, found: re.Match[str]) -> str:
-        if found[1] is None:
+        if found["reference"] is None:
+            for inside in _INSIDE.finditer(found["expression"] or ""):
+                # a quote in its value would change the code around it
+                if name := inside[1]:
+                    got = short(inside[0])
+                    raise ValueError(f"want env('{name}') inside an expression, got {got}")
             return found[0]
-        if _UNENDED.search(found.string[: found.start()]):
-            # a quote in its value would change the code around it
-            name = found[1].partition(":-")[0]
-            raise ValueError(f"want env('{name}') inside an expression, got {short(found[0])}")
         # what stands in the environment is data for the journey, too
-        value = self._replace(found).replace("${", "$${")
+        value = self._value_of(found[0], found["reference"], is_ended=bool(found["end"]))
+        value = value.replace("${", "$${")
         follows = found.string[found.end() : found.end() + 1]
         return f"{value[:-1]}$$" if value.endswith("$") and follows == "{" else value
 
     def _replace(self, found: re.Match[str]) -> str:
-        inner = found[1]
-        if inner is None:
+        if found[1] is None:
             return "${"
+        return self._value_of(found[0], found[1], is_ended=bool(found[2]))
+
+    def _value_of(self, shown: str, inner: str, *, is_ended: bool) -> str:
         name, separator, default = inner.partition(":-")
-        if not found[2] or not _NAME.fullmatch(name) or "${" in default:
+        if not is_ended or not _NAME.fullmatch(name) or "${" in default:
             raise ValueError(
-                f"want ${{NAME}} or ${{NAME:-default}}, got {short(found[0])}"
+                f"want ${{NAME}} or ${{NAME:-default}}, got {short(shown)}"
                 "; a literal '${' is written '$${'"
             )
         value = self._environ.get(name)
