@@ -159,8 +159,8 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self.secrets = frozenset(s for s in secrets if len(s) >= MIN_SECRET_CHARACTERS)
-        spellings = {text for secret in self.secrets for text in _spellings(secret)}
-        self._known = _starring(spellings) if spellings else None
+        known = {text for secret in self.secrets for text in spellings(secret)}
+        self._known = _starring(known) if known else None
 
     def __call__(self, text: str) -> str:
         """Return *text* without any secret."""
@@ -222,7 +222,8 @@ def redact_shapes(text: str) -> str:
     return _ASSIGNED.sub(rf"\1\2\3{STARS}", text)
 
 
-def _spellings(secret: str) -> set[str]:
+def spellings(secret: str) -> set[str]:
+    """Return every usual way to write *secret*; none when it is too short to be one."""
     encoded = secret.encode("utf-8", "surrogateescape")
     quoted = quote(encoded, safe="")
     found = {

@@ -17,6 +17,7 @@ from probes.journey.stage import Stage
 from probes.journey.steps import HttpStep, Poll
 from probes.journey.tally import Tally
 from probes.journey.view import NO_COOKIES, View
+from probes.redact import spellings
 from probes.result import Failure, Reason
 from probes.units import format_duration, short
 from probes.wire import message
@@ -78,6 +79,7 @@ def _exchange(
             pair for pair in headers
             if pair[0] not in step.inherited or pair[0].lower() in HARMLESS
         ]  # fmt: skip
+    home = asked._replace(headers=headers)
     if jar and (line := jar.line(url)):
         headers = with_cookies(headers, line)
     until = min(stage.clock() + step.timeout_s, limit_at)
@@ -105,7 +107,7 @@ def _exchange(
         location = _location(step, response) if response.status in REDIRECTS else None
         if location is None:
             return _Came(response, request, seconds, until)
-        trail = trail or _trail(stage, step, asked)
+        trail = trail or _trail(stage, step, home)
         following = trail.follow(response.status, location)
         stage.tell(tally, None)
         hop += 1
@@ -125,15 +127,24 @@ def _location(step: HttpStep, response: Response) -> str | None:
 
 
 def _trail(stage: Stage, step: HttpStep, asked: Asked) -> Trail:
-    reads = step.body.tree.reads if step.body is not None else frozenset[str]()
     home = message.Request(
         asked.url,
         step.method,
         tuple([("Cookie" if n.lower() == "cookie" else n, v) for n, v in asked.headers]),
         asked.body,
-        body_is_secret=any(name.startswith("secrets.") or looks_secret(name) for name in reads),
+        body_is_secret=_is_secret(stage, step, asked.body),
     )
     return Trail(home, step.redirects, stage.jar)
+
+
+def _is_secret(stage: Stage, step: HttpStep, body: bytes) -> bool:
+    """Tell whether a body holds what nobody else may see, by its names or by what stands in it."""
+    reads = step.body.tree.reads if step.body is not None else frozenset[str]()
+    if any(name.startswith("secrets.") or looks_secret(name) for name in reads):
+        return True
+    # a secret may have come by way of a variable
+    known = {spelt for text in stage.secrets for spelt in spellings(text)}
+    return any(text.encode("utf-8", "replace") in body for text in known)
 
 
 # --- poll
@@ -251,7 +262,9 @@ def _miss_of_graphql(document: Any) -> str | None:
         return f"want a GraphQL answer with data, got {short(document)}"
     errors = document.get("errors")
     if not errors:
-        return None
+        # the specification knows no data only where there are errors
+        is_told = document.get("data") is not None
+        return None if is_told else f"want a GraphQL answer with data, got {short(document)}"
     first = errors[0] if isinstance(errors, list) else errors
     told = first.get("message") if isinstance(first, dict) else first
     return f"want no GraphQL errors, got {short(told)}"

@@ -291,12 +291,16 @@ class Stage:
             if len(self._hidden) < MAX_HIDDEN:
                 self._hidden.add(text)
 
+    @property
+    def secrets(self) -> set[str]:
+        """Every text so far that no outlet may show."""
+        return self._hidden | self.scope.hidden | {*self.scope.secrets.values()}
+
     def prove(self, tally: Tally) -> None:
         """Keep the last exchange of a failed step as evidence."""
         if tally.request is not None and tally.response is not None:
             self.hide(secrets_in(tally.request, tally.response))
-            hidden = {*self._hidden, *self.scope.secrets.values()}
-            tally.facts = evidence(tally.request, tally.response, hidden)
+            tally.facts = evidence(tally.request, tally.response, self.secrets)
 
     def warn(self, failure: Failure) -> None:
         """Note what degrades the run and is no ``warn`` of a step."""

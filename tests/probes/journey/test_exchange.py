@@ -9,6 +9,7 @@ from probes.journey.evidence import MAX_EVIDENCE_BYTES
 from probes.journey.expression import tree
 from probes.journey.model import Pause, Played, Request, Response, State
 from probes.journey.play import Context, play
+from probes.redact import Secret
 from probes.result import Failure, Phase, Reason
 from probes.wire.redirect import Cookies
 from probes.wire.url import parse_url
@@ -76,6 +77,18 @@ def test_an_address_out_of_an_answer_is_trusted_like_a_redirect(
     assert (memory.requests[1].hop, dict(memory.requests[1].headers)) == (hop, headers)
 
 
+def test_an_address_out_of_an_answer_gets_no_more_when_it_redirects_to_itself() -> None:
+    there = {"/1": ok(None, 302, ("location", "/2"))}
+    memory = Memory(lambda r: there.get(r.url.path_query, ok({"next": "http://pay.test/1"})))
+    led = http("led", "${next}", headers={"X-Key": "k", "Cookie": "all=1", "X-Own": "o"},
+               inherited=frozenset({"X-Key", "Cookie"}))  # fmt: skip
+    run(journey(http("ask", take=LED), led), memory)
+
+    last = memory.requests[-1]
+    assert str(last.url) == "http://pay.test/2"
+    assert dict(last.headers) == {"X-Own": "o", "Referer": "http://pay.test/1"}
+
+
 def test_an_answer_may_say_what_stands_behind_an_origin_of_the_file() -> None:
     memory = Memory(lambda _: ok({"next": "2"}))
     led = http("led", "http://pay.test/${next}", headers={"X-Key": "k"},
@@ -119,6 +132,28 @@ def test_a_body_with_a_secret_never_leaves_its_origin() -> None:
         Reason.REDIRECT, "want a secret body to stay at its origin, got a 307 away from it",
     )  # fmt: skip
     assert played.steps[1].requests == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param({"json": {"p": "${login}"}}, id="variable"),
+        pytest.param({"form": {"p": "${login}"}}, id="in-a-form"),
+        pytest.param({"text": "${base64(login)}"}, id="encoded"),
+        pytest.param({"text": "${sha256(secrets.password)}"}, id="derived"),
+    ],
+)
+def test_a_secret_that_came_by_way_of_a_variable_never_leaves_its_origin(body: Any) -> None:
+    memory = Memory(redirecting("http://other.test/", 307))
+    step = http("it", method="POST", **body)
+    it = journey(
+        step,
+        vars=(("login", tree("${secrets.password}")),),
+        secrets=(("password", Secret('it is "secret" & long')),),
+    )
+
+    assert told(run(it, memory))[0] is Reason.REDIRECT
+    assert [request.url.host for request in memory.requests] == ["shop.test"]
 
 
 def test_a_loop_ends_at_the_limit() -> None:
@@ -276,6 +311,12 @@ def test_a_poll_ends_at_once_by_a_fault_of_the_prober() -> None:
         pytest.param("graphql", {"data": {"a": 1}, "errors": []}, None, id="no-errors"),
         pytest.param("graphql", {"data": None, "errors": [{"message": "no such field"}]},
                      (Reason.BODY, "want no GraphQL errors, got 'no such field'"), id="errors"),
+        pytest.param("graphql", {"data": None},
+                     (Reason.BODY, "want a GraphQL answer with data, got {'data': None}"),
+                     id="no-data"),
+        pytest.param("graphql", {"errors": []},
+                     (Reason.BODY, "want a GraphQL answer with data, got {'errors': []}"),
+                     id="neither-data-nor-errors"),
         pytest.param("graphql", {"errors": "odd"},
                      (Reason.BODY, "want no GraphQL errors, got 'odd'"), id="odd-errors"),
         pytest.param("graphql", [1], (Reason.BODY, "want a GraphQL answer with data, got [1]"),
