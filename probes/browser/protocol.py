@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from probes.browser.codec import decode, encode
 from probes.browser.plan import Plan
+from probes.journey.codec import decode, encode
 from probes.result import Reason
 from probes.units import short
 from probes.wire.policy import Policy

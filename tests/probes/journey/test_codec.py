@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.browser.codec import MAX_DEPTH, decode, encode
+from probes.journey.codec import MAX_DEPTH, decode, encode
 
 
 class Colour(StrEnum):
