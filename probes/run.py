@@ -101,14 +101,14 @@ def _cut_off(failure: Failure) -> Failure:
 
 
 async def _try_again(
-    attempt: "_Attempt", first: Failure, recorder: Callable[[], Recorder]
+    attempt: "_Attempt", failure: Failure | None, recorder: Callable[[], Recorder]
 ) -> tuple["_Attempt", Failure | None, int]:
     """Return the attempt that counts, why it failed, and how many there were."""
-    probe, loop = attempt.probe, asyncio.get_running_loop()
-    failure: Failure | None = first
-    attempts = 1
+    probe, loop, attempts = attempt.probe, asyncio.get_running_loop(), 1
+    # a clean-up has its time when a try has used up its own
+    last_at = attempt.recorder.deadline - probe.kind.cleanup_s - probe.retry_every_s
     while failure is not None and not failure.reason.is_own_fault and attempts <= probe.retries:
-        if loop.time() + probe.retry_every_s >= attempt.recorder.deadline:
+        if loop.time() >= last_at:
             break
         before = attempt, failure
         await asyncio.sleep(probe.retry_every_s)
@@ -116,7 +116,8 @@ async def _try_again(
         # it has less time than whoever begins now: a lane of its own
         attempt = _Attempt(probe, recorder(), Lane(loop))
         failure = await attempt.failure()
-        if attempt.expired:
+        is_late = failure is not None and failure.reason in _TIMEOUTS and loop.time() >= last_at
+        if attempt.expired or is_late:
             # it had what the others left of the timeout: that it got no answer proves less
             return *before, attempts
     return attempt, failure, attempts

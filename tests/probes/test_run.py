@@ -445,6 +445,46 @@ async def test_there_is_no_try_that_would_begin_behind_the_deadline() -> None:
     assert (result.outcome, result.attempts) == (Outcome.DOWN, 1)
 
 
+class Tidy(Scripted):
+    """Keeps seconds of its deadline for tidying up."""
+
+    name = "tidy"
+
+    @property
+    def cleanup_s(self) -> float:
+        return 5.0
+
+
+def tidy(body: Body, **changes: Any) -> Probe:
+    kind = Tidy()
+    object.__setattr__(kind, "__pydantic_private__", {"_body": body})
+    return Probe("it", kind, "h:1", **changes)
+
+
+async def test_the_seconds_of_the_clean_up_are_for_no_further_try() -> None:
+    result = await run_once(tidy(fails(Reason.STATUS), retries=2, retry_every_s=2.0, timeout_s=1.0))
+
+    assert (result.outcome, result.attempts) == (Outcome.DOWN, 1)
+
+
+async def test_a_try_that_found_its_time_used_up_does_not_replace_a_verdict() -> None:
+    """It ends by itself, so that it can tidy up: nobody has to cut it off."""
+    tries = []
+
+    async def fails_then_waits(target: str, recorder: Recorder) -> None:
+        tries.append(recorder)
+        if len(tries) > 1:
+            left = recorder.remaining(asyncio.get_running_loop().time()) - Tidy().cleanup_s
+            await asyncio.sleep(left)
+            raise CheckFailed(Reason.TIMEOUT, "want all steps in time, got no time left")
+        raise CheckFailed(Reason.STATUS, "want 2xx, got 503")
+
+    result = await run_once(tidy(fails_then_waits, retries=3, retry_every_s=0.001, timeout_s=0.2))
+
+    assert result.failure is not None
+    assert (result.failure.reason, result.attempts) == (Reason.STATUS, 2)
+
+
 @in_both_forms
 # the first try must end before a busy machine lets the deadline pass
 @pytest.mark.parametrize(("timeout_s", "until_s"), [(0.2, None), (5.0, 0.2)])
