@@ -95,13 +95,17 @@ class Files:
         self._scrub("trace", RAW_TRACE, "trace.zip", redact)
         return tuple(self._made)
 
-    def drop(self) -> None:
-        """Remove everything: the run went well."""
+    def drop(self) -> tuple[Artefact, ...]:
+        """Remove all but what ``screenshot`` steps took, for the run went well; return those."""
+        shots = {made.name for made in self._made}
         for path in self.directory.iterdir():
+            if path.name in shots:
+                continue
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+        return tuple(self._made)
 
     def _scrub(self, kind: Kind, raw: str, name: str, redact: Redactor) -> None:
         source = self.directory / raw

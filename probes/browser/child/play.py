@@ -272,10 +272,13 @@ class Play:
         )
 
     def _kept(self, redact: Redactor, *, is_failed: bool) -> tuple[Artefact, ...]:
-        """Return the files of the run; it blocks. A run that went well leaves none."""
+        """Return the files of the run; it blocks.
+
+        A run that went well leaves what its ``screenshot`` steps took; so does any that must not
+        be recorded.
+        """
         if not is_failed or self._run.record == "never":
-            self._files.drop()
-            return ()
+            return self._files.drop()
         watch = self._room.watch
         return self._files.finish(watch.console, watch.lines, redact)
 
