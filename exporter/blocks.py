@@ -10,7 +10,7 @@ family means, nor who owns a slot, nor HTTP. Standard library only.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 # metrics.md 7.2: large enough that a page is few pieces, small enough that one change costs one
 # short join.
@@ -128,7 +128,7 @@ _SUFFIXES = {"summary": ("_sum", "_count"), "histogram": ("_sum", "_count", "_bu
 class FamilyBlocks:
     """The blocks of one family. A block is the lines of one slot, ended by a newline, or empty."""
 
-    __slots__ = ("_chunks", "_joined", "_total", "heads", "is_dropped", "name", "names")
+    __slots__ = ("_total", "chunks", "heads", "is_dropped", "joined", "name", "names")
 
     def __init__(self, total: "Blocks", name: str, kind: str, text: str) -> None:
         self.name = name
@@ -138,15 +138,15 @@ class FamilyBlocks:
         )
         self.is_dropped = name in total.drop
         self._total = total
-        self._chunks: list[list[bytes]] = []
-        self._joined: list[bytes | None] = []
+        self.chunks: list[list[bytes]] = []
+        self.joined: list[bytes | None] = []
 
     def put(self, slot: int, block: bytes) -> None:
         """Replace the block of *slot*; an equal one costs no new join."""
         if self.is_dropped:
             return
         at, place = slot // SLOTS_PER_CHUNK, slot % SLOTS_PER_CHUNK
-        chunks = self._chunks
+        chunks = self.chunks
         if at >= len(chunks):
             if not block:
                 return
@@ -156,41 +156,30 @@ class FamilyBlocks:
         if old == block:
             return
         chunk[place] = block
-        self._joined[at] = None
+        self.joined[at] = None
         total = self._total
         total.size += len(block) - len(old)
         total.series += block.count(b"\n") - old.count(b"\n")
 
-    def renew(self, slot: int, block: bytes) -> None:
-        """Replace the block of *slot*; where there is one already, by one of as many lines."""
-        at, place = slot // SLOTS_PER_CHUNK, slot % SLOTS_PER_CHUNK
-        chunk = self._chunks[at] if at < len(self._chunks) else None
-        if chunk is not None and (old := chunk[place]):
-            self._total.size += len(block) - len(old)
-            chunk[place] = block
-            self._joined[at] = None
-        else:
-            self.put(slot, block)
-
     def _grow(self, at: int) -> None:
-        while at >= len(self._chunks):
-            self._chunks.append([b""] * SLOTS_PER_CHUNK)
-            self._joined.append(b"")
+        while at >= len(self.chunks):
+            self.chunks.append([b""] * SLOTS_PER_CHUNK)
+            self.joined.append(b"")
 
     def pieces(self) -> list[bytes]:
         """Return every block, a chunk a piece; empty when there is none."""
-        joined = self._joined
+        joined = self.joined
         for at, piece in enumerate(joined):
             if piece is None:
-                joined[at] = b"".join(self._chunks[at])
+                joined[at] = b"".join(self.chunks[at])
         return [piece for piece in joined if piece]
 
     def selected(self, selection: Selection) -> list[bytes]:
         """Return the blocks of the selected slots, a chunk a piece; empty when there is none."""
         found: list[bytes] = []
         for at, places in selection:
-            if at < len(self._chunks):
-                chunk = self._chunks[at]
+            if at < len(self.chunks):
+                chunk = self.chunks[at]
                 if piece := b"".join([chunk[place] for place in places]):
                     found.append(piece)
         return found
@@ -223,6 +212,24 @@ class Blocks:
         new = Blocks(drop)
         new._next_slot, new._free_slots = self._next_slot, list(self._free_slots)
         return new
+
+    def renew(self, slot: int, lines: Mapping[str, str]) -> None:
+        """Replace blocks of *slot*, family -> lines, by others of as many lines each.
+
+        Where there is none yet, it is put. One call for all families of a run: a call for each
+        costs as much again.
+        """
+        at, place = slot // SLOTS_PER_CHUNK, slot % SLOTS_PER_CHUNK
+        families = self.families
+        for name, text in lines.items():
+            family, block = families[name], text.encode()
+            chunks = family.chunks
+            if at < len(chunks) and (old := chunks[at][place]):
+                self.size += len(block) - len(old)
+                chunks[at][place] = block
+                family.joined[at] = None
+            else:
+                family.put(slot, block)
 
     def take_slot(self) -> int:
         """Return a slot that nobody has."""

@@ -5,6 +5,8 @@ Run state only. Knows neither the page nor the rules by which a series lives and
 
 from collections.abc import Container
 
+from exporter.catalogue import COUNTERS, IDENTITY
+from exporter.identity import identity_lines
 from exporter.series import NO_LABELS, Labels
 from exporter.tally import Tally
 from probes.probe import Probe
@@ -13,6 +15,8 @@ from probes.result import Outcome, Result
 # metrics.md 3: a result that old says nothing about now.
 STALE_INTERVALS = 3
 STALE_GRACE_S = 5.0
+
+_NO_CONSTANT_LINES = dict.fromkeys((family.name for family in (*IDENTITY, *COUNTERS)), "")
 
 
 def checks_another(old: Probe, new: Probe) -> bool:
@@ -67,6 +71,15 @@ class Entry:
         if not self.lasting:
             return 0
         return sum(count for name, count in self.lasting.items() if name not in names)
+
+    def constant_lines(self) -> dict[str, str]:
+        """Return the lines that a probe has whatever its last run found; empty ones take away."""
+        registered_at = self.registered_at if self.result is None else None
+        return {
+            **_NO_CONSTANT_LINES,
+            **identity_lines(self.probe, self.labels, registered_at, self.confirmed),
+            **self.tally.lines(self.probe, self.labels),
+        }
 
     @property
     def is_current(self) -> bool:

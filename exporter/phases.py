@@ -63,8 +63,13 @@ class PhaseLines:
 
     def are_alike(self, one: Sequence[Phase], other: Sequence[Phase]) -> bool:
         """Return whether two runs have the same lines but for the numbers."""
-        seconds = [phase[1] for phase in (*one, *other)]
-        return self.plan(one) is self.plan(other) and isfinite(sum(seconds))
+        total, is_same_form = 0.0, len(one) == len(other)
+        for (name, seconds, complete), (its_name, its_seconds, is_complete) in zip(
+            one, other, strict=False
+        ):
+            total += seconds + its_seconds
+            is_same_form = is_same_form and name == its_name and complete is is_complete
+        return is_same_form and isfinite(total)
 
     def plan(self, phases: Sequence[Phase]) -> Plan:
         """Return how phases of this form are told."""

@@ -24,9 +24,11 @@ from exporter.catalogue import (
     CONSECUTIVE,
     COUNTERS,
     DURATION,
+    FAILURE_INFO,
     IDENTITY,
     LATENCY,
     LATENCY_HISTOGRAM,
+    OUTCOME,
     REGISTERED,
     RESULT,
     STATE,
@@ -35,10 +37,12 @@ from exporter.catalogue import (
 )
 from exporter.entry import Entry, checks_another
 from exporter.exposition import Exposition, Page
-from exporter.identity import about, identity_lines, state_lines
+from exporter.identity import about, state_lines
 from exporter.options import MetricsOptions
+from exporter.room import Room
 from exporter.scrape import OwnMetrics, PageQuery
 from exporter.series import (
+    RENDER_ERRORS,
     Shape,
     changed_lines,
     cut,
@@ -54,14 +58,14 @@ from probes.result import Outcome, Reason, Result
 
 log = logging.getLogger("sonde.metrics")
 
-# metrics.md 2.6: one line a minute about probes that find no room.
-WARN_EVERY_S = 60.0
 # With the first runs: success, duration, timeout, outcome, failure, failures in a row, last run,
 # last success.
 SERIES_TO_COME = 8
 # Results are shown in batches, or when somebody looks: one alone finds nothing in the caches of the
 # processor, 32 us instead of 11 (bench/http_probe.py). A batch takes under a millisecond.
 BATCH = 64
+# What a Result of a broken kind can raise here: seconds that are a text, labels that are no pairs.
+BROKEN = (*RENDER_ERRORS, RuntimeError)
 # Filters that scrapers use at a time; each keeps the slots it admits.
 MAX_SELECTIONS = 16
 
@@ -92,8 +96,7 @@ class MetricsSink:
         self._selections: dict[PageQuery, Selection] = {}
         self._shapes: set[int] = set()
         self._known_shows: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._warned_at = float("-inf")
-        self._series = 0  # that admitted probes have, or will have
+        self._room = Room(self.options, own, clock)
         self._blocks = self._shown = self._renewed(Blocks())
 
     # what a page is made of
@@ -165,7 +168,7 @@ class MetricsSink:
         """
         self._catch_up()
         if options != self.options:
-            self.options = options
+            self.options = self._room.options = options
             self._blocks = self._renewed(self._blocks)
 
     def commit(self) -> None:
@@ -185,19 +188,30 @@ class MetricsSink:
             self._catch_up()
 
     def _catch_up(self) -> None:
-        """Show every Result that waits."""
+        """Show every Result that waits; a broken one spoils neither a page nor the others."""
         while self._waiting:
-            self._take(*self._waiting.popleft())
+            result, confirmed, now = self._waiting.popleft()
+            entry = self._entries.get(result.probe)
+            if entry is None:
+                continue
+            try:
+                self._take(entry, result, confirmed, now)
+            except BROKEN:
+                name = result.probe
+                log.exception("a Result of %s cannot be shown", name, extra={"probe": name})
+                self._give_up(entry)
 
-    def _take(self, result: Result, confirmed: Outcome | None, now: float) -> None:
-        if (entry := self._entries.get(result.probe)) is None:
-            return
+    def _take(self, entry: Entry, result: Result, confirmed: Outcome | None, now: float) -> None:
         if result.outcome is Outcome.UNKNOWN:
             reason = result.failure.reason if result.failure else Reason.INTERNAL
             self.own.count("sonde_prober_faults_total", reason.value)
         reasons = entry.tally.reasons
         lines = entry.tally.count(result, entry.probe, entry.labels)
-        entry.constant += (new_reasons := entry.tally.reasons - reasons)
+        # without its key it waits for its step of a change, which shows all of this
+        is_shown = entry.is_admitted and bool(entry.key)
+        if new_reasons := entry.tally.reasons - reasons:
+            entry.constant += new_reasons
+            self._room.series += new_reasons if is_shown else 0
         is_confirmed = confirmed is entry.confirmed
         if not is_confirmed:
             entry.confirmed = confirmed
@@ -206,15 +220,25 @@ class MetricsSink:
             lines[REGISTERED.name] = ""
         before, entry.result = entry.result, result
         entry.expires_at = now + entry.stale_after_s
-        # without its key it waits for its step of a change, which shows all of this
+        if not is_shown:
+            return
+        changed = before and self._changed(entry, before, result)
+        if not changed:
+            self._put(entry, lines)
+            self._show(entry, result)
+        elif is_confirmed:
+            self._blocks.renew(entry.slot, lines | changed)
+        else:
+            self._put(entry, lines | changed)
+
+    def _give_up(self, entry: Entry) -> None:
+        """Show what is counted about a probe, and nothing of a run that cannot be shown."""
         if entry.is_admitted and entry.key:
-            self._series += new_reasons
-            changed = before and self._changed(entry, before, result)
-            if changed:
-                self._put(entry, lines | changed, alike=is_confirmed)
-            else:
-                self._put(entry, lines)
-                self._show(entry, result)
+            # the lines of the run may stand there in part
+            of_kind = shape_of(type(entry.probe.kind)).by_name
+            entry.shown = tuple({*_OF_A_RUN, *of_kind, *entry.shown} - entry.lasting.keys())
+            self._put(entry, entry.constant_lines())
+        self._hide(entry)
 
     def expire(self, now: float | None = None) -> None:
         """Take away the results of probes that have not run for too long.
@@ -250,17 +274,15 @@ class MetricsSink:
         entry.key, entry.labels = key, labels
         entry.tally.set_buckets(self.options.latency_buckets)
         self._introduce(shape_of(type(probe.kind)))
-        registered_at = entry.registered_at if entry.result is None else None
-        lines = identity_lines(probe, labels, registered_at, entry.confirmed)
-        lines |= entry.tally.lines(probe, labels)
+        lines = entry.constant_lines()
         if has_room:
-            self._series -= entry.constant
+            self._room.series -= entry.constant
         entry.constant = series_in(lines) + SERIES_TO_COME
-        entry.is_admitted = has_room or self._admits(entry)
+        entry.is_admitted = has_room or self._room.admits(entry)
         if entry.is_admitted:
-            self._series += entry.constant
+            self._room.series += entry.constant
             self._end_lasting(entry)
-            self._put(entry, {**_NO_CONSTANT_LINES, **lines})
+            self._put(entry, lines)
             if entry.is_current and entry.result is not None:
                 self._show(entry, entry.result)
 
@@ -270,23 +292,8 @@ class MetricsSink:
         entry = self._entries.pop(name)
         self._blocks.free_slot(entry.slot)
         if entry.is_admitted and entry.key:
-            self._series -= entry.constant + entry.samples
+            self._room.series -= entry.constant + entry.samples
         self._selections.clear()
-
-    def _admits(self, entry: Entry) -> bool:
-        """Return whether there is room for a probe's constant series; tell it if not."""
-        if self._series + entry.constant <= self.options.series:
-            return True
-        self.own.count("sonde_series_dropped_total", "global_limit", by=entry.constant)
-        now = self._clock()
-        if now - self._warned_at >= WARN_EVERY_S:
-            self._warned_at = now
-            log.warning(
-                "want at most %d series (limits.series), got no room for the probe %s",
-                self.options.series,
-                entry.probe.name,
-            )
-        return False
 
     def _changed(self, entry: Entry, before: Result, result: Result) -> dict[str, str] | None:
         """Return the few lines that differ between two runs that went well; else None.
@@ -318,7 +325,7 @@ class MetricsSink:
         if is_judged or entry.probe.kind.tells_unknown:
             samples, count = self._samples(entry, result, shape)
         lines |= samples
-        self._count_samples(entry, count)
+        self._room.count_samples(entry, count)
         self._put(entry, lines)
         shown = tuple(lines)
         if shape.lasting:
@@ -330,28 +337,20 @@ class MetricsSink:
 
     def _samples(self, entry: Entry, result: Result, shape: Shape) -> tuple[dict[str, str], int]:
         """Return the lines of a run that there is room for, and how many series there are then."""
-        lines = sample_lines(result, shape, entry.labels, self._drop)
+        lines = sample_lines(result, shape, entry.labels, self._room.drop)
         count = series_in(lines) + entry.lasting_beside(lines)
-        limit = max(self.options.series_per_probe, entry.probe.kind.series_limit or 0)
-        own_room = limit - entry.constant
-        free_room = self.options.series - self._series + entry.samples
-        room = max(0, min(own_room, free_room))
+        room, reason = self._room.for_samples(entry)
         entry.is_cut = count > room
         if entry.is_cut:
-            reason = "probe_limit" if own_room <= free_room else "global_limit"
-            self._drop(reason, count - room)
+            self._room.drop(reason, count - room)
             lines = cut(lines, shape, room - entry.lasting_beside(lines))
             count = series_in(lines) + entry.lasting_beside(lines)
         return lines, count
 
-    def _count_samples(self, entry: Entry, count: int) -> None:
-        self._series += count - entry.samples
-        entry.samples = count
-
     def _hide(self, entry: Entry) -> None:
         if entry.key:
             self._put(entry, dict.fromkeys(entry.shown, ""))
-        self._count_samples(entry, entry.lasting_beside(()))
+        self._room.count_samples(entry, entry.lasting_beside(()))
         entry.shown = ()
         entry.expires_at = float("inf")
 
@@ -359,18 +358,14 @@ class MetricsSink:
         """Take away what speaks of a probe that is another now, or has other labels."""
         if entry.lasting:
             self._put(entry, dict.fromkeys(entry.lasting, ""))
-            self._count_samples(entry, entry.samples - entry.lasting_beside(()))
+            self._room.count_samples(entry, entry.samples - entry.lasting_beside(()))
             entry.lasting.clear()
 
-    def _put(self, entry: Entry, lines: Mapping[str, str], *, alike: bool = False) -> None:
-        """Put lines in their places; *alike*: as many of each family as stand there."""
+    def _put(self, entry: Entry, lines: Mapping[str, str]) -> None:
+        """Put lines in their places."""
         families, slot = self._blocks.families, entry.slot
         for name, text in lines.items():
-            put = families[name].renew if alike else families[name].put
-            put(slot, text.encode())
-
-    def _drop(self, reason: str, count: int) -> None:
-        self.own.count("sonde_series_dropped_total", reason, by=count)
+            families[name].put(slot, text.encode())
 
     def _introduce(self, shape: Shape) -> None:
         """Give the families of a kind their places on the page."""
@@ -390,11 +385,13 @@ class MetricsSink:
         for family in (*IDENTITY, SUCCESS, DURATION, TIMEOUT, *RESULT, *counters):
             new.family(family.name, family.type, family.help)
         self._shapes.clear()
-        self._series = 0
+        self._room.series = 0
         for entry in self._entries.values():
             entry.key, entry.samples = (), 0
             entry.lasting.clear()
         return new
 
 
-_NO_CONSTANT_LINES = dict.fromkeys((family.name for family in (*IDENTITY, *COUNTERS)), "")
+_OF_A_RUN = frozenset(
+    family.name for family in (SUCCESS, DURATION, TIMEOUT, OUTCOME, FAILURE_INFO, CONSECUTIVE)
+)

@@ -41,13 +41,15 @@ class Tally:
 
     __slots__ = (
         "_bucket_counts", "_buckets", "_counts", "_latency_count", "_latency_sum", "_reasons",
-        "consecutive", "last_run", "last_success",
+        "consecutive", "last_run", "last_success", "reasons",
     )  # fmt: skip
 
     def __init__(self, buckets: Sequence[float] = ()) -> None:
         self.consecutive = 0
         self.last_run: float | None = None
         self.last_success: float | None = None
+        self.reasons = 0
+        """How many reasons have been met."""
         self._counts: dict[str, int] = {}
         self._reasons: dict[Reason, int] = {}
         self._latency_sum = 0.0
@@ -55,11 +57,6 @@ class Tally:
         self._buckets: tuple[float, ...] = ()
         self._bucket_counts: list[int] = []
         self.set_buckets(buckets)
-
-    @property
-    def reasons(self) -> int:
-        """How many reasons have been met."""
-        return len(self._reasons)
 
     def set_buckets(self, buckets: Sequence[float]) -> None:
         """Change the buckets of the latency; their counts begin anew."""
@@ -90,6 +87,7 @@ class Tally:
         elif result.failure is not None:
             reason = result.failure.reason
             self._reasons[reason] = self._reasons.get(reason, 0) + 1
+            self.reasons = len(self._reasons)
             changed[REASONS.name] = self._reason_lines(labels)
         for family in counters:
             changed[family.name] = self._add(family, 1, labels)
@@ -120,7 +118,7 @@ class Tally:
 
     def _add(self, family: Family, more: int, labels: Labels) -> str:
         total = self._counts[family.name] = self._counts.get(family.name, 0) + more
-        return _line(family, labels, str(total))
+        return f"{family.name}{labels.plain}{total}\n"
 
     def _observe(self, seconds: float, labels: Labels) -> str:
         self._latency_sum += seconds

@@ -208,10 +208,10 @@ def test_a_renewed_block_stands_where_the_old_one_stood() -> None:
     blocks = Blocks()
     family = blocks.family("a", "gauge", "A.")
     for slot in (0, SLOTS_PER_CHUNK):
-        family.renew(slot, b"a 1\n")
+        blocks.renew(slot, {"a": "a 1\n"})
     before = b"".join(family.pieces())
 
-    family.renew(SLOTS_PER_CHUNK, b"a 222\n")
+    blocks.renew(SLOTS_PER_CHUNK, {"a": "a 222\n"})
 
     assert (before, b"".join(family.pieces())) == (b"a 1\na 1\n", b"a 1\na 222\n")
     assert (blocks.series, blocks.size) == (2, len(b"a 1\na 222\n"))

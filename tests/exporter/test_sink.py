@@ -375,7 +375,7 @@ def test_a_probe_that_leaves_under_new_options_frees_its_room_once() -> None:
     sink.register(probe("a"))
     sink.commit()
 
-    assert sink._series == sink_of(probe("a"))._series
+    assert sink._room.series == sink_of(probe("a"))._room.series
 
 
 def test_a_cut_result_is_cut_at_each_run() -> None:

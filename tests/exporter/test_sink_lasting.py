@@ -88,7 +88,7 @@ def unknown(*found: Sample) -> Result:
 
 def series(sink: MetricsSink) -> int:
     """What the sink reckons with, which must be what it shows once a run has ended."""
-    return sink._series - sum(entry.constant for entry in sink._entries.values())
+    return sink._room.series - sum(entry.constant for entry in sink._entries.values())
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def test_options_that_change_the_page_do_not_confuse_the_count(sink: MetricsSink
     assert "chain_limit" not in shown(sink)
     assert "chain_calls_total" in shown(sink)
     sink.set_probes([])
-    assert sink._series == 0
+    assert sink._room.series == 0
 
 
 def test_a_kind_may_tell_what_an_unknown_run_found(sink: MetricsSink) -> None:
