@@ -372,6 +372,10 @@ def test_a_test_mirrors_a_module() -> None:
         "tests/exporter/test_clock.py",
         "tests/exporter/web/test_storms.py",
         "tests/probes/kinds/test_http_nginx.py",
+        "tests/probes/browser/test_shop_chromium.py",
+        "tests/probes/journey/test_conformance.py",
+        "tests/probes/journey/test_hostile.py",
+        "tests/probes/journey/test_shop.py",
     }
 
 
