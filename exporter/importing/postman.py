@@ -160,12 +160,14 @@ class _Reader:
             recording.omitted[f"requests behind the first {MAX_REQUESTS}"] += 1
             return
         call = Call(" / ".join((*folder.names, title)), method, "", "/", title)
+        # first: what an answer sets is no secret any more
+        call = self._with_scripts(call, mappings(item.get("event")))
         call = self._located(call, asked["url"])
         call = self._with_headers(call, mappings(asked.get("header")))
         call = self._with_auth(call, mapping(asked.get("auth")) or folder.auth)
         call = self._with_body(call, mapping(asked.get("body")))
         call = replace(call, answer=example(item))
-        recording.calls.append(self._with_scripts(call, mappings(item.get("event"))))
+        recording.calls.append(call)
 
     # --- where
 

@@ -1,4 +1,4 @@
-"""Kind ``journey``: the steps of a user over HTTP, played once.
+"""Kind ``journey``: the steps of a user over HTTP, in YAML or in Python, played once.
 
 Knows how a play is begun, driven and recorded; what the steps do is `probes.journey`'s business.
 """
@@ -22,6 +22,9 @@ from probes.journey.functions import chance
 from probes.journey.model import Played, Query
 from probes.journey.play import Context, play
 from probes.journey.record import METRICS, Frame, record, verdict
+from probes.journey.script.compile import Script
+from probes.journey.script.orders import MAX_STEPS
+from probes.journey.script.parent import BEYOND_S, play_script
 from probes.kind import Kind, Metric
 from probes.kinds import find_kind
 from probes.pattern import suggest
@@ -66,6 +69,7 @@ class Journey(Kind):
     """Which address of a name is dialled: any, 4, 6, prefer_4, prefer_6."""
 
     _compiled: steps.Journey | None = PrivateAttr(default=None)
+    _script: Script | None = PrivateAttr(default=None)
 
     @field_validator("journey")
     @classmethod
@@ -75,7 +79,9 @@ class Journey(Kind):
 
     @model_validator(mode="after")
     def _compile(self, info: ValidationInfo) -> Self:
-        self._compiled = _find(self.journey, info)
+        found = _find(self.journey, info)
+        self._script = found if isinstance(found, Script) else None
+        self._compiled = found.journey if isinstance(found, Script) else found
         return self
 
     @property
@@ -101,6 +107,8 @@ class Journey(Kind):
     @property
     def cleanup_s(self) -> float:
         compiled = self._compiled
+        if compiled is not None and self._script is not None:
+            return compiled.cleanup_timeout_s + BEYOND_S + RECORD_S
         if compiled is None or not compiled.cleanup:
             return RECORD_S
         return compiled.cleanup_timeout_s + RECORD_S
@@ -111,7 +119,10 @@ class Journey(Kind):
 
     @property
     def series_limit(self) -> int | None:
-        count = len(list(_named(self._compiled))) if self._compiled is not None else 0
+        if self._script is not None:
+            count = len(self._script.names) or MAX_STEPS
+        else:
+            count = len(list(_named(self._compiled))) if self._compiled is not None else 0
         return SERIES + SERIES_PER_STEP * count
 
     def check_target(self, target: str) -> None:
@@ -180,21 +191,26 @@ class Journey(Kind):
             seed=scope.random.getrandbits(32),
         )
         frame = Frame(self.name, self.display_target(target), scope.now(), scope.run_id)
-        async with Driver(self._options, _ask) as driver:
+        hidden: set[str] = set()
 
-            def note(played: Played) -> None:
-                for text in driver.hidden:
-                    recorder.hide(text)
-                record(played, recorder, frame)
+        def note(played: Played) -> None:
+            for text in hidden:
+                recorder.hide(text)
+            record(played, recorder, frame)
 
-            played = await drive(play(journey, context), driver, context.stop, note)
-            note(played)
+        if self._script is not None:
+            played = await play_script(self._script, context, self._options, note)
+        else:
+            async with Driver(self._options, _ask) as driver:
+                hidden = driver.hidden
+                played = await drive(play(journey, context), driver, context.stop, note)
+        note(played)
         failure = verdict(played)
         if failure is not None:
             raise failure
 
 
-def _find(name: str, info: ValidationInfo) -> steps.Journey | None:
+def _find(name: str, info: ValidationInfo) -> steps.Journey | Script | None:
     """Return the compiled journey of that name.
 
     Raises:
@@ -204,11 +220,11 @@ def _find(name: str, info: ValidationInfo) -> steps.Journey | None:
     if known is None:
         raise ValueError("want a journey of a probe file, got no file")
     found = known.get(name)
-    if isinstance(found, steps.Journey):
+    if isinstance(found, steps.Journey | Script):
         return found
     if found is not None:
         raise ValueError(f"want a journey over HTTP, got {short(name)}, which is for kind: browser")
-    mine = [key for key, value in known.items() if isinstance(value, steps.Journey)]
+    mine = [key for key, value in known.items() if isinstance(value, steps.Journey | Script)]
     hint = suggest(name, mine) or f" ({', '.join(sorted(mine)) or 'there are none'})"
     raise ValueError(f"want the name of a journey under journeys, got {short(name)}{hint}")
 
