@@ -22,6 +22,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 STARS = "***"
+# How every text here says that it was cut (`probes.units.short`).
+ELLIPSIS = "…"
 # A shorter value would also star innocent words of every message.
 MIN_SECRET_CHARACTERS = 3
 # reliability.md 4: a key or password file is small; a larger one is the wrong file.
@@ -151,21 +153,26 @@ def _read_secret_file(path: Path) -> str:
 class Redactor:
     """Replaces known secrets and secret shapes in a text.
 
+    What stands before an ellipsis was cut: there the beginning of a secret is one too.
+
     Args:
         secrets: values to hide; each also in its URL-quoted, base64, JSON and repr spelling.
     """
 
-    __slots__ = ("_known", "secrets")
+    __slots__ = ("_begins", "_known", "secrets")
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self.secrets = frozenset(s for s in secrets if len(s) >= MIN_SECRET_CHARACTERS)
         known = {text for secret in self.secrets for text in spellings(secret)}
         self._known = _starring(known) if known else None
+        self._begins: dict[str, list[str]] | None = None
 
     def __call__(self, text: str) -> str:
         """Return *text* without any secret."""
         if self._known is not None:
             text = self._known(text)
+            if ELLIPSIS in text:
+                text = self._without_halves(text)
         return _shapes(text) if len(text) <= MAX_CACHED_CHARACTERS else redact_shapes(text)
 
     def __or__(self, more: Iterable[str]) -> "Redactor":
@@ -174,6 +181,15 @@ class Redactor:
             return self
         extra = frozenset(more)
         return self if extra <= self.secrets else Redactor(self.secrets | extra)
+
+    def _without_halves(self, text: str) -> str:
+        if self._begins is None:
+            begins: dict[str, list[str]] = {}
+            for known in {spelt for secret in self.secrets for spelt in spellings(secret)}:
+                begins.setdefault(known[:MIN_SECRET_CHARACTERS], []).append(known)
+            self._begins = begins
+        *cut, rest = text.split(ELLIPSIS)
+        return ELLIPSIS.join([*(_without_half(part, self._begins) for part in cut), rest])
 
 
 NOTHING_KNOWN = Redactor()
@@ -190,6 +206,15 @@ def _starring(spellings: Iterable[str]) -> Callable[[str], str]:
     for it in ordered:
         lengths.setdefault(it[:MIN_SECRET_CHARACTERS], {})[len(it)] = None
     return partial(_star_known, known, {begin: tuple(some) for begin, some in lengths.items()})
+
+
+def _without_half(text: str, begins: Mapping[str, Sequence[str]]) -> str:
+    """Star the end of *text* where a secret begins that goes on behind it."""
+    for at in range(len(text) - MIN_SECRET_CHARACTERS + 1):
+        known = begins.get(text[at : at + MIN_SECRET_CHARACTERS])
+        if known is not None and any(one.startswith(text[at:]) for one in known):
+            return text[:at] + STARS
+    return text
 
 
 def _star_known(known: frozenset[str], lengths: Mapping[str, Sequence[int]], text: str) -> str:

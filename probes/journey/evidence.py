@@ -139,7 +139,10 @@ def texts_in(value: Any) -> Iterator[str]:
 
 
 def hideable(texts: Iterable[str]) -> Iterator[str]:
-    """Give those that can be hidden without hiding everything else."""
+    """Give those that can be hidden without hiding everything else.
+
+    Of a very long one its beginning is enough: nothing that is shown has room for more.
+    """
     for text in texts:
-        if MIN_HIDDEN_CHARACTERS <= len(text) <= MAX_HIDDEN_CHARACTERS:
-            yield text
+        if len(text) >= MIN_HIDDEN_CHARACTERS:
+            yield text[:MAX_HIDDEN_CHARACTERS]

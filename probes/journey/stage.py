@@ -27,6 +27,7 @@ from probes.journey.model import Part, Played, Request, Response, StepResult
 from probes.journey.steps import Journey, RepeatStep, Step, WhereLoad
 from probes.journey.tally import Tally
 from probes.matcher import MISSING
+from probes.redact import ELLIPSIS
 from probes.result import Failure, Reason
 from probes.units import format_duration
 from probes.wire.redirect import Cookies
@@ -283,7 +284,8 @@ class Stage:
     def log(self, name: str, text: str) -> None:
         """Keep a fact of the run; the same name again replaces it."""
         if name in self._logs or len(self._logs) < MAX_LOGS:
-            self._logs[name] = text[:MAX_LOG_CHARACTERS]
+            is_long = len(text) > MAX_LOG_CHARACTERS
+            self._logs[name] = text[: MAX_LOG_CHARACTERS - 1] + ELLIPSIS if is_long else text
 
     def hide(self, texts: Iterable[str]) -> None:
         """Remember texts that no outlet may show."""

@@ -30,6 +30,7 @@ from probes.journey.stage import Stage
 from probes.journey.steps import SocketStep, SqlStep, Turn
 from probes.journey.tally import Tally
 from probes.journey.view import View
+from probes.redact import ELLIPSIS
 from probes.result import Failure, Reason
 from probes.units import short
 
@@ -187,7 +188,9 @@ def _said(turn: Turn, scope: Scope) -> str:
 def _told(heard: Heard) -> dict[str, str]:
     """Return what was heard, for people."""
     rows = [message if isinstance(message, str) else repr(message) for message in heard.messages]
-    text = clean("\n".join(rows))[:MAX_EVIDENCE_CHARACTERS]
+    text = clean("\n".join(rows))
+    if len(text) > MAX_EVIDENCE_CHARACTERS:
+        text = text[:MAX_EVIDENCE_CHARACTERS] + ELLIPSIS
     return {**heard.facts, "response body": text} if text else dict(heard.facts)
 
 

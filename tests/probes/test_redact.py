@@ -256,6 +256,34 @@ def test_ten_thousand_secrets_cost_a_line_of_the_log_next_to_nothing() -> None:
     assert shown == [line.replace("swordfish-04711", STARS)] * 20
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        pytest.param("got 'abc-sword…", f"got '{STARS}…", id="cut-at-the-end"),
+        pytest.param("got 'sword… (no other within 2 s)", f"got '{STARS}… (no other within 2 s)",
+                     id="cut-in-the-middle"),
+        pytest.param("sword… sworn… swordfish…", f"{STARS}… sworn… {STARS}…", id="several"),
+        pytest.param("swo swordswo…", f"swo {STARS}…", id="where-it-began-first"),
+        pytest.param("a%2Fsw…", f"{STARS}…", id="in-another-spelling"),
+        pytest.param("sw…", "sw…", id="too-short-to-tell"),
+        pytest.param("sword.", "sword.", id="not-cut"),
+        pytest.param("the sword …", "the sword …", id="a-word-of-everybodys"),
+    ],
+)  # fmt: skip
+def test_half_a_secret_is_starred_where_a_text_was_cut(text: str, shown: str) -> None:
+    assert Redactor(["swordswordfish", "abc-swordfish", "swordfish", "a/sword"])(text) == shown
+
+
+def test_a_long_text_that_was_cut_costs_little() -> None:
+    redact = Redactor(f"swordfish-{number:05}" for number in range(10_000))
+    redact("…")
+    began = process_time()
+
+    assert redact("s" * 2000 + "swordfish-0…").endswith(f"s{STARS}…")
+
+    assert process_time() - began < 0.1
+
+
 @given(st.text())
 def test_any_text_and_any_target_can_be_redacted(text: str) -> None:
     NOTHING_KNOWN(text)

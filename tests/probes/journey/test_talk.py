@@ -21,6 +21,7 @@ from probes.journey.model import (
 )
 from probes.journey.play import Context, play
 from probes.journey.steps import Common, SocketStep, SqlStep, Turn
+from probes.journey.talk import MAX_EVIDENCE_CHARACTERS
 from probes.redact import Secret
 from probes.result import Failure, Phase, Reason
 from tests.probes.journey.building import expect, http, journey, ok
@@ -242,3 +243,11 @@ def test_an_answer_of_another_kind_is_a_mistake_of_the_driver(step: Any) -> None
     it = journey(step, secrets=(("pw", Secret("hush")),))
     with pytest.raises(TypeError, match="want "):
         drive(play(it, Context(scope(), Clock(), base_url=BASE)), nothing)
+
+
+def test_what_was_heard_says_where_it_was_cut() -> None:
+    """Behind an ellipsis a secret may go on: who redacts it must know."""
+    failure = Failure(Reason.BODY, "$.a: want 1, got 2", "transfer")
+    played, _ = talking(Heard(("x" * 5000,), failure=failure), Turn(expect=expect({"body": "y"})))
+
+    assert played.steps[1].facts["response body"] == "x" * MAX_EVIDENCE_CHARACTERS + "…"
