@@ -140,7 +140,7 @@ class Fake:
         return Said(200, (("Content-Type", "text/html; charset=utf-8"),), PAGE.encode())
 
     def _latin(self, asked: Asked, *_: str) -> Said:
-        return Said(500, (("Content-Type", "text/html"),), b"<h1>Caf\xe9 \xff\xfe</h1>")
+        return Said(500, (("Content-Type", "text/html"),), b"<h1>\xc4rger \xff\xfe</h1>")
 
     def _packed(self, asked: Asked, *_: str) -> Said:
         return Said(200, (("Content-Type", "application/json"),), b'{"packed": 1}', fault="gzip")

@@ -27,6 +27,7 @@ from probes.junit import as_junit
 from probes.kinds.journey import Journey
 from probes.markdown import as_markdown
 from probes.probe import Probe
+from probes.recorder import Keep
 from probes.report import as_json
 from probes.result import Outcome, Reason, Result
 from probes.run import run_once
@@ -440,6 +441,23 @@ def test_data_8_a_byte_order_mark_is_none_of_the_data(tmp_path: Path) -> None:
     feeder = probe.kind.compiled.feeder
     assert feeder is not None
     assert feeder.row(0, 0) == {"user": "ann"}
+
+
+async def test_data_9_rows_are_dealt_by_the_number_of_the_run(tmp_path: Path) -> None:
+    """Fewer rows than runs: they begin again, whoever runs."""
+    (tmp_path / "a.csv").write_text("user\nann\nbob\n")
+    written = JourneyKeys.model_validate(
+        {"steps": [ask("/${row.user}")], "data": {"file": "a.csv"}}
+    )
+    context = {"journeys": {"it": compile_journey("it", written, World(tmp_path, {}))}}
+    journey = Journey.model_validate({"journey": "it"}, context=context)
+    async with kept_server([OK, STAY]) as server:
+        keep = Keep(journey.first_memory(server.url, None))
+        for _ in range(5):
+            await run_once(Probe(name="it", kind=journey, target=server.url), keep=keep)
+        asked = [line.split()[1] for line, _, _ in server.requests]
+
+    assert asked == ["/ann", "/bob", "/ann", "/bob", "/ann"]
 
 
 def test_data_10_more_steps_than_names_are_refused(tmp_path: Path) -> None:
