@@ -443,18 +443,21 @@ def test_data_8_a_byte_order_mark_is_none_of_the_data(tmp_path: Path) -> None:
     assert feeder.row(0, 0) == {"user": "ann"}
 
 
-async def test_data_9_rows_are_dealt_by_the_number_of_the_run(tmp_path: Path) -> None:
-    """Fewer rows than runs: they begin again, whoever runs."""
+@pytest.fixture
+def two_rows(tmp_path: Path) -> Journey:
     (tmp_path / "a.csv").write_text("user\nann\nbob\n")
-    written = JourneyKeys.model_validate(
-        {"steps": [ask("/${row.user}")], "data": {"file": "a.csv"}}
-    )
-    context = {"journeys": {"it": compile_journey("it", written, World(tmp_path, {}))}}
-    journey = Journey.model_validate({"journey": "it"}, context=context)
+    (tmp_path / "probes.yaml").write_text(FILE % "a.csv")
+    (probe,) = load(tmp_path / "probes.yaml", environ={}).probes
+    assert isinstance(probe.kind, Journey)
+    return probe.kind
+
+
+async def test_data_9_rows_are_dealt_by_the_number_of_the_run(two_rows: Journey) -> None:
+    """Fewer rows than runs: they begin again, whoever runs."""
     async with kept_server([OK, STAY]) as server:
-        keep = Keep(journey.first_memory(server.url, None))
+        keep = Keep(two_rows.first_memory(server.url, None))
         for _ in range(5):
-            await run_once(Probe(name="it", kind=journey, target=server.url), keep=keep)
+            await run_once(Probe(name="it", kind=two_rows, target=server.url), keep=keep)
         asked = [line.split()[1] for line, _, _ in server.requests]
 
     assert asked == ["/ann", "/bob", "/ann", "/bob", "/ann"]
