@@ -33,6 +33,8 @@ CLEAN_END = "the end of the stream"
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 """Methods whose empty body is told (RFC 9110, 8.6)."""
 FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+# Larger heads are not kept: the cookies of one hostile server would fill 400 MB (2026-11).
+MAX_KEPT_HEAD_CHARACTERS = 2048
 STATUS_AT = len("HTTP/1.1 ")
 
 
@@ -48,7 +50,9 @@ def encode_kept(request: Request) -> bytes:
 
     The bodies differ from request to request, what stands before them does not.
     """
-    head = _kept_head(request.method, request.url, request.headers, request.host)
+    size = len(request.url.path_query) + sum([len(value) for _, value in request.headers])
+    make = _kept_head if size <= MAX_KEPT_HEAD_CHARACTERS else _head
+    head = make(request.method, request.url, request.headers, request.host)
     if request.body or request.method in WITH_BODY:
         return b"%bContent-Length: %d\r\n\r\n%b" % (head, len(request.body), request.body)
     return head + b"\r\n"

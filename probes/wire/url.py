@@ -27,6 +27,8 @@ MAX_PORT = 65535
 MAX_NAME_CHARACTERS = 253
 # RFC 9110, 4.1 recommends at least 8,000; a longer URL is an accident or an attack.
 MAX_URL_CHARACTERS = 8192
+# Longer ones are not kept: those of hostile redirects would fill 64 MB.
+MAX_KEPT_URL_CHARACTERS = 512
 
 # Underscores are no host names by RFC 952, but container networks are full of them.
 _NAME = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?", re.ASCII)
@@ -200,7 +202,6 @@ def _refuse_control(text: str) -> None:
         raise ValueError(f"want a URL of at most {MAX_URL_CHARACTERS} characters, got {len(text)}")
 
 
-@lru_cache(maxsize=4096)
 def parse_url(text: str) -> Url:
     """Read an absolute http or https URL; a fragment is dropped.
 
@@ -208,6 +209,10 @@ def parse_url(text: str) -> Url:
         ValueError: not such a URL, a second ``@``, a backslash before the path, a control
             character.
     """
+    return (_kept if len(text) <= MAX_KEPT_URL_CHARACTERS else _parse)(text)
+
+
+def _parse(text: str) -> Url:
     _refuse_control(text)
     found = _ABSOLUTE.match(text)
     if not found:
@@ -223,6 +228,9 @@ def parse_url(text: str) -> Url:
     host, port = split_host_port(host_port.removesuffix(":"), DEFAULT_PORTS[scheme])
     user, password = _credentials(userinfo) if at else ("", "")
     return Url(scheme, host, port, _path_query(text[found.end() :]), user, password)
+
+
+_kept = lru_cache(maxsize=4096)(_parse)
 
 
 def _hidden(text: str) -> str:

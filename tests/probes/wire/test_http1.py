@@ -1,5 +1,6 @@
 """HTTP/1.1 without I/O: limits, ends, informational answers, any bytes."""
 
+import tracemalloc
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probes.result import Reason
-from probes.wire.http1 import Http1, encode
+from probes.wire.http1 import Http1, encode, encode_kept
 from probes.wire.message import Request, Response
 from probes.wire.url import parse_url
 
@@ -246,3 +247,18 @@ def test_a_request_is_encoded_once_and_a_changed_one_anew() -> None:
     assert encode(request) is encode(request)
     assert encode(replace(request, url=parse_url("http://127.0.0.1/b"))).startswith(b"GET /b ")
     assert request == Request(parse_url("http://127.0.0.1/a"))
+
+
+def test_heads_are_kept_unless_a_server_has_blown_them_up() -> None:
+    def head(number: int, size: int) -> bytes:
+        return encode_kept(Request(URL, headers=(("Cookie", f"{number}{'x' * size}"),)))
+
+    assert head(1, 10) is not head(2, 10)
+    assert head(1, 10).startswith(b"GET /path?q=1 HTTP/1.1\r\nHost: example.org:8080\r\nCookie: 1x")
+    tracemalloc.start()
+    for number in range(50):
+        assert head(number, 50_000).endswith(b"x\r\n\r\n")
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+
+    assert held < 200_000

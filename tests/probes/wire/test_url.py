@@ -1,5 +1,7 @@
 """Hosts and URLs: one parser, one verdict for every spelling (T19, T23)."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -328,3 +330,14 @@ def test_another_path_stays_at_the_origin() -> None:
 def test_what_is_no_path_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="want a URL"):
         parse_url("http://host/").at(text)
+
+
+def test_long_urls_of_others_are_not_kept() -> None:
+    tracemalloc.start()
+    for number in range(100):
+        assert parse_url(f"http://host/{number}{'x' * 8000}").path_query.endswith("x")
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+
+    assert held < 200_000
+    assert parse_url("http://host/a") is parse_url("http://host/a")
