@@ -91,12 +91,11 @@ def _decoded_by(decoder: json.JSONDecoder) -> Callable[[str], Any]:
 
     Only texts that begin with one go the long way, and those that are no JSON: for its errors.
     """
-    scan = decoder.scan_once
 
     def decode(text: str) -> Any:
         try:
-            document, end = scan(text, 0)
-        except StopIteration:
+            document, end = decoder.raw_decode(text)
+        except json.JSONDecodeError:
             return decoder.decode(text)
         if end != len(text) and text[end:].strip(_SPACE):
             return decoder.decode(text)
