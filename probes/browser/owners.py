@@ -9,10 +9,13 @@ import asyncio
 from pathlib import Path
 from time import monotonic
 
+from probes.errors import CheckFailed
+from probes.result import Reason
 from probes.wire.blocking import BlockingCalls
 
-# man 5 proc: addresses as hexadecimal words of the host, port, then queues, timers, and the user
-TABLE = Path("/proc/net/tcp")
+# man 5 proc: addresses as hexadecimal words of the host, port, then queues, timers, and the user.
+# Not /proc/net/tcp: with ProcSubset=pid, as hardened units of systemd have it, there is no such.
+TABLE = Path("/proc/self/net/tcp")
 _LOCAL, _REMOTE, _STATE, _UID = 1, 2, 3, 7
 _ESTABLISHED = "01"
 # A table of 100,000 sockets takes 0.1 s; beyond this the machine has another problem.
@@ -51,10 +54,13 @@ class Owners:
         self._found: dict[int, int] = {}
 
     async def uid(self, peer_port: int) -> int | None:
-        """Return the user of the connection that comes from *peer_port*; None: nobody knows.
+        """Return the user of the connection that comes from *peer_port*; None: there is none.
 
         A reading that began before the question does not count: a port may have changed hands.
         Many that ask at once share one.
+
+        Raises:
+            CheckFailed: ``resource``: the kernel does not tell.
         """
         asked_at = monotonic()
         async with self._lock:
@@ -64,7 +70,9 @@ class Owners:
                     text = await self._calls.call(
                         "tcp", lambda: self._table.read_text("ascii", "replace"), READING_S
                     )
-                except (OSError, TimeoutError):
-                    text = ""
+                except (OSError, TimeoutError) as error:
+                    got = getattr(error, "strerror", None) or f"no answer in {READING_S:g} s"
+                    text = f"want {self._table} to tell who connects to the browser's proxy"
+                    raise CheckFailed(Reason.RESOURCE, f"{text}, got {got}") from None
                 self._found = read_owners(text, self._port)
             return self._found.get(peer_port)

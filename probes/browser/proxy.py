@@ -163,14 +163,13 @@ class Outlet:
         self.ledger.bytes += sent + received
         if self.ledger.bytes > self._max_bytes and self.ledger.spent is None:
             limit = format_size(self._max_bytes)
-            self._spend(f"want at most {limit} over the network in a run, got more")
+            self._spend(_too_much(f"want at most {limit} over the network in a run, got more"))
             for client in tuple(self._clients):
                 client.abort()
 
-    def _spend(self, message: str) -> CheckFailed:
+    def _spend(self, failure: CheckFailed) -> None:
         if self.ledger.spent is None:
-            self.ledger.spent = CheckFailed(Reason.TOO_LARGE, message)
-        return self.ledger.spent
+            self.ledger.spent = failure
 
     async def _serve(self, client: Client) -> None:
         try:
@@ -184,6 +183,11 @@ class Outlet:
         except Refused as error:
             self.ledger.strangers += 1
             client.end(error.answer)
+            return
+        except CheckFailed as failure:
+            # who cannot be told from a stranger is served no more than one
+            self._spend(failure)
+            client.abort()
             return
         except (TimeoutError, EOFError):
             # the browser opens connections in advance and may never use them
@@ -223,7 +227,7 @@ class Outlet:
         self.ledger.connections += 1
         if self.ledger.connections > self._max_connections:
             limit = self._max_connections
-            self._spend(f"want at most {limit} connections in a run, got more")
+            self._spend(_too_much(f"want at most {limit} connections in a run, got more"))
         if self.ledger.spent is not None:
             raise self.ledger.spent
 
@@ -259,3 +263,7 @@ class Outlet:
                 phase="connect",
             ) from None
         return target
+
+
+def _too_much(message: str) -> CheckFailed:
+    return CheckFailed(Reason.TOO_LARGE, message)

@@ -4,7 +4,11 @@ import asyncio
 import os
 from pathlib import Path
 
+import pytest
+
 from probes.browser.owners import Owners, read_owners
+from probes.errors import CheckFailed
+from probes.result import Reason
 from tests.faults.tcp import silent, tcp_fault
 
 TABLE = """\
@@ -46,4 +50,11 @@ async def test_an_answer_is_never_older_than_the_question(tmp_path: Path) -> Non
 
 
 async def test_without_the_kernels_word_nobody_is_known(tmp_path: Path) -> None:
-    assert await Owners(0x1F90, tmp_path / "none").uid(0x9C40) is None
+    """load.md 14: a fault of the prober's own, or a hardened machine would look like an outage."""
+    none = tmp_path / "none"
+    with pytest.raises(CheckFailed) as raised:
+        await Owners(0x1F90, none).uid(0x9C40)
+    assert raised.value.reason is Reason.RESOURCE
+    assert raised.value.message == (
+        f"want {none} to tell who connects to the browser's proxy, got No such file or directory"
+    )

@@ -5,10 +5,14 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 
+from probes.browser import proxy
+from probes.browser.owners import Owners
 from probes.browser.proxy import Origin, Outlet
 from probes.browser.socks import Reply
 from probes.result import Reason
@@ -255,6 +259,22 @@ async def test_another_user_of_the_machine_gets_nothing() -> None:
         writer.close()
 
     assert (it.ledger.strangers, it.ledger.traffic, it.ledger.refused) == (1, {}, {})
+
+
+async def test_when_the_kernel_does_not_tell_who_comes_the_prober_is_at_fault(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(proxy, "Owners", partial(Owners, table=tmp_path / "none"))
+    async with outlet() as (it, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"\x05\x01\x00")
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await reader.readexactly(1)
+        writer.close()
+
+    assert it.ledger.spent is not None
+    assert it.ledger.spent.reason is Reason.RESOURCE
+    assert it.ledger.strangers == 0
 
 
 @pytest.mark.parametrize(
