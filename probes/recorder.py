@@ -75,13 +75,13 @@ class Recorder:
         """Begin a phase and end the one that is open; for code whose phases end in callbacks."""
         now = self._clock()
         if self._open is not None:
-            self._close(now, complete=True)
+            self._close(now)
         self.phase_name, self._open = name, now
 
     def leave(self) -> None:
         """End the open phase as complete. Without an open phase it does nothing."""
         if self._open is not None:
-            self._close(self._clock(), complete=True)
+            self._close(self._clock())
         self.phase_name = None
 
     def add_phase(self, name: str, seconds: float, *, complete: bool = True) -> None:
@@ -171,9 +171,13 @@ class Recorder:
             seconds += before.seconds
         self._phases[name] = Phase(name, seconds, complete)
 
-    def _close(self, now: float, *, complete: bool) -> None:
-        if self._open is not None and self.phase_name is not None:
-            self._add(self.phase_name, now - self._open, complete=complete)
+    def _close(self, now: float, complete: bool = True) -> None:  # noqa: FBT001, FBT002 - hot
+        name, phases = self.phase_name, self._phases
+        if self._open is not None and name is not None:
+            if name in phases:
+                self._add(name, now - self._open, complete=complete)
+            else:
+                phases[name] = Phase(name, now - self._open, complete)
         self._open = None
 
 

@@ -7,11 +7,14 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 
+from probes.result import Sample
 from probes.wire.url import literal_host
 
 # FNV-1a, 32 bit: http://www.isthe.com/chongo/tech/comp/fnv/
 _FNV_OFFSET = 2166136261
 _FNV_PRIME = 16777619
+
+NO_LOOKUP = Sample("dns_lookup_time_seconds", 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +72,18 @@ def address_hash(ip: str) -> int:
     for byte in ipaddress.ip_address(ip.partition("%")[0]).packed:
         value = ((value ^ byte) * _FNV_PRIME) & 0xFFFFFFFF
     return value
+
+
+@lru_cache(maxsize=4096)
+def about(ip: str, family: int) -> tuple[Sample, Sample]:
+    """Return what is measured of an address: in every run the same, made once."""
+    return Sample("ip_protocol", family), Sample("ip_addr_hash", address_hash(ip))
+
+
+@lru_cache(maxsize=4096)
+def told_of_literal(host: str, port: int) -> tuple[Address, tuple[Sample, ...], str] | None:
+    """Return the address that *host* is, its samples and its text; None when it is a name."""
+    address = literal_address(host, port)
+    if address is None:
+        return None
+    return address, (NO_LOOKUP, *about(address.ip, address.family)), address.literal

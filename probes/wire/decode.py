@@ -171,7 +171,7 @@ class Body:
 
     def start(self, encoding: str) -> None:
         """Choose the decoder by the Content-Encoding of the answer ("" when there is none)."""
-        if self._decoding == "off":
+        if self._decoding == "off" or (not encoding and self._decoding == "auto"):
             return
         self._encoding = encoding.strip().lower() if self._decoding == "auto" else self._decoding
         if self._encoding in ("", "identity"):

@@ -21,7 +21,7 @@ from probes.wire import http1
 from probes.wire.address import ANY_IP, Address, IpChoice
 from probes.wire.failures import classify
 from probes.wire.message import MAX_REDIRECTS, Limits, Request, Response
-from probes.wire.net import open_connection, resolve
+from probes.wire.net import open_connection, resolve, resolve_literal
 from probes.wire.peer import forget_peer
 from probes.wire.redirect import Trail, location_of
 from probes.wire.tls import TlsOptions
@@ -114,17 +114,9 @@ class Wire(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_codec",
-        "_done",
-        "_early",
-        "_is_lost",
-        "_loss",
-        "_max_wire",
-        "_received",
-        "_recorder",
-        "_response",
-        "_transport",
-    )
+        "_codec", "_done", "_early", "_is_lost", "_loss", "_max_wire", "_received", "_recorder",
+        "_response", "_transport",
+    )  # fmt: skip
 
     def __init__(self, recorder: Recorder, max_wire: int | None) -> None:
         self._recorder = recorder
@@ -140,7 +132,7 @@ class Wire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport, which is a stream's."""
-        self._transport = cast("asyncio.Transport", transport)
+        self._transport = transport  # type: ignore[assignment]  # cast() is a call like any other
 
     async def run(self, codec: Codec, response: Response, request: bytes) -> None:
         """Write *request* and wait until *codec* has its verdict.
@@ -276,7 +268,9 @@ async def exchange(
         CheckFailed: no whole head came, or a redirect could not be followed.
     """
     response = response or Response(request.url, options.limits)
-    await _hop(request, recorder, options, response)
+    address = await _hop(request, recorder, options, response)
+    if address is not None:
+        await _hop_over_http1(request, recorder, options, response, address)
     location = location_of(response)
     if location is None or not options.follow_redirects:
         response.redirects += location is not None
@@ -287,47 +281,47 @@ async def exchange(
         if trail.has_left:
             options = replace(options, tls=options.foreign_tls)
         response.begin(request.url, options.limits)
-        await _hop(request, recorder, options, response)
+        address = await _hop(request, recorder, options, response)
+        if address is not None:
+            await _hop_over_http1(request, recorder, options, response, address)
         if not response.over_tls:
             forget_peer(recorder)
         location = location_of(response)
     return response
 
 
-async def _hop(request: Request, recorder: Recorder, options: Options, response: Response) -> None:
-    """Make one request over a connection of its own."""
-    url = request.url
-    address = await resolve(url.host, url.port, recorder, ip=options.ip, hop=response.redirects)
-    if await _attempt(request, recorder, options, response, address):
-        return
-    if HTTP1 not in options.alpn:
-        got = "got HTTP_1_1_REQUIRED"
-        raise CheckFailed(Reason.PROTOCOL, f"want HTTP/2, {got}", phase="processing")
-    # the server takes this request over HTTP/1.1 only (RFC 9113, 8.1): once more inside the same
-    # deadline
-    recorder.fact("http_fallback", "HTTP_1_1_REQUIRED")
-    response.begin(url, options.limits)
-    await _attempt(request, recorder, replace(options, alpn=HTTP1_ALPN), response, address)
+async def _hop(
+    request: Request,
+    recorder: Recorder,
+    options: Options,
+    response: Response,
+    address: Address | None = None,
+) -> Address | None:
+    """Make one request over a connection of its own.
 
-
-async def _attempt(
-    request: Request, recorder: Recorder, options: Options, response: Response, address: Address
-) -> bool:
-    """Connect and exchange; return False when the server wants HTTP/1.1 instead."""
-    url, tls = request.url, options.tls
+    Returns:
+        Where the server is, if it takes this request over HTTP/1.1 only; else None.
+    """
+    url, hop = request.url, response.redirects
+    is_tls = url.is_tls
+    if address is None:
+        # an address is found without a coroutine: one costs a microsecond in every run
+        address = resolve_literal(url.host, url.port, recorder, ip=options.ip, hop=hop)
+    if address is None:
+        address = await resolve(url.host, url.port, recorder, ip=options.ip, hop=hop)
     transport, wire = await open_connection(
         lambda: Wire(recorder, options.limits.max_wire),
         address,
         recorder,
-        context=tls.context(options.alpn) if url.is_tls else None,
-        server_name=server_name(url, tls, request.host) if url.is_tls else None,
-        hop=response.redirects,
+        context=options.tls.context(options.alpn) if is_tls else None,
+        server_name=server_name(url, options.tls, request.host) if is_tls else None,
+        hop=hop,
         source_ip=options.source_ip,
     )
-    response.over_tls = url.is_tls
+    response.over_tls = is_tls
     wants_http1 = False
     try:
-        if url.is_tls and _selected(transport) == HTTP2:
+        if is_tls and _selected(transport) == HTTP2:
             wants_http1 = await _run_http2(wire, transport, request, response)
         else:
             codec = http1.Http1(response, head_only=request.method == "HEAD")
@@ -337,13 +331,29 @@ async def _attempt(
                 codec.close()
         if response.failure is None and not wants_http1:
             transport.close()
-            return True
+            return None
     except CheckFailed as failure:
         raise with_hint(failure, transport) from None
     finally:
         if not transport.is_closing():
             transport.abort()
-    return not wants_http1
+    return address if wants_http1 else None
+
+
+async def _hop_over_http1(
+    request: Request, recorder: Recorder, options: Options, response: Response, address: Address
+) -> None:
+    """Make a request once more, inside the same deadline, as its server wants it (RFC 9113, 8.1).
+
+    Raises:
+        CheckFailed: ``protocol``: HTTP/1.1 was not offered.
+    """
+    if HTTP1 not in options.alpn:
+        message = "want HTTP/2, got HTTP_1_1_REQUIRED"
+        raise CheckFailed(Reason.PROTOCOL, message, phase="processing")
+    recorder.fact("http_fallback", "HTTP_1_1_REQUIRED")
+    response.begin(request.url, options.limits)
+    await _hop(request, recorder, replace(options, alpn=HTTP1_ALPN), response, address)
 
 
 async def _run_http2(

@@ -142,24 +142,15 @@ class Http1:
 
     def feed(self, data: bytes) -> None:
         """Take bytes of the answer. Never raises: the verdict is in `failure` or `is_complete`."""
-        at, size = 0, len(data)
-        if not self._seen:
+        is_first = not self._seen
+        if is_first:
             self.waiting = False
             if not self._is_http(data):
                 return
-        self._seen += size
-        while at < size and self._in_head:
-            end = self._count_head(data, at)
-            self.waiting = False
-            if self.failure is not None or not self._parse(
-                data[at:end] if at or end < size else data
-            ):
-                if self._response.status == SWITCHING_PROTOCOLS:
-                    self.rest = data[end:]
-                return
-            at = end
-        if at < size:
-            self._feed_body(data[at:] if at else data)
+        self._seen += len(data)
+        at = self._feed_heads(data, is_first=is_first) if self._in_head else 0
+        if at < len(data) and not self.is_complete and self._parse(data[at:] if at else data):
+            self._count_idle(len(data) - at)
 
     def pump(self) -> None:
         """Do nothing: `feed` has parsed everything, the parser takes 256 KiB in a millisecond."""
@@ -303,14 +294,32 @@ class Http1:
             text = f"want at most {MAX_HEADERS} headers, got more"
         self.failure = CheckFailed(Reason.TOO_LARGE, text)
 
-    def _feed_body(self, data: bytes) -> None:
-        if self.is_complete or not self._parse(data):
-            return
-        # chunk extensions and trailers are no body: endless ones are stopped here
+    def _feed_heads(self, data: bytes, *, is_first: bool) -> int:
+        """Feed heads up to the final one's end; return how much of *data* has been dealt with."""
+        at, size = 0, len(data)
+        while at < size and self._in_head:
+            end = self._count_head(data, at)
+            self.waiting = False
+            if self.failure is not None:
+                return size
+            if is_first and self.begins(data):
+                # nearly every answer: its only head, and what came with it of the body
+                if self._parse(data) and end < size:
+                    self._count_idle(size - end)
+                return size
+            if not self._parse(data[at:end] if at or end < size else data):
+                if self._response.status == SWITCHING_PROTOCOLS:
+                    self.rest = data[end:]
+                return size
+            at = end
+        return at
+
+    def _count_idle(self, size: int) -> None:
+        """Count *size* bytes behind the head: extensions of chunks and trailers are no body."""
         if self._body_size:
             self._idle = self._body_size = 0
             return
-        self._idle += len(data)
+        self._idle += size
         if self._idle > MAX_HEAD_BYTES:
             self.failure = CheckFailed(
                 Reason.TOO_LARGE,

@@ -125,12 +125,15 @@ class Response:
         """Content-Length of the answer; -1 when unknown or chunked, 0 without an answer."""
         if not self.status:
             return 0
-        value = self.value(b"content-length")
-        if value is None or self.value(b"transfer-encoding") is not None:
+        length: bytes | None = None
+        for name, value in self.headers:
+            if name == b"transfer-encoding":
+                return -1
+            if length is None and name == b"content-length":
+                length = value
+        if length is None or not length.isdigit() or len(length) > MAX_CONTENT_LENGTH_DIGITS:
             return -1
-        if value.isdigit() and len(value) <= MAX_CONTENT_LENGTH_DIGITS:
-            return int(value)
-        return -1
+        return int(length)
 
     @property
     def status_line(self) -> str:

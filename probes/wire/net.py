@@ -10,7 +10,6 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import lru_cache
 from time import perf_counter
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -22,7 +21,15 @@ from probes.errors import CheckFailed
 from probes.recorder import Recorder
 from probes.result import Reason, Sample
 from probes.units import short
-from probes.wire.address import ANY_IP, Address, IpChoice, address_hash, literal_address
+from probes.wire.address import (
+    ANY_IP,
+    NO_LOOKUP,
+    Address,
+    IpChoice,
+    about,
+    literal_address,
+    told_of_literal,
+)
 from probes.wire.ares import UncachedChannel
 from probes.wire.failures import classify, has_route
 from probes.wire.peer import NOTE, TlsNote
@@ -32,7 +39,7 @@ from probes.wire.url import canonical_host, literal_host, split_host_port, tls_n
 
 __all__ = [
     "ANY_IP", "Address", "Connection", "IpChoice", "classify", "close_resolvers", "dial", "judge",
-    "open_connection", "reachable", "resolve", "split_host_port", "tls_name",
+    "open_connection", "reachable", "resolve", "resolve_literal", "split_host_port", "tls_name",
 ]  # fmt: skip
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
@@ -94,16 +101,8 @@ async def resolve(
         CheckFailed: ``dns_*``; ``network`` when no name server listens; ``config`` for an
             impossible name.
     """
-    address = literal_address(host, port)
+    address = resolve_literal(host, port, recorder, ip=ip, hop=hop)
     if address is not None:
-        wanted = _FAMILIES.get(ip)
-        if wanted is not None and _FAMILY_NUMBERS[wanted] != address.family:
-            _record_address(None, 0.0, recorder, hop)
-            raise CheckFailed(
-                Reason.DNS_NO_ADDRESS, f"want an IPv{ip} address, got {host}", phase="resolve"
-            )
-        recorder.add_phase("resolve", 0.0)
-        _record_address(address, 0.0, recorder, hop)
         return address
     started = perf_counter()
     recorder.enter("resolve")
@@ -117,22 +116,40 @@ async def resolve(
     return address
 
 
+def resolve_literal(
+    host: str, port: int, recorder: Recorder, *, ip: IpChoice = ANY_IP, hop: int = 0
+) -> Address | None:
+    """Return the address that *host* is, as `resolve` does but at once; None when it is a name.
+
+    Raises:
+        CheckFailed: ``dns_no_address``: it is of the other family.
+    """
+    told = told_of_literal(host, port)
+    if told is None:
+        return None
+    address, samples, literal = told
+    wanted = _FAMILIES.get(ip)
+    if wanted is not None and _FAMILY_NUMBERS[wanted] != address.family:
+        _record_address(None, 0.0, recorder, hop)
+        raise CheckFailed(
+            Reason.DNS_NO_ADDRESS, f"want an IPv{ip} address, got {host}", phase="resolve"
+        )
+    recorder.add_phase("resolve", 0.0)
+    if not hop:
+        recorder.extend(samples)
+    recorder.fact("address", literal)
+    return address
+
+
 def _record_address(address: Address | None, seconds: float, recorder: Recorder, hop: int) -> None:
     if not hop:
-        lookup = Sample("dns_lookup_time_seconds", seconds) if seconds else _NO_LOOKUP
-        recorder.extend((lookup, *(_about(address.ip, address.family) if address else _ABOUT_NONE)))
+        lookup = Sample("dns_lookup_time_seconds", seconds) if seconds else NO_LOOKUP
+        recorder.extend((lookup, *(about(address.ip, address.family) if address else _ABOUT_NONE)))
     if address:
         recorder.fact("address", address.literal)
 
 
-# the same in every run: made once
-_NO_LOOKUP = Sample("dns_lookup_time_seconds", 0.0)
 _ABOUT_NONE = (Sample("ip_protocol", 0), Sample("ip_addr_hash", 0))
-
-
-@lru_cache(maxsize=4096)
-def _about(ip: str, family: int) -> tuple[Sample, Sample]:
-    return Sample("ip_protocol", family), Sample("ip_addr_hash", address_hash(ip))
 
 
 async def _look_up(
