@@ -98,6 +98,15 @@ def verdict(played: Played) -> CheckFailed | None:
     return CheckFailed(failure.reason, f"step {name}: {failure.message}", phase=name)
 
 
+def untidy(played: Played) -> list[Failure]:
+    """Return why steps of the clean-up failed: what was made may still be there."""
+    return [
+        Failure(step.failure.reason, f"step {step.step}: {step.failure.message}", step.step)
+        for step in played.steps
+        if step.part is Part.CLEANUP and step.failure is not None
+    ]
+
+
 def failed_step(played: Played) -> str | None:
     """Return the name of the step that failed the run; None: none did, or it has no name."""
     if played.failure is None:

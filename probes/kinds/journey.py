@@ -3,6 +3,7 @@
 Knows how a play is begun, driven and recorded; what the steps do is `probes.journey`'s business.
 """
 
+import logging
 import os
 from asyncio import get_running_loop
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,7 +22,7 @@ from probes.journey.driver import Driver, drive
 from probes.journey.functions import chance
 from probes.journey.model import Played, Query
 from probes.journey.play import Context, play
-from probes.journey.record import METRICS, Frame, record, verdict
+from probes.journey.record import METRICS, Frame, record, untidy, verdict
 from probes.journey.script.compile import Script
 from probes.journey.script.orders import MAX_STEPS
 from probes.journey.script.parent import BEYOND_S, play_script
@@ -29,6 +30,7 @@ from probes.kind import Kind, Metric
 from probes.kinds import find_kind
 from probes.pattern import suggest
 from probes.recorder import Recorder
+from probes.redact import Redactor
 from probes.result import Reason
 from probes.units import short
 from probes.wire.address import ANY_IP, IpChoice
@@ -37,6 +39,8 @@ from probes.wire.url import parse_url
 from probes.wire.websocket import load_library
 
 DEFAULT_EVERY_S = 60.0
+log = logging.getLogger("sonde.journey")
+
 # A run without clean-up has this long to write down what it has found.
 RECORD_S = 0.1
 # load.md 9.1: a step has its state three times, success, duration, status, and two of a run.
@@ -153,9 +157,11 @@ class Journey(Kind):
         compiled = self._compiled
         if compiled is None:
             return
-        if target.startswith("https:") or compiled.base_url.startswith("https:"):
+        asking = [s for s in _flat(compiled) if isinstance(s, steps.HttpStep | steps.SocketStep)]
+        written = (target, compiled.base_url, *(step.url.source for step in asking))
+        if any(text.startswith(("https:", "wss:")) for text in written):
             self._options.prepare()
-        if any(isinstance(step, steps.SocketStep) for step in _flat(compiled)):
+        if any(isinstance(step, steps.SocketStep) for step in asking):
             load_library()
         for name in {step.kind for step in _flat(compiled) if isinstance(step, steps.SqlStep)}:
             with suppress(ValueError):  # the run tells
@@ -198,12 +204,19 @@ class Journey(Kind):
                 recorder.hide(text)
             record(played, recorder, frame)
 
+        def salvage(played: Played) -> None:
+            note(played)
+            # nobody gets the Result of a run that is cut off: what it leaves behind is told here
+            redact = Redactor((*self.secrets(target), *recorder.secrets))
+            for failure in untidy(played):
+                log.warning("the journey %s was stopped: %s", journey.name, redact(failure.message))
+
         if self._script is not None:
-            played = await play_script(self._script, context, self._options, note)
+            played = await play_script(self._script, context, self._options, salvage)
         else:
             async with Driver(self._options, _ask) as driver:
                 hidden = driver.hidden
-                played = await drive(play(journey, context), driver, context.stop, note)
+                played = await drive(play(journey, context), driver, context.stop, salvage)
         note(played)
         failure = verdict(played)
         if failure is not None:

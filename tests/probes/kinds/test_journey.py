@@ -14,6 +14,7 @@ from probes.probe import Probe
 from probes.recorder import Keep
 from probes.result import Outcome, Reason, Result
 from probes.run import run_once
+from probes.wire.http import Options
 from tests.faults.kept import CLOSE, HANG, OK, STAY, KeptServer, answer, kept_server
 from tests.faults.tcp import closed_port
 from tests.harness import Check, Law
@@ -214,6 +215,24 @@ async def test_a_run_that_is_stopped_tidies_up() -> None:
         assert [line.split()[0] for line, _, _ in server.requests] == ["GET", "DELETE"]
 
 
+async def test_a_clean_up_that_fails_behind_a_stop_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its Result reaches nobody, and what was made may still be there."""
+    secret = {"secrets": {"key": "swordfish"}}
+    tidy = {**TIDY, "expect": {"body": "${secrets.key}"}}
+    kind = journey(ASK, cleanup=[tidy], **secret)
+    async with kept_server([HANG], [OK, STAY]) as server:
+        task = asyncio.create_task(run(kind, server))
+        await server.asked.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    (told,) = [record.getMessage() for record in caplog.records if record.name == "sonde.journey"]
+    assert told.startswith(f"the journey shop was stopped: step {TIDY['name']}: body: want '***'")
+
+
 async def test_a_second_stop_cuts_the_clean_up_off() -> None:
     kind = journey(ASK, cleanup=[TIDY])
     async with kept_server([HANG], [HANG]) as server:
@@ -277,6 +296,29 @@ async def test_a_post_on_a_connection_that_dies_is_sent_once(check: Check) -> No
 
     assert result.failure is not None
     assert (result.failure.reason, result.failure.phase) == (Reason.CLOSED, "pay")
+
+
+@pytest.mark.parametrize(
+    ("target", "url", "times"),
+    [
+        pytest.param("http://h/", "/a", 0, id="plain"),
+        pytest.param("https://h/", "/a", 1, id="target"),
+        pytest.param("http://h/", "https://pay.test/${run_id}", 1, id="a-step-of-another-host"),
+    ],
+)
+def test_tls_is_made_ready_off_the_loop_where_the_file_names_it(
+    target: str, url: str, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[Options] = []
+
+    def prepare(options: Options) -> None:
+        prepared.append(options)
+
+    monkeypatch.setattr(Options, "prepare", prepare)
+
+    journey({"name": "ask", "get": url}).prepare(target)
+
+    assert len(prepared) == times
 
 
 @pytest.fixture
