@@ -4,6 +4,7 @@ What Playwright sets by default is kept, but for what would take the page's brak
 connection of the browser itself goes to a proxy that lets nothing out.
 """
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,10 @@ FLAGS = (
     "--disable-notifications",
     "--disable-speech-api",
 )
+# A line of Chromium's in Playwright's message.
+_SAID = re.compile(r"^\[pid=\d+\]\[err\] (.+)$", re.MULTILINE)
+# No container has a bus; the shell script around Debian's Chromium cannot count its memory.
+_NOISE = ("/dbus/", ": [: ")
 # What Chromium says when it cannot start -> what remedies it.
 _REMEDIES: tuple[tuple[str, Reason, str], ...] = (
     (
@@ -54,7 +59,8 @@ _REMEDIES: tuple[tuple[str, Reason, str], ...] = (
         Reason.PERMISSION,
         (
             "want user namespaces for the sandbox, got none: allow them (sysctl"
-            " kernel.unprivileged_userns_clone), or write browser.sandbox: false"
+            " kernel.unprivileged_userns_clone=1, user.max_user_namespaces, or Ubuntu's"
+            " kernel.apparmor_restrict_unprivileged_userns=0), or write browser.sandbox: false"
         ),
     ),
     (
@@ -104,8 +110,19 @@ def start_fault(text: str) -> Fault:
     for word, reason, message in _REMEDIES:
         if word in text:
             return Fault(reason, message)
+    return Fault(Reason.RESOURCE, f"want Chromium to start, got {_last_words(text)}")
+
+
+def _last_words(text: str) -> str:
+    """Return why Chromium gave up: in its own words, else in Playwright's."""
+    said = [words for words in _SAID.findall(text) if not any(it in words for it in _NOISE)]
+    fatal = next((words for words in said if ":FATAL:" in words), said[0] if said else "")
+    if fatal:
+        return short(fatal.rpartition("] ")[2])
     first = text.partition("\n")[0].removeprefix("BrowserType.launch: ")
-    return Fault(Reason.RESOURCE, f"want Chromium to start, got {short(first)}")
+    if "has been closed" in first:
+        return "its end without a word: look at the limits of descriptors, processes and memory"
+    return short(first)
 
 
 def look_options(locale: str, timezone: str, user_agent: str) -> Mapping[str, Any]:

@@ -6,6 +6,13 @@ from probes.browser.child.launch import FLAGS, look_options, start_fault
 from probes.result import Reason
 
 
+CLOSED = "BrowserType.launch: Target page, context or browser has been closed\nBrowser logs:\n\n"
+NOISE = (
+    "[pid=7][err] /usr/bin/chromium: 9: [: 25275437056: unexpected operator\n"
+    "[pid=7][err] [7:7:1121/192028.8:ERROR:dbus/bus.cc:405] Failed to connect to the bus\n"
+)
+
+
 @pytest.mark.parametrize(
     ("text", "reason", "remedy"),
     [
@@ -19,6 +26,17 @@ from probes.result import Reason
         ),
         ("error while loading shared libraries: libnss3.so", Reason.CONFIG, "apt install"),
         ("BrowserType.launch: Timeout 30000ms\nlog", Reason.RESOURCE, "got 'Timeout 30000ms'"),
+        (f"{CLOSED}{NOISE}", Reason.RESOURCE, "got its end without a word: look at the limits of"),
+        (
+            f"{CLOSED}{NOISE}[pid=7][err] unknown option --x\n[pid=7][err] usage: y",
+            Reason.RESOURCE,
+            "want Chromium to start, got 'unknown option --x'",
+        ),
+        (
+            f"{CLOSED}[pid=7][err] a\n[pid=7][err] [7:7:1/2:FATAL:a/b.cc(9)] Check failed: x.",
+            Reason.RESOURCE,
+            "want Chromium to start, got 'Check failed: x.'",
+        ),
     ],
 )
 def test_a_browser_that_does_not_start_tells_the_remedy(
