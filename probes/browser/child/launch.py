@@ -43,7 +43,7 @@ FLAGS = (
 # A line of Chromium's in Playwright's message.
 _SAID = re.compile(r"^\[pid=\d+\]\[err\] (.+)$", re.MULTILINE)
 # No container has a bus; the shell script around Debian's Chromium cannot count its memory.
-_NOISE = ("/dbus/", ": [: ")
+_NOISE = ("dbus/bus.cc", ": [: ")
 # What Chromium says when it cannot start -> what remedies it.
 _REMEDIES: tuple[tuple[str, Reason, str], ...] = (
     (

@@ -5,7 +5,6 @@ import pytest
 from probes.browser.child.launch import FLAGS, look_options, start_fault
 from probes.result import Reason
 
-
 CLOSED = "BrowserType.launch: Target page, context or browser has been closed\nBrowser logs:\n\n"
 NOISE = (
     "[pid=7][err] /usr/bin/chromium: 9: [: 25275437056: unexpected operator\n"
