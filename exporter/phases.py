@@ -8,6 +8,7 @@ Knows neither samples, nor the life of a series.
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
+from operator import itemgetter
 
 from exporter.blocks import decimal, label_text
 from exporter.catalogue import PHASE
@@ -24,6 +25,8 @@ FOLDED: Mapping[str, Mapping[str, str]] = {
 TOLD_UNFINISHED = frozenset({"resolve", "transfer"})
 # A handful per kind, but the names are up to the kind.
 MAX_PLANS = 256
+
+_form_of = itemgetter(0, 2)
 
 Plan = tuple[tuple[str, tuple[int, ...]], ...]
 """Label text, and the places of the phases whose seconds are told under it, for each line."""
@@ -73,7 +76,7 @@ class PhaseLines:
 
     def plan(self, phases: Sequence[Phase]) -> Plan:
         """Return how phases of this form are told."""
-        form = tuple([(name, complete) for name, _, complete in phases])
+        form = tuple(map(_form_of, phases))
         plan = self._plans.get(form)
         if plan is None:
             if len(self._plans) >= MAX_PLANS:

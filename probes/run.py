@@ -8,7 +8,6 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
@@ -16,17 +15,16 @@ from typing import Any, cast
 
 from probes.deadline import Lane, lane_of
 from probes.errors import CheckFailed
+from probes.findings import MAX_MESSAGE_CHARACTERS, result_of
 from probes.probe import Probe
 from probes.prober_health import ProberHealth, whose_fault
 from probes.recorder import Keep, Recorder
-from probes.redact import Redactor
-from probes.result import NO_FACTS, Failure, Outcome, Reason, Result
+from probes.result import Failure, Outcome, Reason, Result
 
 log = logging.getLogger("sonde.run")
 
 # P2 gives a run 250 ms behind its deadline; a clean-up that takes longer than this is left behind.
 ABANDON_AFTER_S = 0.1
-MAX_MESSAGE_CHARACTERS = 2048
 # A gate of many probes must not start them as one herd (E11).
 DEFAULT_PARALLEL = 50
 
@@ -91,7 +89,7 @@ async def run_once(
         failure, attempts = _cut_off(failure), 0
     elif health is not None and (failure is not None or attempt.recorder.warnings):
         failure = await _excused(failure, attempt, health, started)
-    return _result(probe, attempt.recorder, failure, started_at, seconds, attempts)
+    return result_of(probe, attempt.recorder, failure, started_at, seconds, attempts)
 
 
 def _cut_off(failure: Failure) -> Failure:
@@ -272,50 +270,6 @@ async def _excused(
     if health.latency_excused(started):
         attempt.recorder.excuse(Reason.LATENCY, "the prober itself lagged")
     return None
-
-
-def _result(
-    probe: Probe,
-    recorder: Recorder,
-    failure: Failure | None,
-    started_at: datetime,
-    seconds: float,
-    attempts: int,
-) -> Result:
-    redact = probe.redact | recorder.secrets
-    facts, steps, warnings = recorder.facts, recorder.steps, recorder.warnings
-    outcome = Outcome.UP
-    if failure is not None:
-        outcome = Outcome.UNKNOWN if failure.reason.is_own_fault else Outcome.DOWN
-        failure = replace(failure, message=redact(failure.message)[:MAX_MESSAGE_CHARACTERS])
-    elif warnings:
-        outcome = Outcome.DEGRADED
-    return Result(
-        probe.name,
-        probe.kind.name,
-        probe.display,
-        outcome,
-        started_at,
-        seconds,
-        recorder.run_id,
-        attempts,
-        failure,
-        tuple([replace(w, message=redact(w.message)) for w in warnings]) if warnings else (),
-        recorder.phases,
-        recorder.samples,
-        {name: redact(text) for name, text in facts.items()} if facts else NO_FACTS,
-        tuple([_redacted(step, redact) for step in steps]) if steps else (),
-    )
-
-
-def _redacted(step: Result, redact: Redactor) -> Result:
-    """Return *step* with its texts as they may be shown."""
-    return step._replace(
-        failure=step.failure and replace(step.failure, message=redact(step.failure.message)),
-        warnings=tuple([replace(w, message=redact(w.message)) for w in step.warnings]),
-        facts={name: redact(text) for name, text in step.facts.items()},
-        steps=tuple([_redacted(inner, redact) for inner in step.steps]),
-    )
 
 
 def unfinished(probe: Probe, message: str) -> Result:
