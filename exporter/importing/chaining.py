@@ -15,6 +15,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import unquote
 
+from exporter.importing.expecting import is_path, member
 from exporter.importing.naming import Names, is_id, noun_of_key, noun_of_path, words
 from exporter.importing.recording import Answer, Body, Call, reference
 from probes.journey.evidence import looks_secret
@@ -29,7 +30,6 @@ MIN_TELLING_CHARACTERS = 8
 MIN_INNER_CHARACTERS = 12
 MAX_PAGES = 5
 _TELLING = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])\S{16,}")
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _FIELD = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,64}", re.ASCII)
 _SOURCE_HEADERS = re.compile(r"location|etag|.*(?:token|csrf|xsrf|session|nonce).*")
 _METAS = ("csrf-token", "_csrf", "csrf", "xsrf-token", "_token")
@@ -113,7 +113,8 @@ def _given(call: Call, answer: Answer, number: int) -> Iterator[tuple[str, _Sour
             yield value, _Source(number, {"header": name}, noun, name, is_weak=weak)
     for path, key, owner, leaf in _leaves(answer.document):
         text = str(leaf)
-        if is_id(key) or looks_secret(key) or _TELLING.fullmatch(text):
+        is_telling = is_id(key) or looks_secret(key) or _TELLING.fullmatch(text)
+        if is_telling and is_path(path):
             weak = len(text) < MIN_TELLING_CHARACTERS
             yield text, _Source(number, path, noun_of_key(key) or owner or noun, key, is_weak=weak)
 
@@ -136,7 +137,7 @@ def _leaves(document: Any) -> Iterator[tuple[str, str, str, str | int]]:
         path, key, owner, value = waiting.popleft()
         if isinstance(value, dict):
             below = noun_of_key(key) or owner
-            waiting += [(path + _step(it), it, below, inner) for it, inner in value.items()]
+            waiting += [(member(path, it), it, below, inner) for it, inner in value.items()]
         elif isinstance(value, list):
             waiting += [(f"{path}[{at}]", key, owner, inner) for at, inner in enumerate(value)]
         elif _is_telling(value):
@@ -147,13 +148,6 @@ def _is_telling(value: Any) -> bool:
     if not isinstance(value, str | int) or isinstance(value, bool):
         return False
     return 0 < len(str(value)) <= MAX_VALUE_CHARACTERS
-
-
-def _step(key: str) -> str:
-    if _PLAIN.fullmatch(key):
-        return f".{key}"
-    inner = key.replace("\\", "\\\\").replace("'", "\\'")
-    return f"['{inner}']"
 
 
 # --- what a request sends

@@ -4,11 +4,13 @@ Only what is the same each time: types of keys that every answer of a path had, 
 Knows no format.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from exporter.importing.recording import Answer, Call
+from probes.jsonpath import json_path
 
 # Enough to tell the page from an error page; more is a second copy of the server.
 MAX_KEYS = 6
@@ -30,8 +32,18 @@ def member(path: str, key: str) -> str:
     """Return the JSONPath of a key below *path*."""
     if _PLAIN.fullmatch(key):
         return f"{path}.{key}"
-    inner = key.replace("\\", "\\\\").replace("'", "\\'")
+    # RFC 9535, 2.3.1.1: the escapes of JSON, but for the other quotes
+    inner = json.dumps(key, ensure_ascii=False)[1:-1].replace('\\"', '"').replace("'", "\\'")
     return f"{path}['{inner}']"
+
+
+def is_path(path: str) -> bool:
+    """Tell whether a journey takes a path: its reader has no keys with control characters."""
+    try:
+        json_path(path)
+    except ValueError:
+        return False
+    return True
 
 
 def shape_of(answers: Iterable[Answer]) -> dict[str, str]:
@@ -48,7 +60,7 @@ def _shape(document: Any) -> dict[str, str]:
     if not isinstance(document, Mapping):
         return {"$": kind} if kind is not None else {}
     kinds = ((member("$", key), type_name(value)) for key, value in document.items())
-    return {path: kind for path, kind in kinds if kind is not None}
+    return {path: kind for path, kind in kinds if kind is not None and is_path(path)}
 
 
 def expectations(call: Call, alike: Iterable[Call]) -> tuple[dict[str, Any], list[str]]:

@@ -6,9 +6,12 @@ What a person has to look at stands as a comment where it matters, and what was 
 head. Knows no foreign format.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 import yaml
 
@@ -26,6 +29,7 @@ from exporter.importing.recording import (
     written,
 )
 from probes.journey.keys import MAX_STEPS
+from probes.wire.headers import TOKEN
 
 # A journey of one name; it stands in names of variables of the environment, too.
 MAX_NAME_CHARACTERS = 40
@@ -36,7 +40,17 @@ LEAST_TIMEOUT_S, STEP_TIMEOUT_S = 30, 5
 MAX_TIMEOUT_S = 300
 # The two that a journey sends by itself.
 _IMPLIED = {"json": "application/json", "form": "application/x-www-form-urlencoded"}
+_BREAKS = frozenset(map(chr, (*range(9), *range(10, 32), 127)))
+# What a URL cannot hold as it is (RFC 3986, 2).
+_UNQUOTED = re.compile(r'[\x00-\x20\x7f-\x9f"<>\\^`|]')
 TOO_MANY = f"requests behind the first {MAX_STEPS}"
+
+
+UNSENDABLE = "headers that HTTP cannot send"
+
+
+def _is_header(name: str, value: str) -> bool:
+    return TOKEN.fullmatch(name) is not None and not set(value) & _BREAKS
 
 
 def name_of(text: str) -> str:
@@ -68,10 +82,18 @@ class _Writing:
         if more > 0:
             recording.omitted[TOO_MANY] += more
             del recording.calls[MAX_STEPS:]
+        recording.calls = [self._sendable(call) for call in recording.calls]
         recording.calls = chain(recording.calls, names)
         self.calls = lift(recording, names)
         self.base = recording.base_url or _commonest(call.origin for call in self.calls)
         self.shared = _shared(self.calls)
+
+    def _sendable(self, call: Call) -> Call:
+        kept = tuple(pair for pair in call.headers if _is_header(*pair))
+        if len(kept) < len(call.headers):
+            self.recording.omitted[UNSENDABLE] += len(call.headers) - len(kept)
+        path = _UNQUOTED.sub(lambda found: quote(found[0], ""), call.path)
+        return replace(call, headers=kept, path=path)
 
     def lines(self) -> Iterator[str]:
         recording = self.recording

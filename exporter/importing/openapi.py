@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from exporter.importing.descriptions import Description, shape, value_of
+from exporter.importing.expecting import member
 from exporter.importing.foreign import ForeignError, mapping, mappings, read_yaml, text
 from exporter.importing.naming import Names, is_id, noun_of_key, noun_of_path
 from exporter.importing.recording import Answer, Call, Recording, one_line, reference
@@ -267,5 +268,5 @@ class _Reader:
             things = self.description.properties(self.description.resolved(inner.get("items")))
             for key in things:
                 if is_id(key) and not noun_of_key(key):
-                    return f"{path}[0].{key}" if key.isidentifier() else f"{path}[0]['{key}']"
+                    return member(f"{path}[0]", key)
         return ""

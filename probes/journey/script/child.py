@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
 from types import FrameType, ModuleType
@@ -49,21 +49,27 @@ class Overdue(BaseException):
 
 
 @dataclass(slots=True)
-class _Clock:
-    """When the code must end, and who is told so."""
+class _Ending:
+    """The end of the code, wherever it is.
 
-    task: "asyncio.Task[None] | None" = None
+    Args:
+        task: in which the code runs.
+        main: which watches it, and is not to be disturbed.
+        loop: of both.
+    """
+
+    task: "asyncio.Task[None]"
+    main: "asyncio.Task[Any] | None"
+    loop: asyncio.AbstractEventLoop
     is_over: bool = False
-    loop: asyncio.AbstractEventLoop | None = None
 
-    def stop(self, number: int = 0, frame: FrameType | None = None) -> None:  # noqa: ARG002 - a handler
-        """End the code, wherever it is; a second time it is a word in vain."""
-        task, loop = self.task, self.loop
-        if self.is_over or task is None or loop is None:
+    def heard(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a handler
+        """End the code at the word of the parent; a second word is one in vain."""
+        if self.is_over:
             return
         self.is_over = True
-        loop.call_soon_threadsafe(task.cancel)
-        if asyncio.current_task(loop) is not None:
+        self.loop.call_soon_threadsafe(self.task.cancel)
+        if asyncio.current_task(self.loop) not in (None, self.main):
             # it may be in a loop without an await, where no cancellation reaches it
             raise Overdue
 
@@ -79,7 +85,6 @@ class Play:
 
     order: Order
     write: Callable[[bytes], None]
-    clock: _Clock = field(default_factory=_Clock)
 
     async def run(self) -> Played:
         """Play, tidy up, and return what became of it."""
@@ -143,15 +148,16 @@ class Play:
         order, stage = self.order, course.stage
         stage.part = Part.STEPS
         stage.begin(max(0.0, order.ends_at - monotonic()), "all steps")
-        self.clock.loop = asyncio.get_running_loop()
-        task = self.clock.task = asyncio.ensure_future(self._call(user))
-        signal.signal(signal.SIGTERM, self.clock.stop)
+        task = asyncio.ensure_future(self._call(user))
+        ending = _Ending(task, asyncio.current_task(), asyncio.get_running_loop())
+        signal.signal(signal.SIGTERM, ending.heard)
         await asyncio.wait({task}, timeout=max(0.0, order.ends_at - monotonic()))
+        is_late, ending.is_over = ending.is_over or not task.done(), True
         if not task.done():
-            self.clock.stop()
+            task.cancel()
             await asyncio.wait({task}, timeout=STOP_S)
-        self.clock.is_over = True
-        failure = self._end_of(task)
+        failure = self._end_of(task) if task.done() else None
+        failure = self._late() if is_late else failure
         if failure is not None and failure.phase is None and course.current is not None:
             failure = Failure(failure.reason, failure.message, course.current)
         return failure
@@ -167,14 +173,11 @@ class Play:
 
     def _end_of(self, task: "asyncio.Task[None]") -> Failure | None:
         """Return why the function did not go through."""
-        if not task.done() or task.cancelled():
-            return self._late()
-        error = task.exception()
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is None:
             return None
-        if isinstance(error, Overdue) or (self.clock.is_over and monotonic() >= self.order.ends_at):
-            return self._late()
-        sys.stderr.write(f"{one_line(repr(error))}\n{trace(error, self.order.path)}\n")
+        if not isinstance(error, CheckFailed | Overdue | asyncio.CancelledError):
+            sys.stderr.write(f"{one_line(repr(error))}\n{trace(error, self.order.path)}\n")
         return self._blame(error)
 
     def _late(self) -> Failure:

@@ -197,9 +197,17 @@ class _Child:
                 await process.stdin.drain()
 
     async def wait(self, until: float) -> None:
-        """Wait for its last word, at most until then."""
-        if self._tasks:
-            await asyncio.wait(self._tasks[:1], timeout=max(0.0, until - monotonic()))
+        """Wait for its last word, at most until then; without one, for its end."""
+        process = self._process
+        if process is None or not self._tasks:
+            return
+        await asyncio.wait(self._tasks[:1], timeout=max(0.0, until - monotonic()))
+        if self._ended is None and self._tasks[0].done():
+            # the pipe ends a moment before its writer
+            left = min(GRACE_S, max(0.0, until - monotonic()))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await process.wait()
 
     def terminate(self) -> None:
         """Ask it to end its function and to tidy up."""
