@@ -138,8 +138,10 @@ def _write(
     if recording.secrets:
         told = ", ".join(environment_name(chosen, key) for key in recording.secrets)
         typer.echo(f"to be set, secret: {told}", err=True)
+    steps = len(recording.calls)
+    made = "1 step" if steps == 1 else f"{steps} steps"
     if out is not None:
-        typer.echo(f"wrote {out}: {len(recording.calls)} steps; read it before use", err=True)
+        typer.echo(f"wrote {out}: {made}; read it before use", err=True)
 
 
 def _create(out: Path, text: str, *, force: bool) -> None:

@@ -5,6 +5,7 @@ Knows no format.
 
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -23,6 +24,10 @@ MAX_YAML_BYTES = 16 * 2**20
 MAX_DEPTH = 100
 # A megabyte of aliases can stand for more values than there is memory.
 MAX_VALUES = 5_000_000
+
+
+# First letters of yes, no, on and off: truths of YAML 1.1 alone.
+_1_1 = "yYnNoO"
 
 
 class ForeignError(ValueError):
@@ -81,32 +86,55 @@ def read_yaml(path: Path, text: str) -> Any:
     if len(text) > MAX_YAML_BYTES:
         raise ForeignError(f"{path}: want YAML of at most {format_size(MAX_YAML_BYTES)}, got more")
     try:
-        depth = 0
-        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            depth -= isinstance(event, yaml.CollectionEndEvent)
-            if depth > MAX_DEPTH:
-                raise ForeignError(f"{path}: want at most {MAX_DEPTH} levels, got more")
+        _judge_events(path, text)
         document = yaml.load(text, Loader=_Texts)  # noqa: S506 - a safe loader that makes fewer types
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark is not None else ""
         got = short(getattr(error, "problem", None) or "something else")
         raise ForeignError(f"{path}{line}: want YAML, got {got}") from None
+    except ForeignError:
+        raise
     except (RecursionError, ValueError) as error:
         raise ForeignError(f"{path}: want YAML, got {short(str(error))}") from None
     _judge(path, document)
     return cleaned(document)
 
 
+def _judge_events(path: Path, text: str) -> None:
+    """Refuse what is too deep before anything is made of it.
+
+    Raises:
+        ForeignError: it is.
+        YAMLError: it is no YAML.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise ForeignError(f"{path}: want at most {MAX_DEPTH} levels, got more")
+
+
 class _Texts(yaml.CSafeLoader):
-    """The safe loader without dates: ``example: 2026-01-01`` is sent as it is written."""
+    """The safe loader with the words of YAML 1.2, which OpenAPI is written in.
+
+    ``on`` and ``no`` are texts, so are ``2026-01-01`` and ``12:30``.
+    """
 
 
 _Texts.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+    first: [
+        (tag, pattern)
+        for tag, pattern in resolvers
+        if not tag.endswith((":timestamp", ":int"))
+        and not (tag.endswith(":bool") and first in _1_1)
+    ]
     for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
 }
+_Texts.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"[-+]?(?:0|[1-9][0-9]*)$", re.ASCII), list("-+0123456789")
+)
 
 
 def _no_constant(text: str) -> Any:
