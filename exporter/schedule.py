@@ -166,7 +166,7 @@ class Scheduler:
         """Begin, in the running event loop."""
         loop = asyncio.get_running_loop()
         self._planner = Planner(self._run, loop, self.stats, self._capacity, self._wall)
-        self._planner.on_delay = self._observe_delay
+        self._planner.on_delay = self.on_delay
         self._planner.set_probes(self._plan)
         self.last_tick = self._clock()
         self._drift = self._wall() - self._clock()
@@ -298,10 +298,6 @@ class Scheduler:
             log.debug("a job was cut off by the stop")
         finally:
             self._jobs.discard(task)
-
-    def _observe_delay(self, seconds: float) -> None:
-        if self.on_delay is not None:
-            self.on_delay(seconds)
 
     def _on_event(self, event: Any) -> None:
         self.stats.job_errors += 1

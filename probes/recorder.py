@@ -177,7 +177,8 @@ class Recorder:
             if name in phases:
                 self._add(name, now - self._open, complete=complete)
             else:
-                phases[name] = Phase(name, now - self._open, complete)
+                # Phase(...) is a call of a Python function more, which makes the tuple like this
+                phases[name] = tuple.__new__(Phase, (name, now - self._open, complete))
         self._open = None
 
 

@@ -203,13 +203,13 @@ class Http1:
             return
         self._in_head = False
         response.status, response.version = status, version
-        names = [name for name, _ in response.headers]
-        self._until_close = FRAMING.isdisjoint(names)
-        if b"content-encoding" in names:
-            encodings = [value for name, value in response.headers if name == b"content-encoding"]
-            response.body.start(b", ".join(encodings).decode("latin-1"))
-        else:
-            response.body.start("")
+        self._until_close, encodings = True, b""
+        for name, value in response.headers:
+            if name in FRAMING:
+                self._until_close = False
+            elif name == b"content-encoding":
+                encodings = b"%b, %b" % (encodings, value) if encodings else value
+        response.body.start(encodings.decode("latin-1"))
         if self._head_only or (is_bodiless(response) and not self._is_read(status)):
             self._finish()
 
