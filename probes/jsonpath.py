@@ -15,7 +15,9 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from probes.errors import CheckFailed
 from probes.pattern import Pattern, searchable
+from probes.result import Reason
 from probes.units import short
 
 # reliability.md 4: bounds of a document that a hostile target sends.
@@ -25,6 +27,10 @@ MAX_NUMBER_DIGITS = 1000
 MAX_PATH_CHARACTERS = 4096
 # RFC 9535 2.1: indexes beyond I-JSON's exact integers are not valid.
 MAX_INDEX = 2**53 - 1
+
+# Values that one path may look at, each 1 to 10 us: no target may hold up the prober for longer.
+# ``$..a..b`` would look 2 minutes into a document of 2 MiB that nests (2026-11).
+MAX_VISITS = 50_000
 
 # Those of a path; more only come out of documents.
 KEPT_PATTERNS = 64
@@ -158,7 +164,11 @@ class JsonPath:
         )
 
     def select(self, document: Any) -> list[Any]:
-        """Return the values of the nodes that the path selects, in document order."""
+        """Return the values of the nodes that the path selects, in document order.
+
+        Raises:
+            CheckFailed: ``too_large``: a path that is not singular would look at too many values.
+        """
         return self._select(document)
 
     def __eq__(self, other: object) -> bool:
@@ -233,7 +243,7 @@ def _library(text: str) -> Callable[[Any], list[Any]]:
     import jsonpath  # noqa: PLC0415 - 40 ms that most files never need
 
     try:
-        path = _environment().compile(text)
+        query = _queries()(env=_environment(), segments=_environment().compile(text).segments)
     except (jsonpath.JSONPathError, RecursionError) as error:
         # not str(): the library's own rendering raises on an error at the end of the text
         reason = str(error.args[0]) if error.args else type(error).__name__
@@ -243,9 +253,91 @@ def _library(text: str) -> Callable[[Any], list[Any]]:
         # a scalar is not a container for the library, which would read a str as JSON text
         if not isinstance(node, dict | list):
             return [node] if text == "$" else []
-        return list(path.findall(node))
+        return [found.obj for found in query.finditer(node, filter_context=_Visits(text))]
 
     return select
+
+
+class _Visits:
+    """How many values a path may still look at; each node of it and of its filters carries it."""
+
+    __slots__ = ("_left", "_text")
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._left = MAX_VISITS
+
+    def one(self) -> None:
+        """Count one.
+
+        Raises:
+            CheckFailed: ``too_large``: it is one too many.
+        """
+        self._left -= 1
+        if self._left < 0:
+            want = f"want at most {MAX_VISITS} values to look at for {short(self._text)}"
+            raise CheckFailed(Reason.TOO_LARGE, f"{want}, got more")
+
+
+@cache
+def _queries() -> Any:
+    """Return the library's query with nodes that are counted, and that know no place of theirs."""
+    from jsonpath import JSONPath, JSONPathMatch  # noqa: PLC0415 - as above
+
+    class Node(JSONPathMatch):
+        """A value and the root; to write down its place takes two thirds of the time."""
+
+        __slots__ = ()
+
+        def __init__(self, visits: Any, obj: object, root: Any) -> None:
+            super().__init__(
+                filter_context=visits, obj=obj, parent=None, path="", parts=(), root=root
+            )
+
+        def new_child(self, obj: object, key: int | str) -> "Node":  # noqa: ARG002 - the library's
+            visits: Any = self._filter_context
+            visits.one()
+            return Node(visits, obj, self.root)
+
+        def filter_context(self) -> Any:
+            # asked for by a filter, for each value that it judges
+            visits: Any = self._filter_context
+            visits.one()
+            return visits
+
+        def add_child(self, *children: JSONPathMatch) -> None:
+            """Keep none."""
+
+    class Query(JSONPath):
+        """Begins with such a node."""
+
+        def finditer(self, data: Any, *, filter_context: Any = None) -> Any:
+            nodes: Any = [Node(filter_context, data, data)]
+            for segment in self.segments:
+                nodes = segment.resolve(nodes)
+            return nodes
+
+    return Query
+
+
+def _parser() -> Any:
+    """Return the library's parser; the queries inside of filters count, too."""
+    from jsonpath.parse import Parser  # noqa: PLC0415 - as above
+
+    class Counting(Parser):
+        """Makes those of our own."""
+
+        def parse_absolute_query(self, stream: Any) -> Any:
+            return self._counting(super().parse_absolute_query(stream))
+
+        def parse_relative_query(self, stream: Any) -> Any:
+            return self._counting(super().parse_relative_query(stream))
+
+        def _counting(self, query: Any) -> Any:
+            query.path = _queries()(env=self.env, segments=query.path.segments)
+            return query
+
+    return Counting
 
 
 @cache
@@ -274,6 +366,8 @@ def _environment() -> Any:
 
     class Environment(JSONPathEnvironment):
         """Judges the patterns that stand in a path when it is read."""
+
+        parser_class = _parser()
 
         def setup_function_extensions(self) -> None:
             super().setup_function_extensions()

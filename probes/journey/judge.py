@@ -18,6 +18,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from probes.errors import CheckFailed
 from probes.expect import JsonPathText, Statuses
 from probes.journey.expression import Scope
 from probes.journey.view import View, check_selector
@@ -231,7 +232,10 @@ def _json(text: str, wish: Wish) -> Check:
             document = view.document()
         except ValueError as error:
             return _no_json(view, error)
-        nodes = select(document)
+        try:
+            nodes = select(document)
+        except CheckFailed as failed:
+            return Failure(failed.reason, failed.message)
         value: Any = (nodes[0] if nodes else MISSING) if is_singular else Nodes(nodes)
         miss = wish.matcher(scope).miss(value)
         return None if miss is None else Failure(Reason.BODY, f"{text}: {miss}")

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from probes.errors import CheckFailed
 from probes.jsonpath import MAX_INDEX, JsonPath, parse_json
+from probes.result import Reason
 
 DOCUMENT = {"a": {"b": [1, 2, {"c": None}]}, "x y": 1, "é": "ü", "empty": [], "0": "zero"}
 
@@ -223,3 +225,33 @@ def test_a_pattern_in_a_path_cannot_stop_the_prober(function: str) -> None:
 def test_a_mistake_in_a_path_is_told_when_it_is_read(path: str, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         JsonPath(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param("$..a..a..a", id="below each other"),
+        pytest.param("$..*..*", id="everything of everything"),
+        pytest.param("$[?count(@..*..*) > 1]", id="in a filter"),
+        pytest.param("$[?count($..*) > 1]", id="from the root in a filter"),
+        pytest.param("$[?@[?@[?@.a]].b].c", id="filters in filters"),
+    ],
+)
+def test_a_document_cannot_stop_the_prober(path: str) -> None:
+    """T10: the path takes minutes for 2 MiB; without a word of what is in them."""
+    nested: Any = 1
+    for _ in range(50):
+        nested = {"a": nested}
+    document = [nested] * 4_000 + [[[1] * 20] * 300] * 200
+
+    with pytest.raises(CheckFailed, match="want at most 50000 values to look at for ") as caught:
+        JsonPath(path).select(document)
+
+    assert caught.value.reason is Reason.TOO_LARGE
+
+
+def test_what_is_large_can_be_looked_through_once() -> None:
+    document = [{"a": number} for number in range(20_000)]
+
+    assert JsonPath("$[*].a").select(document) == list(range(20_000))
+    assert JsonPath("$[?@.a > 19998].a").select(document) == [19_999]

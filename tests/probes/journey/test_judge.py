@@ -215,3 +215,12 @@ def test_the_schema_offers_the_operators() -> None:
     )
     assert "not_contains" in str(schema["properties"]["body"])
     assert "additionalProperties" in str(schema["properties"]["duration"])
+
+
+def test_a_path_that_looks_at_too_much_is_a_miss_and_no_fault_of_ours() -> None:
+    body = b"[" + b",".join([b'{"a":{"a":{"a":1}}}'] * 10_000) + b"]"
+
+    judgement = expect({"json": {"$..a..a": {"size": 1}}}).judge(view(body), scope(), 0.1)
+
+    assert judgement.failure is not None
+    assert judgement.failure.reason is Reason.TOO_LARGE
