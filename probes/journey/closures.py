@@ -9,7 +9,13 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any, TypeGuard
 
-from probes.journey.functions import MIN_HIDDEN_CHARACTERS, bounded, chance, text_of
+from probes.journey.functions import (
+    MIN_HIDDEN_CHARACTERS,
+    bounded,
+    bounded_whole,
+    chance,
+    text_of,
+)
 from probes.journey.grammar import SPACES, Call, Items, Join, Literal, Node, Read
 from probes.matcher import MISSING
 from probes.units import short
@@ -101,7 +107,7 @@ def closure(node: Node) -> Getter:
         return _call(node)
     if isinstance(node, Items):
         items = tuple(map(closure, node.items))
-        return lambda scope: [item(scope) for item in items]
+        return lambda scope: bounded_whole([item(scope) for item in items])
     return _joined(node)
 
 

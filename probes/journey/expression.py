@@ -8,6 +8,7 @@ from typing import Any
 
 from probes.journey.closures import Getter, Scope, Unset, as_text, closure, constant, reads_of
 from probes.journey.comparison import OPERATORS, is_true, parse_condition
+from probes.journey.functions import bounded_whole
 from probes.journey.grammar import Literal, parse
 
 __all__ = [
@@ -59,7 +60,7 @@ class Template:
 class Tree:
     """Any value of a journey with texts in it, such as a JSON body; constant parts are shared."""
 
-    __slots__ = ("_get", "is_constant", "reads", "source")
+    __slots__ = ("_get", "_is_made", "is_constant", "reads", "source")
 
     def __init__(self, source: Any) -> None:
         reads: set[str] = set()
@@ -68,14 +69,17 @@ class Tree:
         self.reads = frozenset(reads)
         self.is_constant = not callable(get)
         self._get: Getter = get if callable(get) else constant(get)
+        self._is_made = callable(get) and not isinstance(source, str)
 
     def value(self, scope: Scope) -> Any:
         """Return the value with every expression replaced; who gets it does not change it.
 
         Raises:
-            Unset, ValueError: as `Template.value`.
+            Unset: as `Template.value`.
+            ValueError: as `Template.value`, or too large altogether.
         """
-        return self._get(scope)
+        value = self._get(scope)
+        return bounded_whole(value) if self._is_made else value
 
     def __repr__(self) -> str:
         return f"Tree({self.source!r})"

@@ -22,6 +22,12 @@ from probes.units import parse_duration, short
 
 # What one text may grow to: above any request a check should send, small beside the memory.
 MAX_RESULT_CHARACTERS = 1024 * 1024
+# What a value made of others may weigh: its characters, and so many for each part of it. Lists of
+# lists of variables double with each one: forty of them are more than any memory holds.
+MAX_WEIGHT = 8 * 1024 * 1024
+PART_WEIGHT = 16
+# The deepest answer inside the deepest body; json itself gives up at about a thousand.
+MAX_LEVELS = 256
 # RFC 4226, 5.3 wants at least six digits; a truncated HMAC has no more than ten, of which the
 # first is not even: every authenticator stops at eight.
 TOTP_DIGITS = (6, 8)
@@ -118,6 +124,31 @@ def bounded(text: str) -> str:
             f"want a text of at most {MAX_RESULT_CHARACTERS} characters, got {len(text)}"
         )
     return text
+
+
+def bounded_whole(value: Any) -> Any:
+    """Return a *value* that was made of others.
+
+    Raises:
+        ValueError: larger than anything that is sent, or too deep.
+    """
+    left = MAX_WEIGHT
+    layer: list[Any] = [value]
+    for _ in range(MAX_LEVELS):
+        inner: list[Any] = []
+        for one in layer:
+            if isinstance(one, str):
+                left -= len(one)
+            elif isinstance(one, Mapping | list):
+                left -= PART_WEIGHT * len(one)
+                if left >= 0:
+                    inner += one.values() if isinstance(one, Mapping) else one
+            if left < 0:
+                raise ValueError(f"want a value of at most {MAX_WEIGHT} characters, got a larger")
+        if not inner:
+            return value
+        layer = inner
+    raise ValueError(f"want a value of at most {MAX_LEVELS} levels, got more")
 
 
 @dataclass(frozen=True, slots=True)

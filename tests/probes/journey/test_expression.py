@@ -1,5 +1,6 @@
 """Texts, trees and conditions of a journey."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -130,6 +131,34 @@ def test_compiled_things_show_their_source() -> None:
     shown = repr([template("${a}"), tree({"a": 1}), condition("${a}")])
 
     assert shown == "[Template('${a}'), Tree({'a': 1}), Condition('${a}')]"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param(["${a}", "${a}"], id="lists"),
+        pytest.param({"x": "${a}", "y": "${a}"}, id="mappings"),
+        pytest.param("${[a, a]}", id="lists of an expression"),
+    ],
+)
+def test_values_that_hold_each_other_twice_do_not_grow_without_end(source: Any) -> None:
+    """Forty such variables are 2**40 texts in the first one that is sent."""
+    grown = scope(a="x")
+    compiled = tree(source)
+
+    with pytest.raises(ValueError, match="want a value of at most 8388608 characters"):
+        for _ in range(40):
+            grown.values["a"] = compiled.value(grown)
+
+
+def test_values_that_hold_each_other_do_not_nest_without_end() -> None:
+    grown = scope(a="x")
+    compiled = tree(["${a}"])
+
+    with pytest.raises(ValueError, match="want a value of at most 256 levels"):
+        for _ in range(1000):
+            grown.values["a"] = compiled.value(grown)
+    assert json.loads(template("${json(a)}").text(grown)), "what is left can be sent"
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8")))
