@@ -4,6 +4,7 @@ Knows one step after the other; what concerns the whole journey is `probes.journ
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -79,9 +80,11 @@ class Assembly:
 
     def _step(self, placed: Placed) -> Step:
         make = self._makers[type(placed.keys)]
-        if placed.guest is None:
-            return make(placed.keys, placed)
-        with self._proof.guest(placed.guest.path, placed.guest.journey):
+        with ExitStack() as around:
+            if placed.guest is not None:
+                around.enter_context(self._proof.guest(placed.guest.path, placed.guest.journey))
+            if placed.keys.if_ is not None:
+                around.enter_context(self._proof.perhaps())
             return make(placed.keys, placed)
 
     def _common(self, placed: Placed) -> Common:

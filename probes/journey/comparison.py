@@ -33,11 +33,12 @@ def parse_condition(source: str) -> Comparison | Node:
         ValueError: neither.
     """
     check_text(source)
+    # what does not fit is told by its column: it may be the end of a value of the environment
     left, at = _operand(source, 0)
     found = _OPERATOR.match(source, at)
     if found is None:
         if at < len(source):
-            raise ValueError(f"want an operator, got {short(source[at : at + 20])}")
+            raise ValueError(f"want an operator, got another text at column {at + 1}")
         if isinstance(left, Literal | Items | Join):
             raise ValueError(
                 "want one ${expression}, or a comparison such as ${a} == 1"
@@ -46,7 +47,7 @@ def parse_condition(source: str) -> Comparison | Node:
         return left
     right, end = _operand(source, found.end())
     if end < len(source):
-        raise ValueError(f"want one comparison, got {short(source[end : end + 20])} behind it")
+        raise ValueError(f"want one comparison, got more of the text at column {end + 1}")
     if isinstance(left, Literal) and isinstance(right, Literal):
         raise ValueError("want a ${variable} in the comparison, got two fixed values")
     return left, found[0], right

@@ -88,10 +88,11 @@ class Tree:
 class Condition:
     """``if``: one comparison, or the truth of a bare expression."""
 
-    __slots__ = ("_holds", "reads", "source")
+    __slots__ = ("_holds", "is_bare", "reads", "source")
 
     def __init__(self, source: str) -> None:
         parsed = parse_condition(source)
+        self.is_bare = not isinstance(parsed, tuple)
         self.source = source
         if isinstance(parsed, tuple):
             left, sign, right = parsed

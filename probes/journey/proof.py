@@ -6,7 +6,8 @@
     └── extract:           from the step behind the one that takes it
 
 Texts are compiled in the order in which they are played, so what is known grows as they are. What
-only a skipped step could have set is known, too: that fails at run time. Knows no step.
+only a skipped step could have set is known, too: that fails at run time. What a later step of the
+round before has set is known under a condition: in the first round nothing has. Knows no step.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -61,6 +62,8 @@ class Proof:
         self._count = 0
         self._vars: set[str] = set()
         self._known: set[str] = set(BUILT_IN | (origins.columns or frozenset()))
+        self._later: frozenset[str] = frozenset()
+        self._is_perhaps = False
         self._guest: tuple[Path, str] | None = None
 
     def declare(self, name: str) -> None:
@@ -74,11 +77,21 @@ class Proof:
 
     @contextmanager
     def round(self, extracted: Iterable[str]) -> Iterator[None]:
-        """Compile the steps of ``repeat``: a later one of the round before has been played."""
-        inner = OF_A_ROUND - self._known
-        self._known |= {*inner, *extracted}
+        """Compile the steps of ``repeat``; *extracted* is what they take out of answers."""
+        inner, before = OF_A_ROUND - self._known, self._later
+        self._known |= inner
+        self._later = before.union(extracted)
         yield
         self._known -= inner
+        self._later = before
+
+    @contextmanager
+    def perhaps(self, *, is_perhaps: bool = True) -> Iterator[None]:
+        """Compile what is played only when a condition holds."""
+        before = self._is_perhaps
+        self._is_perhaps = is_perhaps
+        yield
+        self._is_perhaps = before
 
     @contextmanager
     def guest(self, path: Path, journey: str) -> Iterator[None]:
@@ -125,7 +138,9 @@ class Proof:
         """Compile a condition that stands at *path*."""
         it = self.made(path, lambda: condition(source), None)
         if it is not None:
-            self.reads(path, it.reads)
+            # without a value a bare expression is false, and a comparison fails
+            with self.perhaps(is_perhaps=it.is_bare):
+                self.reads(path, it.reads)
         return it
 
     def made(self, path: Path, make: Callable[[], T], instead: S) -> T | S:
@@ -161,7 +176,7 @@ class Proof:
         if dot:
             judge = {"secrets": self._miss_secret, "row": self._miss_column, "vars": self._miss_var}
             return judge[head](rest) if head in judge else None
-        if name in self._known:
+        if name in self._known or (self._is_perhaps and name in self._later):
             return None
         return self._miss_name(name)
 
@@ -193,7 +208,9 @@ class Proof:
             return f"want ${{{name}}} inside repeat: alone, got it outside"
         step = self._origins.extracted.get(name)
         if step is not None:
-            return f"want {name!r} to be extracted before it is used, got it in step {step!r}"
+            text = f"want {name!r} to be extracted before it is used, got it in step {step!r}"
+            hint = f'; for the first round: vars:, or a step with if: "${{{name}}}"'
+            return text + hint if name in self._later else text
         hint = suggest(name, self._known | self._origins.extracted.keys())
         return f"want a variable that something sets, got {short(name)}{hint}"
 

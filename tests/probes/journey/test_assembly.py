@@ -233,7 +233,12 @@ def test_a_thought_has_two_ends() -> None:
 
 
 def test_inside_repeat_there_are_item_and_index() -> None:
-    inner = {"name": "a", "get": "/${item.id}/${index}/${cursor}", "extract": {"cursor": "$.c"}}
+    inner = {
+        "name": "a",
+        "get": "/${item.id}/${index}/${cursor}",
+        "extract": {"cursor": "$.c"},
+        "if": "${index} > 0",
+    }
 
     step = made_step({"repeat": {"over": [{"id": 1}], "steps": [inner]}})
 

@@ -67,10 +67,47 @@ def test_what_is_known_inside_a_round_is_forgotten_behind_it() -> None:
     it = proof()
 
     with it.round({"t"}):
-        it.reads(("a",), {"item", "index", "t"})
+        it.reads(("a",), {"item", "index"})
+        it.learn({"t"})
     assert said(it) == []
     it.reads(("a",), {"item", "t"})
     assert said(it) == ["want ${item} inside repeat: alone, got it outside"]
+
+
+TAKING = {"name": "take", "get": "/", "extract": {"t": "$.t"}}
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param({"name": "a", "get": "/${t}"}, id="always played"),
+        pytest.param({"name": "a", "get": "/", "if": "${t} != 1"}, id="compared"),
+        pytest.param({"name": "a", "get": "/${t}", "extract": {"t": "$.t"}}, id="its own"),
+    ],
+)
+def test_in_the_first_round_nothing_of_a_later_step_is_known(step: dict[str, Any]) -> None:
+    (flaw,) = flaws({"steps": [{"repeat": {"times": 2, "steps": [step, TAKING]}}]})
+
+    assert flaw.message == (
+        "want 't' to be extracted before it is used, got it in step"
+        f" {'a' if 'extract' in step else 'take'!r}"
+        '; for the first round: vars:, or a step with if: "${t}"'
+    )
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param({"name": "a", "get": "/${t}", "if": "${t}"}, id="when it is there"),
+        pytest.param({"name": "a", "get": "/${t}", "if": "${index} > 0"}, id="in a later round"),
+        pytest.param(
+            {"repeat": {"times": 1, "steps": [{"name": "a", "get": "/${t}"}]}, "if": "${t}"},
+            id="inside of what is played when it is there",
+        ),
+    ],
+)
+def test_in_a_later_round_what_the_one_before_took_is_known(step: dict[str, Any]) -> None:
+    assert made({"steps": [{"repeat": {"times": 2, "steps": [step, TAKING]}}]}).steps
 
 
 def test_a_round_inside_of_a_round_forgets_nothing() -> None:
