@@ -262,7 +262,8 @@ def _in_page(state: _Chain, asked: tuple[str, str, str], value: str, number: int
             continue  # too large to be looked at, in a run too
         if shown[:1] == [value]:
             extract = {"css": selector, "attribute": attribute}
-            source = _Source(at, extract, "", key, is_weak=False)
+            weak = len(value) < MIN_TELLING_CHARACTERS
+            source = _Source(at, extract, noun_of_key(key), key, is_weak=weak)
             state.sources.setdefault(value, []).append(source)
             return state.use(source)
     return None

@@ -113,7 +113,12 @@ def _call(where: str, entry: Mapping[str, Any], omitted: Counter[str]) -> Call |
             for pair in parse_qsl(url.query, keep_blank_values=True)
             if not traffic.is_noise(*pair)
         ),
-        headers=tuple((n, v) for n, v in headers if not traffic.is_volatile(n.lower())),
+        headers=tuple(
+            (name, value)
+            for name, value in headers
+            if not traffic.is_volatile(name.lower())
+            and not traffic.is_navigation(name.lower(), value)
+        ),
         body=body,
         answer=_answer(status, type_, came),
         cookies=tuple(_cookies(headers)),

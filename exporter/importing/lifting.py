@@ -23,6 +23,11 @@ MIN_ANYWHERE_CHARACTERS = 6
 MIN_COOKIE_CHARACTERS = 16
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*")
 _PASSWORD = re.compile(r"passw|passwd|pwd|passphrase", re.IGNORECASE)
+# Of payment and identity: nobody's business, whatever a form calls them.
+_PERSONAL = re.compile(
+    r"cvv2?|cvc2?|card_?(?:number|no|cvv|cvc)|iban|ssn|account_?number|pin", re.IGNORECASE
+)
+_CARD = re.compile(r"[0-9](?:[ -]?[0-9]){12,18}", re.ASCII)
 _USERS = frozenset({"user", "username", "login", "email", "e-mail", "mail", "user_name", "account"})
 # Made anew for each request by whoever sends one, so that the other end can tell a repeat.
 _FRESH = re.compile(r"idempotency-key|x-idempotency-key|x-nonce", re.IGNORECASE)
@@ -174,10 +179,27 @@ def _is_password(key: str) -> bool:
     return _PASSWORD.search(key) is not None
 
 
+def _is_personal(key: str, value: str) -> bool:
+    return _PERSONAL.fullmatch(key) is not None or (
+        _CARD.fullmatch(value) is not None and _is_card(value)
+    )
+
+
+def _is_card(value: str) -> bool:
+    """Tell whether the last digit of a number is that of a card (ISO/IEC 7812-1, annex B)."""
+    digits = [int(sign) for sign in value if sign.isdigit()]
+    doubled = [digit * 2 for digit in digits[-2::-2]]
+    return (sum(digits[-1::-2]) + sum(it - 9 if it > 9 else it for it in doubled)) % 10 == 0  # noqa: PLR2004 - two digits
+
+
 def _value(vault: _Vault, key: str, value: str, call: Call) -> str:
     if not value or references(value):
         return value
-    if _is_password(key) or (looks_secret(key) and not _INNOCENT.fullmatch(key.lower())):
+    if (
+        _is_personal(key, value)
+        or _is_password(key)
+        or (looks_secret(key) and not _INNOCENT.fullmatch(key.lower()))
+    ):
         return vault.put(value, key, f"{key} of {call.where}")
     return value
 

@@ -86,7 +86,8 @@ class Names:
             if parts and path.rstrip("/").rpartition("/")[2] not in ("", *_last_words(path)):
                 # /items/7 is one item
                 parts[-1] = singular(parts[-1])
-            is_plain = method == "GET" or (parts and parts[-1] in ("login", "logout", "signin"))
+            is_verb = parts[-1:] in (["login"], ["logout"], ["signin"])
+            is_plain = method == "GET" or (is_verb and "-".join(parts) not in self._taken)
             found = [*([] if is_plain and parts else [method.lower()]), *parts]
             found = ["home"] if method == "GET" and not parts else found
         name = "-".join(found)

@@ -90,6 +90,11 @@ def is_volatile(name: str) -> bool:
     return _VOLATILE.fullmatch(name) is not None
 
 
+def is_navigation(name: str, value: str) -> bool:
+    """Tell whether a header says no more than that a browser wants a page."""
+    return name == "accept" and value.startswith("text/html,")
+
+
 def is_noise(name: str, value: str) -> bool:
     """Tell whether a parameter only keeps caches away."""
     return name in ("_", "cb", "cachebuster", "nocache") and value.isdigit()

@@ -227,3 +227,46 @@ def test_whatever_was_recorded_lints_clean(
     config = load(file, environ=environ)
 
     assert len(config.probes) == 1
+
+
+def form(url: str, **fields: str) -> dict[str, Any]:
+    made = entry(url, "POST")
+    params = [{"name": name, "value": value} for name, value in fields.items()]
+    made["request"]["postData"] = {
+        "mimeType": "application/x-www-form-urlencoded", "params": params,
+    }  # fmt: skip
+    return made
+
+
+def test_the_number_of_a_card_is_a_secret_and_a_number_of_things_is_none() -> None:
+    text = text_of(
+        har(form("http://a.test/pay", card="4242 4242 4242 4242", order="1234567890123"))
+    )
+
+    assert "4242" not in text
+    assert "form: {card: '${secrets.card}', order: '1234567890123'}" in text
+
+
+def test_a_short_value_is_chained_only_where_both_speak_of_the_same_thing() -> None:
+    page = '<input type="hidden" name="item" value="1">'
+    text = text_of(
+        har(
+            entry("http://a.test/items/1", type="text/html", text=page),
+            form("http://a.test/cart", item="1", quantity="1"),
+        )
+    )
+
+    assert "form: {item: '${item}', quantity: '1'}" in text
+
+
+def test_what_a_browser_says_of_itself_is_left_out() -> None:
+    said = [
+        *header("User-Agent", "Mozilla/5.0"), *header("Accept", "text/html,application/xml;q=0.9"),
+        *header("Sec-Fetch-Mode", "navigate"), *header("X-Team", "shop"),
+    ]  # fmt: skip
+
+    text = text_of(har(entry("http://a.test/", headers=said)))
+
+    assert "headers: {X-Team: shop}" in text
+    assert "Mozilla" not in text
+    assert "text/html" not in text
