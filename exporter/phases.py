@@ -61,7 +61,9 @@ class PhaseLines:
             for place in places:
                 seconds += phases[place][1]
             if isfinite(seconds):
-                lines.append(f"{start}{label}{decimal(seconds)}\n")
+                # two of five are 0 over plain TCP to an address
+                told = decimal(seconds) if seconds else "0"
+                lines.append(f"{start}{label}{told}\n")
         return "".join(lines)
 
     def are_alike(self, one: Sequence[Phase], other: Sequence[Phase]) -> bool:
