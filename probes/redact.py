@@ -12,7 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote
@@ -35,6 +35,8 @@ MIN_TOKEN_CHARACTERS = 20
 # `re` tries one after the other at each place: 14 ms for a line of the log with 10,000 secrets
 # (2026-11). Beyond this they are looked up by their first characters: 0.1 ms, however many.
 MAX_ALTERNATIVES = 256
+# Spellings of what came up in one run: looked for one after the other, 0.1 us each.
+MAX_BRIEF = 4096
 
 # Every pattern below is linear in the text, whatever a target writes: each begins at a word that
 # cannot stand inside its own match again, and gives nothing back (possessive quantifiers).
@@ -159,85 +161,128 @@ class Redactor:
         secrets: values to hide; each also in its URL-quoted, base64, JSON and repr spelling.
     """
 
-    __slots__ = ("_begins", "_known", "secrets")
+    __slots__ = ("_parts", "secrets")
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self.secrets = frozenset(s for s in secrets if len(s) >= MIN_SECRET_CHARACTERS)
-        known = {text for secret in self.secrets for text in spellings(secret)}
-        self._known = _starring(known) if known else None
-        self._begins: dict[str, list[str]] | None = None
+        self._parts: tuple[_Known, ...] = (_Known(self.secrets),) if self.secrets else ()
 
     def __call__(self, text: str) -> str:
         """Return *text* without any secret."""
-        if self._known is not None:
-            text = self._known(text)
-            if ELLIPSIS in text:
-                text = self._without_halves(text)
+        if self._parts:
+            text = self._star(text)
         return _shapes(text) if len(text) <= MAX_CACHED_CHARACTERS else redact_shapes(text)
 
     def values(self, texts: Mapping[str, str]) -> dict[str, str]:
         """Return *texts*, name -> text, without any secret in a text; in one call for all."""
-        known, found = self._known, dict(texts)
+        has_known, found = bool(self._parts), dict(texts)
         for name, text in texts.items():
-            shown = text if known is None else known(text)
+            shown = self._star(text) if has_known else text
             short = len(shown) <= MAX_CACHED_CHARACTERS
             found[name] = _shapes(shown) if short else redact_shapes(shown)
         return found
 
     def __or__(self, more: Iterable[str]) -> "Redactor":
         """Return a redactor that hides *more* too; itself when there is nothing to add."""
-        if not more:
+        extra = frozenset(s for s in more if len(s) >= MIN_SECRET_CHARACTERS) - self.secrets
+        if not extra:
             return self
-        extra = frozenset(more)
-        return self if extra <= self.secrets else Redactor(self.secrets | extra)
+        made = Redactor()
+        made.secrets = self.secrets | extra
+        made._parts = (*self._parts, _Known(extra, is_brief=True))
+        return made
 
-    def _without_halves(self, text: str) -> str:
-        if self._begins is None:
-            begins: dict[str, list[str]] = {}
-            for known in {spelt for secret in self.secrets for spelt in spellings(secret)}:
-                begins.setdefault(known[:MIN_SECRET_CHARACTERS], []).append(known)
-            self._begins = begins
-        *cut, rest = text.split(ELLIPSIS)
-        return ELLIPSIS.join([*(_without_half(part, self._begins) for part in cut), rest])
+    def _star(self, text: str) -> str:
+        spans = [span for part in self._parts for span in part.spans(text)]
+        if spans:
+            text = _starred(text, spans)
+        if ELLIPSIS in text:
+            *cut, rest = text.split(ELLIPSIS)
+            text = ELLIPSIS.join([*map(self._without_half, cut), rest])
+        return text
+
+    def _without_half(self, text: str) -> str:
+        """Star the end of *text* where a secret begins that goes on behind it."""
+        for at in range(len(text) - MIN_SECRET_CHARACTERS + 1):
+            begin = text[at : at + MIN_SECRET_CHARACTERS]
+            for part in self._parts:
+                if known := part.begins.get(begin):
+                    rest = text[at:]
+                    if any(one.startswith(rest) for one in known):
+                        return text[:at] + STARS
+        return text
 
 
 NOTHING_KNOWN = Redactor()
 
+Spans = list[tuple[int, int]]
 
-def _starring(spellings: Iterable[str]) -> Callable[[str], str]:
-    """Return what stars each of *spellings*, the leftmost first, and of those the longest."""
-    known = frozenset(spellings)
-    # longest first: a secret that begins with another one is starred whole
-    ordered = sorted(known, key=len, reverse=True)
-    if len(ordered) <= MAX_ALTERNATIVES:
-        return partial(re.compile("|".join(map(re.escape, ordered))).sub, STARS)
-    lengths: dict[str, dict[int, None]] = {}
+
+class _Known:
+    """Secrets in every spelling, and where they stand in a text.
+
+    Args:
+        secrets: values.
+        is_brief: they are asked for in a few texts only: a pattern of all would cost more (a token
+            of 900 characters 3 ms, 2026-11) than to look for one after the other.
+    """
+
+    def __init__(self, secrets: Iterable[str], *, is_brief: bool = False) -> None:
+        # longest first: a secret that begins with another one is starred whole
+        self._ordered = sorted({t for s in secrets for t in spellings(s)}, key=len, reverse=True)
+        self.spans: Callable[[str], Spans]
+        if is_brief and len(self._ordered) <= MAX_BRIEF:
+            self.spans = partial(_spans_of_each, self._ordered)
+        elif len(self._ordered) <= MAX_ALTERNATIVES:
+            find = re.compile("|".join(map(re.escape, self._ordered))).finditer
+            self.spans = lambda text: [found.span() for found in find(text)]
+        else:
+            lengths = {key: [*dict.fromkeys(map(len, it))] for key, it in self.begins.items()}
+            self.spans = partial(_spans_by_begin, frozenset(self._ordered), lengths)
+
+    @cached_property
+    def begins(self) -> Mapping[str, Sequence[str]]:
+        """The first characters -> what begins so, the longest first."""
+        found: dict[str, list[str]] = {}
+        for it in self._ordered:
+            found.setdefault(it[:MIN_SECRET_CHARACTERS], []).append(it)
+        return found
+
+
+def _spans_of_each(ordered: Sequence[str], text: str) -> Spans:
+    spans: Spans = []
     for it in ordered:
-        lengths.setdefault(it[:MIN_SECRET_CHARACTERS], {})[len(it)] = None
-    return partial(_star_known, known, {begin: tuple(some) for begin, some in lengths.items()})
+        at = text.find(it)
+        while at >= 0:
+            spans.append((at, at + len(it)))
+            at = text.find(it, at + len(it))
+    return spans
 
 
-def _without_half(text: str, begins: Mapping[str, Sequence[str]]) -> str:
-    """Star the end of *text* where a secret begins that goes on behind it."""
-    for at in range(len(text) - MIN_SECRET_CHARACTERS + 1):
-        known = begins.get(text[at : at + MIN_SECRET_CHARACTERS])
-        if known is not None and any(one.startswith(text[at:]) for one in known):
-            return text[:at] + STARS
-    return text
-
-
-def _star_known(known: frozenset[str], lengths: Mapping[str, Sequence[int]], text: str) -> str:
-    """Star what is *known*; *lengths* of those that begin with the same characters, falling."""
-    parts: list[str] = []
-    done = at = 0
+def _spans_by_begin(
+    known: frozenset[str], lengths: Mapping[str, Sequence[int]], text: str
+) -> Spans:
+    spans: Spans = []
+    at = 0
     while at <= len(text) - MIN_SECRET_CHARACTERS:
         for length in lengths.get(text[at : at + MIN_SECRET_CHARACTERS], ()):
             if text[at : at + length] in known:
-                parts += (text[done:at], STARS)
-                done = at = at + length
+                spans.append((at, at + length))
+                at += length
                 break
         else:
             at += 1
+    return spans
+
+
+def _starred(text: str, spans: Spans) -> str:
+    """Star *spans*; those that overlap have stars once."""
+    parts: list[str] = []
+    done = 0
+    for start, end in sorted(spans):
+        if start >= done:
+            parts += (text[done:start], STARS)
+        done = max(done, end)
     return "".join((*parts, text[done:]))
 
 

@@ -25,6 +25,8 @@ MIN_HIDDEN_CHARACTERS = 4
 MIN_TELLING_CHARACTERS = 8
 MAX_HIDDEN_CHARACTERS = 4096
 MAX_HIDDEN = 200
+# Sixteen of the longest: looking for more in every text would hold the loop.
+MAX_HIDDEN_CHARACTERS_OF_ALL = 64 * 1024
 
 _SECRET = re.compile(
     r"token|secret|passw|session|csrf|xsrf|credential|authori[sz]ation|api[_-]?key|jwt|cookie"

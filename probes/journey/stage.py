@@ -15,6 +15,7 @@ from probes.errors import CheckFailed
 from probes.journey.data import Feeder
 from probes.journey.evidence import (
     MAX_HIDDEN,
+    MAX_HIDDEN_CHARACTERS_OF_ALL,
     evidence,
     hideable,
     looks_secret,
@@ -94,6 +95,7 @@ class Stage:
         "_left_out",
         "_logs",
         "_played",
+        "_room",
         "_tallies",
         "_warnings",
         "base",
@@ -121,6 +123,7 @@ class Stage:
         # in the order of the answers: people read them
         self._extracted: dict[str, None] = {}
         self._hidden: set[str] = set()
+        self._room = MAX_HIDDEN_CHARACTERS_OF_ALL
         self._logs: dict[str, str] = {}
         self._warnings: list[Failure] = []
 
@@ -290,8 +293,10 @@ class Stage:
     def hide(self, texts: Iterable[str]) -> None:
         """Remember texts that no outlet may show."""
         for text in hideable(texts):
-            if len(self._hidden) < MAX_HIDDEN:
+            has_room = len(self._hidden) < MAX_HIDDEN and len(text) <= self._room
+            if has_room and text not in self._hidden:
                 self._hidden.add(text)
+                self._room -= len(text)
 
     @property
     def secrets(self) -> set[str]:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import pytest
 
 from probes.errors import CheckFailed
+from probes.journey.evidence import MAX_HIDDEN_CHARACTERS_OF_ALL
 from probes.journey.expression import Unset, template, tree
 from probes.journey.model import Part
 from probes.journey.stage import MAX_LOG_CHARACTERS, MAX_LOGS, Context, Stage
@@ -175,3 +176,14 @@ def test_parts_can_be_played_apart() -> None:
     assert [step.step for step in first.steps] == ["a"]
     assert [step.step for step in second.steps] == ["b", "said"]
     assert [request.step for request in memory.requests] == ["a", "b"]
+
+
+def test_what_is_hidden_is_bounded() -> None:
+    """Each text is looked for in all that is shown: cookies of a hostile server are many."""
+    it = stage()
+    it.hide(f"{number:04}{'x' * 4092}" for number in range(30))
+    it.hide(["0000" + "x" * 4092, "sw0rdfish"])
+
+    hidden = it.played(None).hidden
+    assert len(hidden) == 16
+    assert sum(map(len, hidden)) == MAX_HIDDEN_CHARACTERS_OF_ALL
