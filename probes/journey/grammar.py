@@ -201,6 +201,7 @@ class Reader:
             raise self._wrong(
                 f"a name of at most {MAX_NAME_CHARACTERS} characters that begins in lower case",
                 start,
+                f"; of the environment: env({word!r})" if word.isupper() else "",
             )
         path = self._path()
         if word in SPACES:

@@ -48,8 +48,8 @@ MAX_STEPS = 200
 MAX_MESSAGES = 1000
 # A poll that asks more often is a load.
 MIN_POLL_S = 0.1
-# `${` that is no `$${`
-REFERENCE = re.compile(r"\$(\$)?\{[^}]*\}?")
+# `$${`, or a `${` that begins a reference; what stands behind the former may hold one
+REFERENCE = re.compile(r"\$(\$)\{|\$\{[^}]*\}?")
 VERBS = ("get", "post", "put", "patch", "delete", "head", "options")
 
 
@@ -260,7 +260,7 @@ class HttpKeys(WebKeys):
     """HEAD of this path or URL."""
     options: str | None = None
     """OPTIONS of this path or URL."""
-    params: dict[str, Scalar | list[Scalar]] = Field(default={})
+    params: dict[Static, Scalar | list[Scalar]] = Field(default={})
     """Added to the query."""
     json_: Any = Field(default=None, alias="json")
     """Request body, sent as JSON."""

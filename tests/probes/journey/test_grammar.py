@@ -107,6 +107,10 @@ def test_a_text_is_read(source: str, node: Node | None) -> None:
             " at column 3 of '${N'", id="upper case",
         ),
         pytest.param(
+            "${NAME}", "want a name of at most 64 characters that begins in lower case, got 'NAME'"
+            " at column 3 of '${N'; of the environment: env('NAME')", id="of the environment",
+        ),
+        pytest.param(
             "${" + "a" * 65 + "}",
             "want a name of at most 64 characters that begins in lower case, got"
             f" '{'a' * 65}' at column 3 of '${{a'", id="long name",

@@ -21,7 +21,7 @@ def test_a_fixed_text_has_no_expressions(text: str, fixed: str) -> None:
     assert static_tree({"a": [text, 1], "b": None}) == {"a": [fixed, 1], "b": None}
 
 
-@pytest.mark.parametrize("text", ["${x}", "a${x}b", "$${a}${x}", "${", "${x"])
+@pytest.mark.parametrize("text", ["${x}", "a${x}b", "$${a}${x}", "$${a${x}}", "${", "${x"])
 def test_an_expression_in_a_fixed_text_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="want a fixed text, got"):
         static(text)
@@ -68,3 +68,11 @@ def test_a_pause_is_shown_as_it_is_read(text: str) -> None:
 def test_the_body_of_a_step_may_be_null() -> None:
     assert HttpKeys.model_validate({"name": "a", "post": "/", "json": None}).bodies == ["json"]
     assert HttpKeys.model_validate({"name": "a", "post": "/"}).bodies == []
+
+
+def test_the_name_of_a_parameter_is_fixed() -> None:
+    step = HttpKeys.model_validate({"name": "a", "get": "/", "params": {"$${x}": 1}})
+
+    assert step.params == {"${x}": 1}
+    with pytest.raises(ValidationError, match=r"want a fixed text, got '\$\{x\}'"):
+        HttpKeys.model_validate({"name": "a", "get": "/", "params": {"${x}": 1}})
