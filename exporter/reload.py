@@ -4,7 +4,7 @@ Knows not what it means to put a config in force, only that it is done in slices
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,10 +44,10 @@ class Reloads:
         self.last_was_good = True
         self.last_good_s = datetime.now(UTC).timestamp()
         self._path = config.path
-        self._files: Sequence[Path] = config.files
+        self._files = _watched(config)
         self._shards = shards
         self._variables = config.variables
-        self._stamp = _stamp(config.files)
+        self._stamp = _stamp(self._files)
         self._lock = asyncio.Lock()
         self._pool = ThreadPoolExecutor(1, "sonde-config")
         self._task: asyncio.Task[None] | None = None
@@ -77,7 +77,7 @@ class Reloads:
             await put(config)
             self.last_was_good = True
             self.last_good_s = datetime.now(UTC).timestamp()
-            self._files = config.files
+            self._files = _watched(config)
             now = await loop.run_in_executor(self._pool, _stamp, self._files)
             # what has been written since the reading began may not have been read
             self._stamp = {path: stamp.get(path, facts) for path, facts in now.items()}
@@ -113,10 +113,15 @@ class Reloads:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _stamp(files: Sequence[Path]) -> Stamp:
+def _watched(config: Config) -> Set[Path]:
+    """Return the files of *config*, and the folders in which a glob may find another one."""
+    return {*config.files, *(file.parent for file in config.files), *config.beside}
+
+
+def _stamp(paths: Set[Path]) -> Stamp:
     """Return what changes when a file is written, replaced, or joined by another in its folder."""
     found = {}
-    for path in {*files, *(file.parent for file in files)}:
+    for path in paths:
         try:
             facts = path.stat()  # through links: a ConfigMap swaps the link
         except OSError:

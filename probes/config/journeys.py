@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel, ValidationError
@@ -256,6 +257,17 @@ class Journeys:
     def secrets(self) -> set[str]:
         """Return every secret of every journey."""
         return {text for it in self.written.values() for text in it.hidden}
+
+    def files(self, directory: Path) -> set[Path]:
+        """Return what was read beside the probe files: rows of data, and code."""
+        found: set[Path] = set()
+        for it in self.compiled.values():
+            if (code := getattr(it, "path", None)) is not None:
+                found.add(code)
+            feeder = getattr(getattr(it, "journey", it), "feeder", None)
+            if feeder is not None:
+                found.add(directory / feeder.path)
+        return found
 
     def _judge_variables(self) -> None:
         """Refuse a ``--var`` that no journey reads or that is a secret of one."""

@@ -5,7 +5,8 @@
     ├── modules        name -> Module
     ├── journeys       name -> Written
     ├── prober metrics limits web probe_policy safety     the other sections
-    ├── files, hash    what was read
+    ├── files, beside  what was read
+    ├── hash           of the probe files
     └── warnings       Problem, ...: odd, but it works
 
 Blocks (files, a second of parsing for each megabyte): call it in a thread. Run state is no part of
@@ -67,6 +68,8 @@ class Config:
     variables: Mapping[str, str]
     """What ``--var`` said; a reload says it again."""
     files: tuple[Path, ...]
+    beside: frozenset[Path]
+    """What else was read: secrets, rows of data, code of journeys."""
     hash: str
     warnings: tuple[Problem, ...]
     secrets: frozenset[str] = field(repr=False)
@@ -148,7 +151,8 @@ def _judge(sources: Sources, outside: _Outside, mistakes: Mistakes, variables: V
     judge_load(entries, main.place / "probes", outside.shards, mistakes)
     judge_dependencies(builder.dependencies, builder.names, mistakes)
     probes = resolve_dependencies(entries, mistakes)
-    _judge_modes(judge.secret_files | targets.secret_files, main, mistakes)
+    secret_files = judge.secret_files | targets.secret_files
+    _judge_modes(secret_files, main, mistakes)
     mistakes.raise_if_any()
     secrets = _secrets(probes, presets, sections, variables.secrets | journeys.secrets())
     return Config(
@@ -164,6 +168,7 @@ def _judge(sources: Sources, outside: _Outside, mistakes: Mistakes, variables: V
         safety=sections.safety,
         variables=outside.variables,
         files=tuple(sources.paths),
+        beside=frozenset(secret_files | journeys.files(directory)),
         hash=sources.hash,
         warnings=mistakes.warnings,
         secrets=secrets,

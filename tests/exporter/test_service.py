@@ -256,6 +256,29 @@ async def test_a_changed_file_is_found_by_the_watch(
         await until(lambda: [probe.name for probe in service.probes] == ["b"])
 
 
+@pytest.mark.parametrize("name", ["rows.csv", "secret"])
+async def test_what_is_read_beside_the_file_is_watched_too(
+    tmp_path: Path, log_handle: LogHandle, name: str
+) -> None:
+    path = tmp_path / "p.yaml"
+    beside = tmp_path / "beside"
+    beside.mkdir()
+    (beside / "rows.csv").write_text("user\nbob\n")
+    (beside / "secret").write_text("s3cretpw")
+    path.write_text(
+        "version: 1\n"
+        "journeys: {a: {base_url: 'http://127.0.0.1:1', data: {file: beside/rows.csv},"
+        " secrets: {pw: {file: beside/secret}},"
+        " steps: [{name: s, get: '/${row.user}/${secrets.pw}'}]}}\n"
+        "probes: [{name: a, kind: journey, journey: a, every: 60s}]\n"
+    )
+    async with serving(path, log_handle, reload_every_s=0.2) as service:
+        before = service.probes[0].kind
+        (beside / name).write_text("user\nalice\n")
+
+        await until(lambda: service.probes[0].kind != before)
+
+
 async def test_a_storm_of_hangups_makes_few_reloads(tmp_path: Path, log_handle: LogHandle) -> None:
     """F45: 50 SIGHUP."""
     path = tmp_path / "p.yaml"
