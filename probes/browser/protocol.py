@@ -77,7 +77,7 @@ class Values:
         row: of the data.
         secrets: ``secrets.name``.
         environ: what ``env(name)`` may read.
-        hidden: further texts that must not be written into an artefact.
+        hidden: further texts that must not be shown or written into an artefact.
     """
 
     run_id: str = ""
@@ -133,13 +133,11 @@ class Ready:
         version: `PROTOCOL`.
         chromium: its version, such as ``156.0.7300.0``.
         playwright: its version.
-        drivers: process ids: node driver and Chromium's main process, when known.
     """
 
     version: int
     chromium: str
     playwright: str
-    drivers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +226,6 @@ class Done:
     Args:
         id: of the run.
         fault: why it failed; None: every step went well and every vital is as wanted.
-        warnings: what degrades it.
         pages: in order.
         requests: (type, party, ending, how many); type is Playwright's ``resource_type``.
         bytes: (party, received on the wire).
@@ -243,7 +240,6 @@ class Done:
 
     id: str
     fault: Fault | None = None
-    warnings: tuple[Fault, ...] = ()
     pages: tuple[Page, ...] = ()
     requests: tuple[tuple[str, Party, Ending, int], ...] = ()
     bytes: tuple[tuple[Party, int], ...] = ()

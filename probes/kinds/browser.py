@@ -5,7 +5,7 @@ Knows how a run is ordered, judged and recorded; the browser lives in a process 
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -22,6 +22,7 @@ from probes.browser.protocol import Begun, Ended, Record, Run, Values
 from probes.browser.supervisor import Outcome, close_browsers, supervisor
 from probes.browser.verdict import unobserved
 from probes.errors import CheckFailed
+from probes.journey.evidence import hideable, looks_secret, texts_in
 from probes.journey.expression import Scope, Unset
 from probes.journey.functions import chance
 from probes.journey.model import State
@@ -181,12 +182,14 @@ class Browser(Kind):
         run = Run(
             id="",
             plan=replace(journey.plan, base_url=target),
-            values=_values(journey, recorder.run_id, memory.runs),
+            values=_values(journey, recorder.run_id, memory.runs, super().secrets(target)),
             deadline_s=journey.timeout_s,
             policy=POLICY.get(),
             record=_record(journey, memory),
             artefacts="",
         )
+        for text in run.values.hidden:
+            recorder.hide(text)
         is_recording = memory.is_recording
         try:
             await self._play(run, target, recorder)
@@ -238,8 +241,6 @@ class Browser(Kind):
         missing = unobserved(run.plan.vitals, done.pages)
         if missing and done.fault is None:
             recorder.fact("not observed", ", ".join(missing))
-        for warning in done.warnings:
-            recorder.warn(warning.reason, warning.message, phase=warning.step or None)
         await self._keep_artefacts(outcome, recorder)
         return verdict(done.fault) if done.fault is not None else None
 
@@ -312,8 +313,10 @@ def _record(journey: BrowserJourney, memory: Memory) -> Record:
     return "full" if journey.record == "always" or memory.is_recording else "failure"
 
 
-def _values(journey: BrowserJourney, run_id: str, iteration: int) -> Values:
-    """Return what the expressions of a run may read.
+def _values(journey: BrowserJourney, run_id: str, iteration: int, hidden: Iterable[str]) -> Values:
+    """Return what the expressions of a run may read, and what nobody else may.
+
+    The child is told no secret but those of its journey: a page that breaks out finds no others.
 
     Raises:
         CheckFailed: ``config``: no row is left, or an expression in ``vars`` gives nothing.
@@ -348,4 +351,12 @@ def _values(journey: BrowserJourney, run_id: str, iteration: int) -> Values:
         row=scope.row,
         secrets=secrets,
         environ=journey.environ,
+        hidden=tuple(sorted({*hidden, *_telling({**made, **(scope.row or {})}), *scope.hidden})),
     )
+
+
+def _telling(values: Mapping[str, Any]) -> Iterator[str]:
+    """Give what variables and columns hold whose names say that it is a secret."""
+    for name, value in values.items():
+        if looks_secret(name):
+            yield from hideable(texts_in(value))

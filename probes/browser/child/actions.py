@@ -205,8 +205,14 @@ async def _not_see(stage: Stage, step: Step) -> None:
     )
 
 
-async def _screenshot(stage: Stage, step: Step) -> None:
-    if not await stage.shoot(step.name):
+async def _screenshot(stage: Stage, _: Step) -> None:
+    try:
+        is_taken = await stage.shoot()
+    except OSError as error:
+        raise miss(
+            Reason.RESOURCE, f"want a place for a screenshot, got {error.strerror}"
+        ) from None
+    if not is_taken:
         raise miss(Reason.TIMEOUT, "want a screenshot, got a page that cannot be drawn in time")
 
 

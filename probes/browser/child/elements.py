@@ -6,7 +6,7 @@ A locator must mean exactly one element: which of three was meant is nothing to 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from probes.browser.child.stage import Miss, Stage, within
+from probes.browser.child.stage import CRASHED_PAGE, Miss, Stage, within
 from probes.browser.child.words import element_fault, is_gone
 from probes.browser.plan import Locator, Step
 from probes.browser.protocol import Fault
@@ -87,7 +87,7 @@ async def use(
 def gone(stage: Stage, text: str) -> Fault | None:
     """Return the fault of a page that is no more; None: it is still there."""
     if stage.watch.is_crashed or "crashed" in text:
-        return Fault(Reason.RESOURCE, "want a page that lives, got a crash of its process")
+        return CRASHED_PAGE
     if is_gone(text):
         return Fault(Reason.RESOURCE, "want a page that lives, got it closed")
     return None

@@ -54,7 +54,11 @@ class Files:
             await context.tracing.start(screenshots=True, snapshots=True)
 
     async def shoot(self, page: "Page") -> bool:
-        """Take a screenshot; return whether there is one."""
+        """Take a screenshot; return whether there is one.
+
+        Raises:
+            OSError: there is no place for it.
+        """
         from playwright.async_api import Error
 
         # Chromium's own page of an error says less than the failure does
@@ -86,7 +90,11 @@ class Files:
     def finish(
         self, console: list[str], requests: list[str], redact: Redactor
     ) -> tuple[Artefact, ...]:
-        """Write what is text, scrub what the browser wrote; return what there is."""
+        """Write what is text, scrub what the browser wrote; return what there is.
+
+        Raises:
+            OSError: there is no place for it.
+        """
         if console:
             self._write("console", "console.log", _lines(console, redact))
         if requests:

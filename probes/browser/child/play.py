@@ -6,6 +6,7 @@ After that everything has a limit: a `Done` comes, or the supervisor ends the wh
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -16,12 +17,13 @@ from urllib.parse import urlsplit
 from probes.browser.child.actions import act
 from probes.browser.child.files import Files
 from probes.browser.child.room import Room
-from probes.browser.child.stage import Miss, Stage, unrendered
+from probes.browser.child.stage import CRASHED_PAGE, Miss, Stage, unrendered
 from probes.browser.child.watch import bytes_by_party, cut
 from probes.browser.plan import Action, Step
 from probes.browser.protocol import Artefact, Begun, Done, Ended, Fault, Page, Report, Run, Trouble
 from probes.browser.verdict import miss_in_vitals
 from probes.errors import CheckFailed
+from probes.journey.evidence import MAX_HIDDEN, MIN_HIDDEN_CHARACTERS, hideable
 from probes.journey.expression import Scope, Unset, condition, template
 from probes.redact import Redactor, display_target
 from probes.result import Reason
@@ -35,9 +37,8 @@ LET_GO_S = 0.3
 # Behind the deadline the supervisor counts too.
 LATE_SHOT_S = 0.7
 LATE_TRACE_S = 0.5
+LATE_FILES_S = 0.5
 FILES_S = 10.0
-MAX_HIDDEN = 200
-MAX_HIDDEN_CHARACTERS = 4096
 MAX_REFUSED = 5
 
 DISOBEYED = "want a browser that closes what it opened, got one that does not"
@@ -67,12 +68,14 @@ class Play:
         self._tell = tell
         self._room = Room(run, source)
         self._files = Files(Path(run.artefacts), full=run.record == "full")
-        self._scope = _scope(run)
+        self._scope = scope_of(run)
         self._stage: Stage | None = None
         self._work: asyncio.Task[Fault | None] | None = None
         self._is_stopped = False
         self._until = 0.0
         self._step = ""
+        self._cookies: list[str] = []
+        self._not_kept = ""
         self._dialled: set[tuple[str, int]] = set()
 
     def stop(self) -> None:
@@ -138,7 +141,7 @@ class Play:
             await self._files.begin(room.context)
         self._stage = Stage(
             room.page, self._run.plan, self._scope, room.watch, room.outlet.ledger, room.pages,
-            self._shoot,
+            lambda: self._files.shoot(room.page),
         )  # fmt: skip
         for step in self._run.plan.steps:
             fault = await self._do(self._stage, step)
@@ -170,6 +173,9 @@ class Play:
                 self._tell(Ended(self._run.id, step.name, step.action.value, "skipped", 0.0))
                 return None
             await act(stage, step)
+            if stage.watch.is_crashed:
+                # also one that looks at no page must not go on as if there were one
+                fault = replace(CRASHED_PAGE, step=step.name)
         except Miss as error:
             fault = Fault(error.fault.reason, error.fault.message, step.name)
         seconds = perf_counter() - started
@@ -213,10 +219,6 @@ class Play:
         timing = stage.pages.timing()
         return tuple((name, timing[key]) for name, key in _SPANS if key in timing)
 
-    async def _shoot(self, name: str) -> bool:
-        del name
-        return await self._files.shoot(self._room.page)
-
     # --- the end
 
     async def _measured(self, *, is_late: bool) -> tuple[Page, ...]:
@@ -235,10 +237,13 @@ class Play:
         try:
             # what hangs must not keep the report of it beyond the deadline
             async with asyncio.timeout(max(LATE_SHOT_S, self._left())):
+                self._cookies = await self._room.cookies()
                 await self._files.shoot(self._room.page)
         except TimeoutError:
             # the page hangs, which the run says already
             return
+        except OSError as error:
+            self._not_kept = str(error.strerror)
 
     async def _close(self) -> bool:
         if self._room.context is not None and not self._is_stopped:
@@ -248,12 +253,7 @@ class Play:
     async def _done(self, fault: Fault | None, pages: tuple[Page, ...]) -> Done:
         watch, ledger = self._room.watch, self._room.outlet.ledger
         hidden = self._hidden()
-        values = self._run.values
-        redact = Redactor((*values.secrets.values(), *values.hidden, *hidden))
-        is_failed = fault is not None
-        artefacts = await _calls.call(
-            self._run.id, lambda: self._kept(redact, is_failed=is_failed), FILES_S
-        )
+        artefacts = await self._artefacts(hidden, is_failed=fault is not None)
         received: dict[str, int] = {}
         for (host, _), traffic in ledger.traffic.items():
             received[host] = received.get(host, 0) + traffic.received
@@ -266,10 +266,33 @@ class Play:
             console_errors=watch.console_errors,
             page_errors=watch.page_errors,
             failed_requests=watch.failed_requests,
-            facts={**watch.facts(), **_refused(ledger.refused)},
-            hidden=hidden,
+            facts={**watch.facts(), **_refused(ledger.refused), **self._complaint()},
+            hidden=tuple(hideable(hidden))[:MAX_HIDDEN],
             artefacts=artefacts,
         )
+
+    async def _artefacts(self, hidden: list[str], *, is_failed: bool) -> tuple[Artefact, ...]:
+        """Return the files of the run; none when there is no place or no time for them.
+
+        A full disk, or a trace too large to be cleaned in time, must not cost the verdict.
+        """
+        values = self._run.values
+        redact = Redactor((*values.secrets.values(), *values.hidden, *hidden))
+        seconds = min(FILES_S, max(LATE_FILES_S, self._left()))
+        try:
+            return await _calls.call(
+                self._run.id, lambda: self._kept(redact, is_failed=is_failed), seconds
+            )
+        except TimeoutError:
+            self._not_kept = f"want them cleaned within {seconds:.2g} s, got them not"
+        except OSError as error:
+            self._not_kept = str(error.strerror)
+        except CheckFailed as error:
+            self._not_kept = error.message
+        return ()
+
+    def _complaint(self) -> dict[str, str]:
+        return {"artefacts": f"not kept: {self._not_kept}"} if self._not_kept else {}
 
     def _kept(self, redact: Redactor, *, is_failed: bool) -> tuple[Artefact, ...]:
         """Return the files of the run; it blocks.
@@ -282,9 +305,11 @@ class Play:
         watch = self._room.watch
         return self._files.finish(watch.console, watch.lines, redact)
 
-    def _hidden(self) -> tuple[str, ...]:
-        found = self._stage.hidden if self._stage is not None else []
-        return tuple(text for text in found if len(text) <= MAX_HIDDEN_CHARACTERS)[:MAX_HIDDEN]
+    def _hidden(self) -> list[str]:
+        """Return what came up in the run and must not be shown."""
+        taken = self._stage.hidden if self._stage is not None else []
+        found = (*taken, *self._cookies, *sorted(self._scope.hidden))
+        return [text for text in dict.fromkeys(found) if len(text) >= MIN_HIDDEN_CHARACTERS]
 
 
 def _retrieved(work: "asyncio.Task[Fault | None]") -> None:
@@ -293,7 +318,8 @@ def _retrieved(work: "asyncio.Task[Fault | None]") -> None:
         work.exception()
 
 
-def _scope(run: Run) -> Scope:
+def scope_of(run: Run) -> Scope:
+    """Return what the expressions of a run may read."""
     values = run.values
     return Scope(
         run_id=values.run_id,

@@ -7,15 +7,16 @@ change. Values are judged by the grammar of all matchers, patterns by RE2.
 import asyncio
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from probes.browser.child.elements import find, gone, plain_locator, use
 from probes.browser.child.stage import Miss, Stage, miss, within
 from probes.browser.plan import Locator, Step, Take
 from probes.browser.protocol import Fault
+from probes.journey.evidence import looks_secret
 from probes.matcher import MISSING, Matcher
 from probes.pattern import pattern, searchable
-from probes.redact import SECRET_HEADER
 from probes.result import Reason
 from probes.units import short
 
@@ -31,16 +32,31 @@ _COUNTS = frozenset({"console_errors", "page_errors", "failed_requests"})
 
 
 async def expect(stage: Stage, step: Step) -> None:
-    """Judge the page until all is as wanted."""
+    """Judge the page until all is as wanted, then the errors so far, once: they never get fewer."""
     matchers = {what: _matcher(stage, source) for what, source in step.expect.items()}
+    page = {what: matcher for what, matcher in matchers.items() if what not in _COUNTS}
+    counts = {what: matcher for what, matcher in matchers.items() if what in _COUNTS}
     deadline = asyncio.get_running_loop().time() + step.timeout_s
-    while True:
-        fault = await _first_miss(stage, step, matchers)
-        if fault is None:
-            return
+    while (fault := await _first_miss(stage, step, page)) is not None:
         if asyncio.get_running_loop().time() + LOOK_AGAIN_S > deadline:
             raise Miss(fault)
         await asyncio.sleep(LOOK_AGAIN_S)
+    if counts:
+        await _settled(stage, deadline)
+        fault = await _first_miss(stage, step, counts)
+        if fault is not None:
+            raise Miss(fault)
+
+
+async def _settled(stage: Stage, deadline: float) -> None:
+    """Wait until the page is loaded and has said what went wrong meanwhile."""
+    from playwright.async_api import Error
+
+    with suppress(Error, TimeoutError):
+        async with asyncio.timeout_at(deadline):
+            await stage.page.wait_for_load_state("load")
+            # asked last, answered last: what was reported before has come in by then
+            await stage.pages.report()
 
 
 def _matcher(stage: Stage, source: Any) -> Matcher:
@@ -100,7 +116,7 @@ async def extract(stage: Stage, step: Step) -> None:
             else:
                 raise miss(Reason.EXTRACT, f"want {take.name} in the page, got nothing")
         stage.scope.values[take.name] = value
-        if SECRET_HEADER.search(take.name) and isinstance(value, str):
+        if looks_secret(take.name) and isinstance(value, str):
             stage.hidden.append(value)
 
 

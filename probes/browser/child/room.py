@@ -21,6 +21,7 @@ from probes.browser.child.watch import Watch
 from probes.browser.plan import Plan
 from probes.browser.protocol import Run
 from probes.browser.proxy import Origin, Outlet
+from probes.journey.evidence import secrets_of_cookie
 from probes.wire.url import parse_url
 
 if TYPE_CHECKING:
@@ -140,6 +141,23 @@ class Room:
         sent = [{"name": name, "value": value} for name, value in {**merged, **headers}.items()]
         order = {"requestId": event["requestId"], "headers": sent}
         self._answer(_order(session, "Fetch.continueRequest", order))
+
+    async def cookies(self) -> list[str]:
+        """Return the cookies of the run that are more than a switch: whoever has one is the user.
+
+        A page may write them on its console, or into a link.
+        """
+        from playwright.async_api import Error
+
+        if self.context is None:
+            return []
+        with suppress(Error):
+            return [
+                text
+                for cookie in await self.context.cookies()
+                for text in secrets_of_cookie(cookie.get("name", ""), cookie.get("value", ""))
+            ]
+        return []
 
     async def close(self) -> bool:
         """Close the context and the way out; return whether the browser obeyed."""

@@ -5,6 +5,7 @@ is starred wherever it stands, in all its spellings, in every member that is tex
 cannot be read is refused, never passed on.
 """
 
+import base64
 import io
 import json
 import zipfile
@@ -98,9 +99,24 @@ def _clean(value: Any, redact: Redactor) -> Any:
         return [_clean(item, redact) for item in value]
     if not isinstance(value, dict):
         return value
+    if value.get("encoding") == "base64" and isinstance(value.get("text"), str):
+        # a body of the HAR that is no text to the browser
+        return {**_plain(value, redact), "text": _encoded(value["text"], redact)}
     if value.keys() >= _NAMED and _is_telling(value["name"]):
         return {**{key: _clean(item, redact) for key, item in value.items()}, "value": STARS}
+    return _plain(value, redact)
+
+
+def _plain(value: Mapping[str, Any], redact: Redactor) -> dict[str, Any]:
     return {redact(key): _of_key(key, item, redact) for key, item in value.items()}
+
+
+def _encoded(text: str, redact: Redactor) -> str:
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError:
+        return STARS
+    return text if data.startswith(_MAGIC) else base64.b64encode(_text(data, redact)).decode()
 
 
 def _of_key(key: str, item: Any, redact: Redactor) -> Any:

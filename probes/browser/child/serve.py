@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -134,7 +135,15 @@ class Child:
         self._plays[run.id] = play
         task = asyncio.get_running_loop().create_task(self._play(run.id, play))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(partial(self._over, run.id))
+
+    def _over(self, number: str, task: "asyncio.Task[None]") -> None:
+        """Report a run that broke without a report: the supervisor would wait for it in vain."""
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            got = f"{type(error).__name__}: {short(str(error))}"
+            self.tell(Trouble(number, Reason.INTERNAL, f"want a run to its end, got {got}"))
 
     async def _play(self, number: str, play: Play) -> None:
         try:

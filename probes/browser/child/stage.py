@@ -26,6 +26,9 @@ T = TypeVar("T")
 GRACE_S = 0.5
 
 
+CRASHED_PAGE = Fault(Reason.RESOURCE, "want a page that lives, got a crash of its process")
+
+
 class Miss(Exception):
     """A step failed."""
 
@@ -50,7 +53,7 @@ class Stage:
         watch: counts what happens beside.
         ledger: of the proxy.
         pages: collects vitals.
-        shoot: takes a screenshot of this name; returns whether there is one.
+        shoot: takes a screenshot; returns whether there is one.
         hidden: texts that came up and must not be shown.
         facts: of the step under way.
         status: of the document of the last ``goto``; 0: none.
@@ -63,7 +66,7 @@ class Stage:
     watch: Watch
     ledger: Ledger
     pages: "Pages"
-    shoot: Callable[[str], Awaitable[bool]]
+    shoot: Callable[[], Awaitable[bool]]
     hidden: list[str] = field(default_factory=list[str])
     facts: dict[str, str] = field(default_factory=dict[str, str])
     status: int = 0

@@ -22,6 +22,8 @@ MAX_FACT_CHARACTERS = 200
 # Requests that are remembered until they end.
 MAX_OPEN = 5000
 FIRST_BAD = 400
+# How Chromium begins to tell of a status >= 400, or of none at all.
+_NOT_LOADED = "Failed to load resource"
 # The page itself, or the journey, gave them up: nothing failed.
 _GIVEN_UP = frozenset({"ERR_ABORTED", "ERR_BLOCKED_BY_CLIENT", "inspector"})
 
@@ -91,7 +93,7 @@ class Watch:
 
     def on_console(self, message: Any) -> None:
         """Count a message of the console."""
-        is_error = message.type == "error"
+        is_error = message.type == "error" and not _is_of_icon(message)
         self.console_errors += is_error
         if len(self.console) < MAX_LINES or (is_error and "console error" not in self.firsts):
             text = cut(message.text)
@@ -173,6 +175,16 @@ class Watch:
 
     def _first(self, name: str, text: str) -> None:
         self.firsts.setdefault(name, text[: MAX_FACT_CHARACTERS + 1])
+
+
+def _is_of_icon(message: Any) -> bool:
+    """Return whether an error is that of an icon which no page asked for: browsers look there."""
+    if not message.text.startswith(_NOT_LOADED):
+        return False
+    try:
+        return urlsplit(str(message.location.get("url"))).path == "/favicon.ico"
+    except ValueError:
+        return False
 
 
 def bytes_by_party(received: Mapping[str, int], own: str) -> tuple[tuple[Party, int], ...]:

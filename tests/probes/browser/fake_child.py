@@ -75,7 +75,6 @@ def rich(run: Run) -> Done:
     return Done(
         run.id,
         fault,
-        warnings=(Fault(Reason.LATENCY, "want less, got more", names[0]),),
         pages=(Page(names[0], vitals, {"load": 0.75}), Page("stranger", {"lcp": 9.0})),
         requests=(("document", "first", "good", 1), ("beacon", "third", "failed", 2),
                   ("other", "third", "failed", 1)),

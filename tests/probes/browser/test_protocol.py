@@ -58,11 +58,11 @@ ORDERS: list[Order] = [
     Quit(),
 ]
 REPORTS: list[Report] = [
-    Ready(PROTOCOL, "156.0", "1.65", (7, 8)),
+    Ready(PROTOCOL, "156.0", "1.65"),
     Begun("1", "home"),
     Ended("1", "home", "goto", "failed", 1, Fault(Reason.STATUS, "m"), (("tls", 0.1),), 500),
     Done(
-        "1", Fault(Reason.LATENCY, "m"), (Fault(Reason.BODY, "w"),),
+        "1", Fault(Reason.LATENCY, "m"),
         (Page("home", {"lcp": 1.0}, {"load": 2.0}),), (("document", "first", "good", 1),),
         (("third", 5),), 1, 2, 3, {"a": "b"}, ("hidden",), (Artefact("har", "x.har"),),
     ),

@@ -5,12 +5,13 @@ Not a test. One child a module: it starts in a second or two. Runs are played on
 
 import asyncio
 import os
+import shutil
 import ssl
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,13 @@ from typing import Any
 
 from aiohttp import web
 
-from probes.browser.plan import Plan, Step
+from probes.browser.child.actions import act
+from probes.browser.child.launch import launch
+from probes.browser.child.pages import source
+from probes.browser.child.play import scope_of
+from probes.browser.child.room import Room
+from probes.browser.child.stage import Miss, Stage
+from probes.browser.plan import Action, Plan, Step
 from probes.browser.protocol import (
     MARKER,
     PROTOCOL,
@@ -35,6 +42,7 @@ from probes.browser.protocol import (
     read_report,
 )
 from probes.browser.protocol import Record as Recording
+from probes.browser.proxy import Outlet
 from probes.wire.policy import Policy
 from tests.servers.process import find_program
 
@@ -92,31 +100,39 @@ class Child:
         stop_in: str = "",
         **how: Any,
     ) -> Played:
-        """Play *steps*; ``stop_in`` ends the run when that step begins."""
+        """Play *steps*; ``stop_in`` ends the run when that step begins.
+
+        What is left in *how* is of the plan, but for ``files``: a directory that need not exist.
+        """
         self.runs += 1
         number = str(self.runs)
-        files = Path(tempfile.mkdtemp(dir=self.work))
+        files = how.pop("files", None) or Path(tempfile.mkdtemp(dir=self.work))
         plan = Plan("it", base_url, steps, **how)
         policy = policy or Policy()
         values = values or Values()
         self.say(Run(number, plan, values, deadline_s, policy, record, str(files)))
-        ended = []
-        while True:
+        return self.played({number: files}, stop_in)[0]
+
+    def played(self, files: Mapping[str, Path], stop_in: str = "") -> list[Played]:
+        """Hear until each run of *files* has ended."""
+        ended: dict[str, list[Ended]] = {number: [] for number in files}
+        done: dict[str, Played] = {}
+        while len(done) < len(files):
             report = self.hear()
-            if isinstance(report, Trouble) and report.id != number:
+            if isinstance(report, Trouble) and report.id not in files:
                 self.troubles.append(report)
             elif isinstance(report, Ended):
-                ended.append(report)
+                ended[report.id].append(report)
             elif stop_in and getattr(report, "step", "") == stop_in:
-                self.say(Stop(number))
+                self.say(Stop(report.id))
             elif isinstance(report, Done | Trouble):
                 assert isinstance(report, Done), report
-                assert report.id == number
-                return Played(report, ended, files)
+                done[report.id] = Played(report, ended[report.id], files[report.id])
+        return [done[number] for number in files]
 
 
 @contextmanager
-def child(*, sandbox: bool = False) -> Iterator[tuple[Child, Any]]:
+def child(*, sandbox: bool = False, heap: int = 512 * 2**20) -> Iterator[tuple[Child, Any]]:
     """Start a child; the block gets it and its first report."""
     chromium = find_program("chromium")
     work = Path(tempfile.mkdtemp(prefix="sonde-browser-"))
@@ -131,7 +147,7 @@ def child(*, sandbox: bool = False) -> Iterator[tuple[Child, Any]]:
     )
     it = Child(process, work)
     try:
-        it.say(Hello(PROTOCOL, chromium, sandbox, str(work)))
+        it.say(Hello(PROTOCOL, chromium, sandbox, str(work), heap))
         yield it, it.hear()
     finally:
         assert process.stdin is not None
@@ -146,6 +162,73 @@ def started(it: tuple[Child, Any]) -> Child:
     """Return the child; fail when it has no browser."""
     assert isinstance(it[1], Ready), it[1]
     return it[0]
+
+
+@contextmanager
+def in_a_thread() -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
+    """Run a loop in a thread; the block gets what runs a coroutine there to its end."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        yield lambda work: asyncio.run_coroutine_threadsafe(work, loop).result(60)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(5)
+        loop.close()
+
+
+@contextmanager
+def studio(base_url: str) -> Iterator[Callable[[Step], tuple[str, str] | None]]:
+    """Open one page in this process; the block gets what tries a step on the home page of it.
+
+    It returns reason and message of the failure, None: it went well. A run ends with its first
+    failure and has a context of its own, which costs a second: here the next step is tried at once.
+    """
+    from playwright.async_api import async_playwright
+
+    work = Path(tempfile.mkdtemp(prefix="sonde-browser-"))
+    hello = Hello(PROTOCOL, find_program("chromium"), False, str(work))
+    run = Run("1", Plan("it", base_url, ()), Values(), 60, Policy(), "never", str(work))
+    home = Step("home", Action.GOTO, text="/", timeout_s=30)
+
+    with in_a_thread() as do:
+
+        async def begin() -> tuple[Any, Outlet, Room]:
+            playwright, void, room = (
+                await async_playwright().start(),
+                Outlet(None),
+                Room(run, source()),
+            )
+            await room.open(await launch(playwright, hello, await void.open()), {}, None)
+            return playwright, void, room
+
+        async def shoot() -> bool:
+            return True
+
+        async def attempt(room: Room, step: Step) -> tuple[str, str] | None:
+            watch = room.watch
+            watch.console_errors = 0
+            ledger = room.outlet.ledger
+            stage = Stage(room.page, run.plan, scope_of(run), watch, ledger, room.pages, shoot)
+            await act(stage, home)
+            try:
+                await act(stage, step)
+            except Miss as miss:
+                return miss.fault.reason.value, miss.fault.message
+            return None
+
+        async def end(playwright: Any, void: Outlet, room: Room) -> None:
+            await room.close()
+            await playwright.stop()
+            await void.close()
+
+        opened = do(begin())
+        try:
+            yield lambda step: do(attempt(opened[2], step))
+        finally:
+            do(end(*opened))
+            shutil.rmtree(work)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What a run sends, measures and leaves behind: headers, certificates, files without secrets."""
 
+import hashlib
 import io
 import json
 import ssl
@@ -73,6 +74,42 @@ def test_the_files_of_a_failure_hold_no_secret_and_open(browser: Child, shop: st
             assert b"canary-cookie" not in member
             if name.endswith((".trace", ".network")):
                 assert all(json.loads(line) for line in member.splitlines())
+
+
+def test_what_was_made_of_a_secret_is_in_no_file(browser: Child, shop: str) -> None:
+    values = Values(secrets={"pw": SECRET}, hidden=("canary-column",))
+    code, digest = "${base64(secrets.pw)}", hashlib.sha256(SECRET.encode()).hexdigest()
+    said = f"console.log('{digest} canary-column ' + document.cookie)"
+
+    played = browser.play(
+        shop,
+        Step("home", Action.GOTO, text="/"),
+        Step("fill", Action.FILL, Locator("label", "Mail"), text=code + " ${sha256(secrets.pw)}"),
+        Step("say", Action.EVALUATE, text=said),
+        MISSING,
+        values=values,
+        may_evaluate=True,
+    )
+
+    (console,) = [it.name for it in played.done.artefacts if it.kind == "console"]
+    # an exception of the page's own script stands before it
+    assert (played.files / console).read_text().endswith("log: *** *** sid=***\n")
+    assert {"canary-cookie-0815", digest} < set(played.done.hidden)
+
+
+def test_files_that_cannot_be_kept_cost_no_verdict(browser: Child, shop: str) -> None:
+    """load.md 14: a full disk must not make an outage look like trouble of the prober."""
+    nowhere = browser.work / "nowhere"
+    shot = Step("shot", Action.SCREENSHOT)
+
+    failed = browser.play(shop, GO, MISSING, files=nowhere)
+    asked = browser.play(shop, GO, shot, files=nowhere)
+
+    assert failed.said[0] == "body"
+    assert failed.done.facts["artefacts"] == "not kept: No such file or directory"
+    assert asked.said == (
+        "resource", "want a place for a screenshot, got No such file or directory",
+    )  # fmt: skip
 
 
 def test_headers_go_to_the_origin_of_the_journey_alone(browser: Child, shop: str) -> None:

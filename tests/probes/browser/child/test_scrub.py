@@ -53,6 +53,18 @@ def test_a_known_secret_is_starred_wherever_it_stands(spelling: str) -> None:
     assert spelling not in text
 
 
+def test_a_body_in_base64_is_cleaned_inside() -> None:
+    picture = base64.b64encode(b"\x89PNG canary").decode()
+    body = base64.b64encode(f"\0 token {SECRET} end".encode()).decode()
+    for text, wanted in ((body, b"\0 token *** end"), (picture, b"\x89PNG canary"), ("?", None)):
+        data = har([], content={"encoding": "base64", "text": text})
+
+        request = json.loads(scrub_har(data, HIDE))["log"]["entries"][0]["request"]
+
+        cleaned = request["content"]["text"]
+        assert (base64.b64decode(cleaned) if wanted else cleaned) == (wanted or "***")
+
+
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[" * 100_000])
 def test_what_is_no_har_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="want JSON, got something else"):

@@ -93,6 +93,23 @@ def test_a_flood_is_counted_but_not_kept() -> None:
     assert watch.facts() == {"page error": "error 0", "console error": "late"}
 
 
+@pytest.mark.parametrize(
+    ("text", "url", "errors"),
+    [
+        ("Failed to load resource: 404", "https://shop.example/favicon.ico", 0),
+        ("Failed to load resource: 404", "https://shop.example/favicon.ico/a.png", 1),
+        ("Failed to load resource: 404", "http://[broken", 1),
+        ("Failed to parse", "https://shop.example/favicon.ico", 1),
+    ],
+)
+def test_an_icon_that_no_page_asked_for_is_no_error(text: str, url: str, errors: int) -> None:
+    watch = Watch("shop.example")
+
+    watch.on_console(SimpleNamespace(type="error", text=text, location={"url": url}))
+
+    assert (watch.console_errors, watch.console) == (errors, [f"error: {text}"])
+
+
 def test_what_was_refused_is_told() -> None:
     watch = Watch("shop.example")
     watch.on_dialog(SimpleNamespace(type="alert", message="Hello\n\x1b[2Jyou"))
