@@ -16,7 +16,7 @@ from probes.journey.functions import text_of
 from probes.journey.steps import Body, HttpStep
 from probes.units import short
 from probes.wire.message import MAX_HEAD_BYTES, MAX_LINE_BYTES
-from probes.wire.url import Url, parse_url
+from probes.wire.url import Url, parse_url, split_host_port
 
 # Far above what a journey uploads, far below what a loop of templates could make of an answer.
 MAX_SENT_BYTES = 8 * 1024 * 1024
@@ -25,6 +25,8 @@ _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://", re.ASCII)
 # A line break is a second header, NUL is the end of it for some; a lone surrogate is no text.
 _NO_LINE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 _NAMES_OF_TYPE = frozenset({"content-type", "Content-Type", "Content-type", "CONTENT-TYPE"})
+
+_NAMES_OF_HOST = frozenset({"host", "Host", "HOST"})
 
 
 class Asked(NamedTuple):
@@ -87,6 +89,9 @@ def lines(step: "HttpStep", scope: Scope) -> list[tuple[str, str]]:
         value = template.text(scope)
         if len(value) > MAX_LINE_BYTES or not value.isprintable():
             judge_line(name, value)
+        if name in _NAMES_OF_HOST:
+            # the name that TLS verifies: it may have come out of an answer
+            split_host_port(value, 443)
         size += len(value)
         made.append((name, value))
     if size > MAX_HEAD_BYTES:

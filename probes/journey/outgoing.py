@@ -14,7 +14,7 @@ from probes.result import Failure, Reason
 from probes.units import short
 from probes.wire import message
 from probes.wire.headers import TOKEN, USER_AGENT
-from probes.wire.url import Url
+from probes.wire.url import Url, split_host_port
 
 # What the load driver can decode too (load.md 3.3).
 ACCEPT_ENCODING = "gzip, deflate"
@@ -35,7 +35,7 @@ def outgoing(request: Request) -> message.Request:
     for name, value in request.headers:
         lower = name.lower()
         if lower == "host":
-            host = value
+            host = _host(value)
             continue
         names.add(lower)
         headers.append((name, value))
@@ -48,6 +48,15 @@ def outgoing(request: Request) -> message.Request:
         pair = base64.b64encode(f"{url.user}:{url.password}".encode()).decode()
         headers.append(("Authorization", f"Basic {pair}"))
     return message.Request(request.url, request.method, tuple(headers), request.body, host)
+
+
+def _host(value: str) -> str:
+    if value:
+        try:
+            split_host_port(value, 443)
+        except ValueError as error:
+            raise CheckFailed(Reason.CONFIG, f"header Host: {error}") from None
+    return value
 
 
 def judge_lines(headers: tuple[tuple[str, str], ...]) -> None:
