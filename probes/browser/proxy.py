@@ -22,7 +22,7 @@ from probes.errors import CheckFailed
 from probes.recorder import Recorder
 from probes.result import Reason
 from probes.units import format_size, short
-from probes.wire.net import open_connection, resolve
+from probes.wire.net import IpChoice, open_connection, resolve
 from probes.wire.policy import POLICY, Policy
 from probes.wire.url import literal_host
 
@@ -43,6 +43,7 @@ SILENCED = frozenset({"connectivitycheck.gstatic.com", "content-autofill.googlea
 
 Origin = tuple[str, int]
 
+_NOBODY_THERE = frozenset({Reason.REFUSED, Reason.UNREACHABLE})
 _REPLIES: Mapping[Reason, Reply] = {
     Reason.POLICY: Reply.NOT_ALLOWED,
     Reason.BLOCKED: Reply.NOT_ALLOWED,
@@ -245,8 +246,7 @@ class Outlet:
         try:
             with POLICY.set(self._policy):
                 async with asyncio.timeout(DIAL_S):
-                    address = await resolve(host, port, recorder, servers=self._servers, hop=hop)
-                    _, target = await open_connection(Target, address, recorder, hop=hop)
+                    return await self._reach(host, port, recorder, hop)
         except TimeoutError:
             raise CheckFailed(
                 Reason.TIMEOUT,
@@ -262,6 +262,25 @@ class Outlet:
                 f"want a request within the target policy, got one to {there}",
                 phase="connect",
             ) from None
+
+    async def _reach(self, host: str, port: int, recorder: Recorder, hop: int) -> Target:
+        """Dial a name; where nobody listens at one address, try one of the other family.
+
+        Browsers do, so a page at localhost is there for a user, whichever of its two addresses the
+        server has. What the first address brought is told when the second one brings nothing.
+        """
+        address = await resolve(host, port, recorder, servers=self._servers, hop=hop)
+        try:
+            _, target = await open_connection(Target, address, recorder, hop=hop)
+        except CheckFailed as failure:
+            if failure.reason not in _NOBODY_THERE or address.ip == host:
+                raise
+            family: IpChoice = "6" if address.family == 4 else "4"  # noqa: PLR2004 - IPv4
+            try:
+                other = await resolve(host, port, Recorder(), ip=family, servers=self._servers)
+                _, target = await open_connection(Target, other, Recorder(), hop=hop)
+            except CheckFailed:
+                raise failure from None
         return target
 
 

@@ -75,8 +75,10 @@ def members(marker: str) -> list[Process]:
     table = processes()
     path = os.fsencode(marker)
     found = {it.id for it in table.values() if _carries(it.id, path)}
-    # whoever starts a browser gives it a session of its own; ours is nobody's to end
+    # whoever starts a browser gives it a session of its own; ours is nobody's to end, nor is that
+    # of a shell in which somebody looks at the profile: its leader lives, and is none of these
     sessions = {table[number].session for number in found} - {os.getsid(0), 0}
+    sessions = {it for it in sessions if it in found or it not in table}
     found |= {it.id for it in table.values() if it.session in sessions}
     return [table[number] for number in sorted(_with_descendants(found, table))]
 

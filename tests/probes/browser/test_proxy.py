@@ -230,6 +230,32 @@ async def test_a_refusal_and_a_name_without_an_address_are_told_apart() -> None:
     ]
 
 
+@pytest.mark.parametrize("home", ["127.0.0.1", "::1"])
+async def test_where_nobody_listens_the_other_family_is_tried_under_the_same_policy(
+    home: str,
+) -> None:
+    """As browsers do: ``both`` has the two addresses of localhost."""
+    arrived: list[str] = []
+
+    def note(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        arrived.append(writer.get_extra_info("sockname")[0])
+        writer.close()
+
+    server = await asyncio.start_server(note, home, 0)
+    there = server.sockets[0].getsockname()[1]
+    forbidden = Policy(deny=(Rule(cidr=ip_network(home)),))
+    async with server, dns_fault() as dns:
+        async with outlet(servers=(dns.server,)) as (_, port):
+            with closing(await tunnel(port, "both.example", there)) as found:
+                assert found.code == Reply.GRANTED
+        async with outlet(forbidden, servers=(dns.server,)) as (it, port):
+            with closing(await tunnel(port, "both.example", there)) as found:
+                assert found.code in (Reply.REFUSED, Reply.NOT_ALLOWED)
+
+    assert arrived == [home]
+    assert it.ledger.refused["both.example", there].reason in (Reason.REFUSED, Reason.BLOCKED)
+
+
 async def test_a_dial_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("probes.browser.proxy.DIAL_S", 0.1)
     async with dns_fault() as dns, outlet(servers=(dns.server,)) as (it, port):

@@ -18,6 +18,13 @@ child = subprocess.Popen([sys.executable, "-c", {SLEEP!r}], env={{}}, start_new_
 print(child.pid, flush=True)
 time.sleep(600)
 """
+# a shell in which somebody starts what names the profile
+LOOK = f"""
+import os, subprocess, sys, time
+option = f"--user-data-dir={{os.environ['AT']}}/x"
+print(subprocess.Popen([sys.executable, "-c", {SLEEP!r}, option]).pid, flush=True)
+time.sleep(60)
+"""
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -107,6 +114,17 @@ def test_our_own_session_is_nobodys_to_end(start: Start, tmp_path: Path) -> None
     until(lambda: ids(tmp_path) == {ours.pid})
     assert tree.kill(str(tmp_path), awaited=ours.pid) == 0
     assert runs(os.getpid())
+
+
+def test_the_session_of_a_shell_that_looks_at_the_profile_goes_on(
+    start: Start, tmp_path: Path
+) -> None:
+    shell = start(LOOK, env={"AT": str(tmp_path)})
+    assert shell.stdout is not None
+    looking = int(shell.stdout.readline())
+    until(lambda: ids(tmp_path) == {looking})
+    assert tree.kill(str(tmp_path), awaited=looking) == 0
+    assert runs(shell.pid)
 
 
 def test_who_is_spared_lives(start: Start, tmp_path: Path) -> None:
