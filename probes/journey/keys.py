@@ -169,8 +169,12 @@ Extracts = Annotated[
     ],
     Field(default={}),
 ]
-HeaderText = Annotated[str | None, BeforeValidator(_to_text)]
-"""Null takes an inherited header away."""
+HeaderText = Annotated[
+    str | None,
+    BeforeValidator(_to_text),
+    WithJsonSchema({"type": ["string", "number", "null"]}),
+]
+"""Null takes an inherited header away; a number is its text."""
 Headers = dict[HeaderName, HeaderText]
 Pause = Annotated[
     tuple[float, float],

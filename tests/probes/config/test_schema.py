@@ -210,7 +210,7 @@ JOURNEY = {
     "timeout": "20s",
     "vars": {"x": [1, {"y": None}]},
     "secrets": {"pw": {"env": "PW"}, "key": "text"},
-    "http": {"headers": {"A": "b", "C": None}, "redirects": "${N}", "max_body": "1MiB"},
+    "http": {"headers": {"A": "b", "C": None, "D": 2}, "redirects": "${N}", "max_body": "1MiB"},
     "data": {"file": "users.csv", "pick": "random", "seed": 3},
     "setup": [{"name": "login", "post": "/", "json": {"a": 1}, "expect": 200}],
     "steps": [
