@@ -120,9 +120,13 @@ def format_size(size: int) -> str:
     return f"{size}B"
 
 
+_WORDS = {True: "true", False: "false", None: "null"}
+
+
 def short(value: object, limit: int = 80) -> str:
-    """Return ``repr(value)`` cut to *limit* characters, for messages."""
-    text = repr(value)
+    """Return ``repr(value)`` cut to *limit* characters, for messages; words as files write them."""
+    text = _WORDS.get(value) if value is None or isinstance(value, bool) else None
+    text = text or repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -84,7 +84,7 @@ def test_a_miss_says_what_was_wanted_and_what_came(source: Any, value: Any, mess
     [
         ({"gtt": 1}, "want an operator, got 'gtt'; did you mean 'gt'?"),
         ({}, "want a value or an operator such as {gt: 3}, got an empty mapping"),
-        ({"gt": None}, "want a number or a text to compare with, got None"),
+        ({"gt": None}, "want a number or a text to compare with, got null"),
         ({"in": []}, "want a list that is not empty, got []"),
         ({"matches": "(?=x)"}, "want an RE2 pattern, got '(?=x)': invalid perl operator: (?="),
         ({"matches": 1}, "want a text, got 1"),

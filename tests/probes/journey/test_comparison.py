@@ -129,10 +129,10 @@ def test_two_values_are_compared(left: Any, sign: str, right: Any, holds: bool) 
 @pytest.mark.parametrize(
     ("left", "sign", "right", "message"),
     [
-        (True, "<", 1, "want numbers or texts to compare, got True and 1"),
-        (None, ">", 1, "want numbers or texts to compare, got None and 1"),
+        (True, "<", 1, "want numbers or texts to compare, got true and 1"),
+        (None, ">", 1, "want numbers or texts to compare, got null and 1"),
         (1, "in", 5, "want a list or a text to look in, got 5"),
-        (None, "contains", 5, "want a list or a text to look in, got None"),
+        (None, "contains", 5, "want a list or a text to look in, got null"),
     ],
 )
 def test_what_cannot_be_compared_is_told(left: Any, sign: str, right: Any, message: str) -> None:

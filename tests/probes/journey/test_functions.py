@@ -123,7 +123,7 @@ def test_a_function_gives(name: str, arguments: tuple[Any, ...], result: Any) ->
             "randint", (5, 1), "want randint(low, high), got 5 above 1", id="wrong way round"
         ),
         pytest.param("randint", ("a", 1), "want a whole number, got 'a'", id="no number"),
-        pytest.param("int", (True,), "want a whole number, got True", id="a boolean"),
+        pytest.param("int", (True,), "want a whole number, got true", id="a boolean"),
         pytest.param("int", (1.5,), "want a whole number, got 1.5", id="a broken number"),
         pytest.param("int", ("٣",), "want a whole number, got '٣'", id="foreign digits"),
         pytest.param(

@@ -600,7 +600,7 @@ async def test_a_contract_is_asked_and_judged(
     assert outcomes(result) == {"target": "up", "contract swap": outcome.value}
     if outcome is Outcome.DOWN:
         assert result.failure is not None
-        want = "assertion_failed: contract swap: $.paused: want False, got True"
+        want = "assertion_failed: contract swap: $.paused: want false, got true"
         assert result.failure.message == want
 
 

@@ -138,7 +138,7 @@ CONTRACT = {"name": "Skill", "address": SKILL}
         pytest.param(
             {"chain_id": True},
             "chain_id",
-            'want a chain id such as 1 or "0x1", got True',
+            'want a chain id such as 1 or "0x1", got true',
             id="a boolean as chain id",
         ),
         pytest.param(

@@ -192,7 +192,7 @@ async def test_calls_go_one_after_the_other_over_one_connection(check: Check) ->
         ),
         pytest.param(
             BLOCKCHAIN, {"$.nothing": True}, Reason.VALUE,
-            "assertion_failed: getblockchaininfo $.nothing: want True, got nothing", id="absent",
+            "assertion_failed: getblockchaininfo $.nothing: want true, got nothing", id="absent",
         ),
         pytest.param(
             None, {"$.chain": "main"}, Reason.VALUE,
@@ -328,8 +328,8 @@ async def test_numbers_are_exported_however_they_are_written(
     ("value", "got"),
     [
         pytest.param("main", "'main'", id="text"),
-        pytest.param(True, "True", id="bool"),
-        pytest.param(None, "None", id="null"),
+        pytest.param(True, "true", id="bool"),
+        pytest.param(None, "null", id="null"),
         pytest.param([1], "[1]", id="array"),
         pytest.param(10**400, "1" + "0" * 78 + "…", id="beyond a float"),
     ],

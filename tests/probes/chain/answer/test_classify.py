@@ -134,7 +134,7 @@ def test_some_statuses_decide_whatever_the_body_says(
             id="the id as text",
         ),
         pytest.param(
-            200, result(1, None), "invalid", "invalid_response", "want the id 7, got None",
+            200, result(1, None), "invalid", "invalid_response", "want the id 7, got null",
             id="a result without id",
         ),
         pytest.param(

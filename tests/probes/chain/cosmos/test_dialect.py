@@ -208,7 +208,7 @@ def test_the_genesis_is_the_first_block_where_the_store_has_it(
         ),
         pytest.param(told(network=5), "want network as text, got 5", id="network"),
         pytest.param(
-            told({"earliest_block_hash": None}), "want earliest_block_hash as text, got None",
+            told({"earliest_block_hash": None}), "want earliest_block_hash as text, got null",
             id="late nonsense",
         ),
     ],

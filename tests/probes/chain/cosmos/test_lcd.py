@@ -59,7 +59,7 @@ def test_an_answer_without_expectation_only_has_to_come() -> None:
     [
         pytest.param(
             {"data": {"paused": True, "fee": 4}}, ChainReason.ASSERTION_FAILED, Outcome.DOWN,
-            "$.paused: want False, got True", id="another value",
+            "$.paused: want false, got true", id="another value",
         ),
         pytest.param(
             {"data": {"paused": False, "fee": 9}}, ChainReason.ASSERTION_FAILED, Outcome.DOWN,

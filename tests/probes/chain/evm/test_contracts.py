@@ -382,7 +382,7 @@ def test_a_node_that_is_behind_is_waited_for() -> None:
         pytest.param(
             "eth_getBlockByNumber",
             make_block(98, parent=block_hash(97), transactions=None),
-            "want a list of transactions, got None",
+            "want a list of transactions, got null",
             id="no transactions",
         ),
         pytest.param(

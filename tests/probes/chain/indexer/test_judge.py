@@ -57,7 +57,7 @@ def test_indexing_errors_are_told() -> None:
     reading = read_document(keys(), document)
 
     assert reading.healthy is False
-    assert reading.detail == "want $.data._meta.hasIndexingErrors == false, got True"
+    assert reading.detail == "want $.data._meta.hasIndexingErrors == false, got true"
 
 
 @pytest.mark.parametrize(

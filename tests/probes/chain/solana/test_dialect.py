@@ -136,7 +136,7 @@ def test_all_that_is_asked_in_every_run_are_four_calls() -> None:
         pytest.param({}, "want absoluteSlot in the result, got {}", id="empty"),
         pytest.param(EPOCH | {"absoluteSlot": "12"}, "want a whole number, got '12'", id="text"),
         pytest.param(EPOCH | {"absoluteSlot": 1.5}, "want a whole number, got 1.5", id="float"),
-        pytest.param(EPOCH | {"absoluteSlot": True}, "want a whole number, got True", id="bool"),
+        pytest.param(EPOCH | {"absoluteSlot": True}, "want a whole number, got true", id="bool"),
         pytest.param(EPOCH | {"absoluteSlot": -1}, "want a whole number, got -1", id="negative"),
         pytest.param(EPOCH | {"absoluteSlot": 2**64}, f"want a whole number, got {2**64}", id="65"),
         pytest.param(EPOCH | {"epoch": "0"}, "want a whole number, got '0'", id="epoch"),
@@ -761,7 +761,7 @@ def test_whatever_a_node_answers_is_a_finding_and_no_crash(answers: dict[str, An
 def test_a_whole_number_is_told_by_its_value() -> None:
     assert whole(0) == 0
     assert whole(2**64 - 1) == 2**64 - 1
-    with pytest.raises(ValueError, match="want a whole number, got None"):
+    with pytest.raises(ValueError, match="want a whole number, got null"):
         whole(None)
 
 
