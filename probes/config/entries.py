@@ -6,11 +6,11 @@ An entry of ``chains`` holds what it checks itself: its target is its name, and 
 Judges what concerns one entry; what concerns several is judged in `probes.config.whole`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from probes.config.judge import Judge, has_control
 from probes.config.mistakes import Layered, Mistakes, Place
@@ -118,7 +118,7 @@ class Entries:
         """Return what is checked: what the file says, or else what the kind does."""
         if own.values.get("target") is not None or own.values.get("targets") is not None:
             return self._targets.read(own, kind.check_target if kind is not None else _anything)
-        if kind is None and self._judge.is_broken(data.values):
+        if kind is None and (self._judge.is_broken(data.values) or self._has_own(data.values)):
             return []
         usual = None if kind is None else kind.default_target
         if kind is None or usual is None:
@@ -130,6 +130,14 @@ class Entries:
             self._mistakes.add(place, Redactor(kind.secrets(usual))(str(error)))
             return []
         return [Target(usual, is_secret=False, place=place)]
+
+    def _has_own(self, values: Mapping[str, Any]) -> bool:
+        """Return whether the kind that *values* name might know a target, were it not broken."""
+        name = values.get("kind")
+        if not isinstance(name, str):
+            return False
+        found = self._judge.kinds.get(name)
+        return found is None or found.default_target is not Kind.default_target
 
     def _group(self, own: Layered, defaults: Layered) -> list[Entry]:
         before = len(self._mistakes)

@@ -191,6 +191,13 @@ ROWS = rows(r"""
 ## unknown database
   shop: {steps: [{name: a, sql: {kind: oracle, target: x, query: "select 1"}}]}
 > 3:40: ~steps.0.sql.kind: want 'postgres', got 'oracle'
+## misspelt journeys of probes: whether a target is missing nobody knows
+  shop: {steps: [{name: a, get: "http://a/"}]}
+probes:
+  - {name: a, kind: journey, journey: shopp}
+  - {name: b, kind: browser, journey: shopp}
+> 5:39: probes.0.journey: want the name of a journey under journeys, got 'shopp'; did you mean 'shop'?
+> 6:39: probes.1.journey: want the name of a journey with browser:, got 'shopp' (there are none)
 ## browser and python
   shop: {browser: {}, python: {}}
 > 3:3: journeys.shop: want browser: or python:, got both
