@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from exporter.planner import (
     AHEAD_S,
+    EARLY_S,
     FIRST_RATE,
     FIRST_SPREAD_S,
     GATE_MIN_BURST,
@@ -661,6 +662,7 @@ def test_no_step_of_the_wall_clock_makes_a_silence_or_a_burst(
         starts = stage.starts_of(name)
         if every <= FIRST_SPREAD_S:
             after = pairwise(starts[1:])
-            assert all(b.at - a.at == pytest.approx(every, abs=1e-5) for a, b in after)
+            # the one timer starts whatever is due within EARLY_S of it
+            assert all(b.at - a.at == pytest.approx(every, abs=EARLY_S + 1e-5) for a, b in after)
             assert all(b.at - a.at < 1.5 * every + 1e-5 for a, b in pairwise(starts[:2]))
     assert sum(stage.stats.missed.values()) == 0
