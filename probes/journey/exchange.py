@@ -79,7 +79,7 @@ def _exchange(
             pair for pair in headers
             if pair[0] not in step.inherited or pair[0].lower() in HARMLESS
         ]  # fmt: skip
-    home = asked._replace(headers=headers)
+        asked = asked._replace(headers=headers)
     if jar and (line := jar.line(url)):
         headers = with_cookies(headers, line)
     until = min(stage.clock() + step.timeout_s, limit_at)
@@ -107,7 +107,7 @@ def _exchange(
         location = _location(step, response) if response.status in REDIRECTS else None
         if location is None:
             return _Came(response, request, seconds, until)
-        trail = trail or _trail(stage, step, home)
+        trail = trail or _trail(stage, step, asked)
         following = trail.follow(response.status, location)
         stage.tell(tally, None)
         hop += 1
