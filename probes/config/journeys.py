@@ -8,7 +8,7 @@ and imports a family for a file that has one: a gate without journeys starts wit
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -199,13 +199,19 @@ class Journeys:
             self._judge_variables()
 
     def _compile(self, world: "World") -> None:
-        included = {name for it in self.written.values() for name in it.includes}
+        includes = {name: it.includes for name, it in self.written.items()}
+        included = {name for names in includes.values() for name in names}
+        spoilt = _spoilt(world.broken, includes)
         for name, it in self.written.items():
             try:
-                self.compiled[name] = it.family.compiler()(name, it.keys, world)
+                made = it.family.compiler()(name, it.keys, world)
             except Flawed as flawed:
-                self._refuse(it, flawed.flaws, is_fragment=name in included)
-            else:
+                # what misses nothing but the steps of a broken one is mended with that
+                flaws = (flaw for flaw in flawed.flaws if not (flaw.is_alone and name in spoilt))
+                self._refuse(it, tuple(flaws), is_fragment=name in included)
+                continue
+            if name not in spoilt:
+                self.compiled[name] = made
                 # what a fragment does not read itself, its guests may
                 self._advise(it, is_fragment=name in included)
 
@@ -221,6 +227,7 @@ class Journeys:
                 if it.family is OVER_HTTP
             },
             browser=safety.browser,
+            broken=frozenset(self._places.keys() - self.written.keys()),
         )
 
     def _refuse(self, written: Written, flaws: tuple[Flaw, ...], *, is_fragment: bool) -> None:
@@ -292,3 +299,13 @@ class Journeys:
 
 def _is_variable(name: str) -> bool:
     return "." not in name or name.startswith("vars.")
+
+
+def _spoilt(broken: Collection[str], includes: Mapping[str, Collection[str]]) -> set[str]:
+    """Return the journeys that lack steps because a *broken* one is included, however far."""
+    found = set(broken)
+    before = -1
+    while len(found) > before:
+        before = len(found)
+        found.update(name for name, names in includes.items() if not found.isdisjoint(names))
+    return found

@@ -48,7 +48,7 @@ class _Making:
         self.name = name
         self.keys = keys
         self.world = world
-        self.inclusion = Inclusion(name, keys, world.others)
+        self.inclusion = Inclusion(name, keys, world.others, world.broken)
         self.parts = tuple(
             self.inclusion.part(part, getattr(keys, part)) for part in ("setup", "steps", "cleanup")
         )

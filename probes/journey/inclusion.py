@@ -10,7 +10,7 @@
 Knows what an include may reach, and not what a step means.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from probes.journey.families import IncludeKeys, RepeatKeys
@@ -52,9 +52,16 @@ class Inclusion:
         name: of the journey.
         keys: of it.
         others: every journey of the file.
+        broken: those that could not be read; nothing comes of including one.
     """
 
-    def __init__(self, name: str, keys: JourneyKeys, others: Mapping[str, JourneyKeys]) -> None:
+    def __init__(
+        self,
+        name: str,
+        keys: JourneyKeys,
+        others: Mapping[str, JourneyKeys],
+        broken: Collection[str] = (),
+    ) -> None:
         self.flaws: list[Flaw] = []
         """Includes that lead nowhere."""
         self.guests: dict[str, JourneyKeys] = {}
@@ -62,6 +69,7 @@ class Inclusion:
         self._name = name
         self._keys = keys
         self._others = others
+        self._broken = broken
         self._count = 0
 
     def part(self, part: str, steps: Sequence[StepKeys]) -> tuple[Placed, ...]:
@@ -115,6 +123,8 @@ class Inclusion:
         if name in chain:
             circle = " -> ".join((*chain[chain.index(name) :], name))
             return f"want journeys that do not include each other, got {circle}"
+        if name in self._broken:
+            return None
         if name not in self._others:
             hint = suggest(name, self._others)
             return f"want the name of a journey with steps over HTTP, got {short(name)}{hint}"

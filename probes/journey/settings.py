@@ -112,6 +112,7 @@ class World:
         variables: of ``--var``.
         others: every journey of the file by name, for ``include``.
         browser: ceilings for browsers.
+        broken: journeys of the file that could not be read; why is told where they stand.
     """
 
     directory: Path
@@ -119,3 +120,4 @@ class World:
     variables: Mapping[str, str] = field(default_factory=dict)
     others: Mapping[str, JourneyKeys] = field(default_factory=dict)
     browser: BrowserSafety = field(default_factory=BrowserSafety)
+    broken: frozenset[str] = frozenset()

@@ -253,6 +253,27 @@ def test_a_fragment_cannot_be_played_alone(refused: Refused) -> None:
 # ---------------------------------------------------------------- --var
 
 
+def test_a_guest_of_a_broken_fragment_says_nothing_more(refused: Refused) -> None:
+    text = """
+journeys:
+  shop: {base_url: http://x, steps: [{include: far}, {name: pay, get: "/${token}"}]}
+  far: {steps: [{include: login}]}
+  login: {steps: [{name: login, get: /, extract: {token: $.token}, expect: {sttus: 1}}]}
+  bad: {base_url: http://x, steps: [{include: login}, {name: own, get: "/${x"}]}
+probes: [{name: shop, kind: walker, journey: shop}]
+"""
+
+    first, second = refused(text)
+    assert first == (
+        "probes.yaml:7:77: journeys.login.steps.0.expect.sttus: "
+        "want a known key, got 'sttus'; did you mean 'status'?"
+    )
+    assert second == (
+        "probes.yaml:8:72: journeys.bad.steps.1.get: "
+        "want '}', got the end of the text at column 5 of '${x'"
+    )
+
+
 def given_by(tmp_path: Path, text: str, **variables: str) -> Config:
     path = tmp_path / "probes.yaml"
     path.write_text(HEAD + text)
