@@ -67,6 +67,10 @@ class Browser(Kind):
     The steps stand under ``journeys``, in one with ``browser:``. Runs share one browser, each in a
     context of its own. Whatever is wrong with the browser itself makes a run unknown, never down.
 
+    A browser starts with the first run (1 to 5 s of its time), is replaced after 50 runs or 30
+    minutes, and ends when nobody has needed it for ten. With one page it is 13 processes that
+    share half a GB. Its sandbox needs another user than root, and user namespaces.
+
     Target:
         the base URL ``http://host[:port]/path`` or ``https://...`` of relative addresses; by
         default the journey's ``base_url``

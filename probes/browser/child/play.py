@@ -119,7 +119,8 @@ class Play:
         if isinstance(error, OSError):
             message = f"want a port for the proxy of a run, got {error.strerror}"
             return Trouble(self._run.id, Reason.RESOURCE, message)
-        message = f"want a page to begin with, got {cut(str(error), 200)}"
+        began = f"want a page of Chromium {self._browser.version} to begin with"
+        message = f"{began}, got {cut(str(error), 200)}"
         return Trouble(self._run.id, Reason.RESOURCE, message)
 
     def _cut_off(self) -> Fault:
