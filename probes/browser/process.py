@@ -8,7 +8,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -104,6 +104,8 @@ class BrowserProcess:
     _playing: dict[str, _Playing] = field(default_factory=dict)
     _tasks: list["asyncio.Task[None]"] = field(default_factory=list)
     _last_words: bytes = b""
+    # of its processes, as they were seen in a run: the dead show nothing else
+    _sessions: set[int] = field(default_factory=set[int])
 
     def __post_init__(self) -> None:
         self._started = asyncio.get_running_loop().create_future()
@@ -201,7 +203,11 @@ class BrowserProcess:
         Raises:
             TimeoutError: the kernel does not tell in time.
         """
-        return await _calls.call(f"measure {id(self)}", partial(_measured, str(self.work)), TIDY_S)
+        found = await _calls.call(
+            f"measure {id(self)}", partial(tree.members, str(self.work)), TIDY_S
+        )
+        self._sessions |= {it.session for it in found}
+        return await _calls.call(f"measure {id(self)}", partial(_measured, found), TIDY_S)
 
     async def close(self) -> None:
         """Ask it to quit, then end what is left of it."""
@@ -218,7 +224,8 @@ class BrowserProcess:
         place, self._workplace = self._workplace, None
         process = self._process
         if place is not None:
-            ending = partial(_end, place, process.pid if process is not None else 0)
+            child = process.pid if process is not None else 0
+            ending = partial(_end, place, child, frozenset(self._sessions))
             await _tidy(f"end {id(self)}", ending)
         if process is not None and process.stdin is not None:
             process.stdin.close()
@@ -340,13 +347,13 @@ async def _exit_of(child: int) -> None:
         os.close(handle)
 
 
-def _measured(work: str) -> tuple[int, int]:
-    members = tree.members(work)
+def _measured(members: Sequence[tree.Process]) -> tuple[int, int]:
     return len(members), tree.memory_bytes(members)
 
 
-def _end(place: Workplace, child: int) -> None:
+def _end(place: Workplace, child: int, sessions: Collection[int]) -> None:
     left = tree.kill(str(place.path), awaited=child)
+    tree.reap_orphans(sessions, awaited=child)
     if left:
         log.error("want every process of a browser to end, got %d that hang", left)
     place.remove()

@@ -9,6 +9,7 @@ somebody else's command line is no proof: only Chromium's own option is.
 Every call reads ``/proc`` and blocks: off the loop only. Knows no message and no run.
 """
 
+import ctypes
 import os
 import select
 import signal
@@ -25,6 +26,8 @@ KILL_S = 2.0
 ROUND_MS = 50
 _PARENT, _SESSION, _START = 1, 3, 19
 _ZOMBIE = b"Z"
+# https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html
+_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,9 @@ def kill(
         left = [now for it in seen.values() if (now := _same(it)) is not None]
         _reap(it for it in left if it.id != awaited)
         alive = [it for it in left if not it.is_zombie]
-        if not alive or monotonic() >= until:
+        # whose parent dies too becomes somebody else's, as process 1 ours: reaped in the next round
+        orphans = [it for it in left if it.is_zombie and it.parent in seen and it.id != awaited]
+        if not (alive or orphans) or monotonic() >= until:
             return len(alive)
         _kill_round(alive)
 
@@ -169,6 +174,34 @@ def _reap(left: Iterable[Process]) -> None:
         if process.is_zombie and process.parent == os.getpid():
             with suppress(OSError):
                 os.waitpid(process.id, os.WNOHANG)
+
+
+def adopt() -> None:
+    """Become the parent of every orphan below this process: `reap` takes their exit codes.
+
+    Else process 1 must, and in a container that is a prober which knows nothing of them.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def reap() -> None:
+    """Take the exit code of every child that has ended: nobody else may wait for any."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def reap_orphans(sessions: Collection[int], *, awaited: int) -> None:
+    """Take the exit codes of the dead of a browser that have become ours, as process 1.
+
+    Args:
+        sessions: of its processes; one that holds a dead process is nobody else's yet.
+        awaited: process id whose exit code somebody else takes.
+    """
+    foreign = {os.getsid(0), 0}
+    dead = (it for it in processes().values() if it.session in sessions)
+    _reap(it for it in dead if it.session not in foreign and it.id != awaited)
 
 
 def memory_bytes(tree: Iterable[Process]) -> int:

@@ -77,6 +77,7 @@ class Child:
             text = f"want protocol {PROTOCOL}, got {hello.version}: restart the prober"
             self.tell(Trouble("", Reason.INTERNAL, text))
             return
+        tree.adopt()
         try:
             async with async_playwright() as playwright:
                 await self._start(playwright, hello)
@@ -84,6 +85,7 @@ class Child:
                 await self._end()
         finally:
             tree.kill(hello.work, spare={os.getpid()})
+            tree.reap()
             shutil.rmtree(hello.work, ignore_errors=True)
 
     async def _start(self, playwright: "Playwright", hello: Hello) -> None:

@@ -127,6 +127,32 @@ def test_the_session_of_a_shell_that_looks_at_the_profile_goes_on(
     assert runs(shell.pid)
 
 
+# a prober as process 1: whose parent dies becomes its own, and dies before it is looked for
+FIRST = """
+import os, subprocess, sys
+from probes.browser import tree
+tree.adopt()
+code = "import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', '']).pid)"
+def orphan():
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, start_new_session=True)
+    number = int(out.stdout)
+    os.waitid(os.P_PID, number, os.WEXITED | os.WNOWAIT)
+    return tree._process(number)
+first, second = orphan(), orphan()
+print(first.parent == os.getpid(), first.is_zombie, second.is_zombie)
+tree.reap_orphans({first.session, os.getsid(0)}, awaited=0)
+print(tree._process(first.id), tree._process(second.id) == second)
+tree.reap()
+print(tree._process(second.id))
+"""
+
+
+def test_the_dead_of_a_browser_are_reaped_where_nobody_else_does(start: Start) -> None:
+    first = start(FIRST, env={"PYTHONPATH": str(Path(__file__).resolve().parents[3])})
+    assert first.stdout is not None
+    assert first.stdout.read().splitlines() == ["True True True", "None True", "None"]
+
+
 def test_who_is_spared_lives(start: Start, tmp_path: Path) -> None:
     spared, other = (start(SLEEP, env={"TMPDIR": str(tmp_path)}) for _ in range(2))
     until(lambda: ids(tmp_path) == {spared.pid, other.pid})
