@@ -19,12 +19,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, thread_time
 
-from probes.journey.expression import Scope, template
-from probes.journey.extract import extract
-from probes.journey.functions import chance
-from probes.journey.judge import ExpectKeys, compile_expect
+from probes.journey.language.expression import Scope, template
+from probes.journey.language.extract import extract
+from probes.journey.language.functions import chance
+from probes.journey.language.judge import ExpectKeys, compile_expect
 from probes.journey.model import Answer, Effect, Part, Request, Response
-from probes.journey.play import Context, play
+from probes.journey.playing.play import Context, play
 from probes.journey.steps import Common, HttpStep, Journey
 from probes.result import Phase
 from probes.wire.url import parse_url

@@ -31,11 +31,11 @@ def kinds() -> str:
 def journeys() -> str:
     """Return docs/journeys-keys.md."""
     from probes.config.journeys import FAMILIES as JOURNEYS
-    from probes.journey.extract import ExtractKeys
-    from probes.journey.families import FAMILIES, TurnKeys
-    from probes.journey.functions import FUNCTIONS
-    from probes.journey.judge import ExpectKeys
-    from probes.journey.settings import JourneyKeys
+    from probes.journey.language.extract import ExtractKeys
+    from probes.journey.language.functions import FUNCTIONS
+    from probes.journey.language.judge import ExpectKeys
+    from probes.journey.loading.families import FAMILIES, TurnKeys
+    from probes.journey.loading.settings import JourneyKeys
     from probes.reference import journeys_page
 
     steps = [("Step " + " ".join(f"`{key}`" for key in it.told_by), it) for it in FAMILIES]

@@ -49,7 +49,7 @@ HOMES = {
     "pycares": ("probes/wire/",),
     "re2": ("probes/pattern.py",),
     "redis": ("probes/kinds/redis.py",),
-    "selectolax": ("probes/journey/view.py",),
+    "selectolax": ("probes/journey/language/view.py",),
     "websockets": ("probes/wire/frames.py",),
     "yaml": ("probes/config/", "exporter/generate/", "exporter/importing/"),
     "yarl": ("probes/wire/url.py",),

@@ -18,8 +18,8 @@ from urllib.parse import unquote
 from exporter.importing.expecting import is_path, member
 from exporter.importing.naming import Names, is_id, noun_of_key, noun_of_path, words
 from exporter.importing.recording import Answer, Body, Call, reference
-from probes.journey.evidence import looks_secret
-from probes.journey.view import View
+from probes.journey.language.view import View
+from probes.journey.playing.evidence import looks_secret
 
 # Values of one answer that are looked at: a list of ten thousand items names nothing new.
 MAX_LEAVES = 20_000

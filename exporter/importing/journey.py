@@ -28,7 +28,7 @@ from exporter.importing.recording import (
     references,
     written,
 )
-from probes.journey.keys import MAX_STEPS
+from probes.journey.loading.keys import MAX_STEPS
 from probes.wire.headers import TOKEN
 
 # A journey of one name; it stands in names of variables of the environment, too.

@@ -15,7 +15,7 @@ from typing import Any
 
 from exporter.importing.naming import Names
 from exporter.importing.recording import Body, Call, Recording, reference, references, replaced
-from probes.journey.evidence import looks_secret
+from probes.journey.playing.evidence import looks_secret
 
 # Short ones stand in other texts by accident.
 MIN_ANYWHERE_CHARACTERS = 6

@@ -8,7 +8,7 @@ Knows no format and no step.
 
 import re
 
-from probes.journey.grammar import RESERVED
+from probes.journey.language.grammar import RESERVED
 
 MAX_STEP_CHARACTERS = 63
 # A name longer than this is nobody's; the grammar takes 64.

@@ -34,7 +34,7 @@ from exporter.importing.recording import (
     references,
     unmarked,
 )
-from probes.journey.evidence import looks_secret
+from probes.journey.playing.evidence import looks_secret
 from probes.jsonpath import parse_json
 from probes.units import short
 

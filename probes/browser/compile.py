@@ -38,13 +38,13 @@ from probes.browser.process import Launch
 from probes.browser.settings import BrowserJourneyKeys
 from probes.expect import Statuses
 from probes.journey import flaws
-from probes.journey.data import Feeder, read_data
-from probes.journey.expression import Tree, literal
 from probes.journey.flaws import Flaw, Flawed
-from probes.journey.overrides import overridden
-from probes.journey.proof import Origins, Proof
-from probes.journey.settings import World
-from probes.journey.wish import Wish
+from probes.journey.language.data import Feeder, read_data
+from probes.journey.language.expression import Tree, literal
+from probes.journey.language.wish import Wish
+from probes.journey.loading.overrides import overridden
+from probes.journey.loading.proof import Origins, Proof
+from probes.journey.loading.settings import World
 from probes.units import short
 
 WEB = ("http://", "https://")

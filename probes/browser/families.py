@@ -22,7 +22,7 @@ from probes.browser.keys import (
     UploadKeys,
     WaitKeys,
 )
-from probes.journey.families import FAMILIES as OVER_HTTP
+from probes.journey.loading.families import FAMILIES as OVER_HTTP
 from probes.pattern import suggest
 from probes.units import short
 

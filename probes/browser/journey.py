@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from probes.browser.plan import Plan
 from probes.browser.process import Launch
-from probes.journey.data import Feeder
-from probes.journey.expression import Tree
+from probes.journey.language.data import Feeder
+from probes.journey.language.expression import Tree
 from probes.journey.safety import BrowserSafety
 from probes.redact import Secret
 

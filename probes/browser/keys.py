@@ -18,8 +18,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from probes.browser.plan import By, WaitFor
 from probes.expect import Statuses
-from probes.journey.keys import Static, StepName, VariableName
-from probes.journey.wish import Wish
+from probes.journey.language.wish import Wish
+from probes.journey.loading.keys import Static, StepName, VariableName
 from probes.pattern import Pattern
 from probes.settings import Settings
 from probes.units import Duration

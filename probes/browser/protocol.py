@@ -65,7 +65,7 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """Where the expressions of a run find their values: see `probes.journey.expression.Scope`.
+    """Where the expressions of a run find their values, as in a `Scope` of journeys.
 
     A bare name means what was extracted, else a column of the row, else a variable.
 
@@ -236,6 +236,7 @@ class Done:
             origins that were refused.
         hidden: texts that came up in the run and no outlet may show.
         artefacts: that were written.
+        is_cut: the run's deadline ended it, and no step of its own accord.
     """
 
     id: str
@@ -249,6 +250,7 @@ class Done:
     facts: Mapping[str, str] = field(default_factory=dict)
     hidden: tuple[str, ...] = field(default=(), repr=False)
     artefacts: tuple[Artefact, ...] = ()
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from probes.browser.families import AnyBrowserStep
-from probes.journey.data import DataKeys
-from probes.journey.keys import MAX_STEPS, Headers, Static, static_tree
-from probes.journey.settings import BaseUrl, Secrets, Variables
-from probes.journey.wish import DurationWish, Wish
+from probes.journey.language.data import DataKeys
+from probes.journey.language.wish import DurationWish, Wish
+from probes.journey.loading.keys import MAX_STEPS, Headers, Static, static_tree
+from probes.journey.loading.settings import BaseUrl, Secrets, Variables
 from probes.pattern import suggest
 from probes.settings import Settings
 from probes.units import Duration, short

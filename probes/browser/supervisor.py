@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary
 
 from probes.browser import room
 from probes.browser.process import CHILD, BrowserProcess, Heard, Launch
-from probes.browser.protocol import STOP_S, Begun, Done, Ended, Ready, Run, Trouble
+from probes.browser.protocol import STOP_S, Begun, Done, Ended, Fault, Ready, Run, Trouble
 from probes.browser.slots import Slots
 from probes.errors import CheckFailed
 from probes.journey.safety import BrowserSafety
@@ -38,6 +38,8 @@ MAX_AGE_S = 30 * 60.0
 IDLE_S = 10 * 60.0
 # The child ends a run at its deadline and takes a screenshot of what hangs; then it is told to.
 LATE_S = 1.5
+# A journey that had less of its time and was cut off says nothing about the target.
+FAIR_SHARE = 0.75
 # Counting processes for a metric holds nobody up.
 MEASURE_S = 1.0
 FILES_S = 2.0
@@ -117,6 +119,7 @@ class Supervisor:
         Raises:
             CheckFailed: with a reason of the prober's own.
         """
+        asked_at = asyncio.get_running_loop().time()
         await self._slots.take(limits.max_parallel, until)
         try:
             browser = await self._browser(launch, limits, until)
@@ -125,10 +128,13 @@ class Supervisor:
             raise
         self._runs += 1
         order = replace(run, id=str(self._runs))
-        playing = asyncio.get_running_loop().create_task(self._play(browser, order, until, heard))
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        playing = loop.create_task(self._play(browser, order, until, heard))
         is_cancelled = False
         try:
-            return await asyncio.shield(playing)
+            outcome = await asyncio.shield(playing)
+            return _excused(outcome, until - asked_at, until - began)
         except asyncio.CancelledError:
             is_cancelled = True
             # it is stopped behind its back: its Result need not wait for that
@@ -329,6 +335,19 @@ class _Census:
     def stop(self) -> None:
         if self._counting is not None:
             self._counting.cancel()
+
+
+def _excused(outcome: Outcome, whole_s: float, left_s: float) -> Outcome:
+    """Return what came of a run that was cut off: no verdict when it never had its time."""
+    fault = outcome.done.fault
+    if not outcome.done.is_cut or fault is None or left_s >= FAIR_SHARE * whole_s:
+        return outcome
+    message = (
+        f"want {whole_s:.3g} s for the journey, got {max(0.0, left_s):.3g} s: the others went into"
+        " waiting for a place and a browser"
+    )
+    excuse = Fault(Reason.OVERLOAD, message, fault.step)
+    return replace(outcome, done=replace(outcome.done, fault=excuse))
 
 
 async def _counted(browser: BrowserProcess) -> tuple[int, int]:

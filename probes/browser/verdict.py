@@ -5,7 +5,7 @@ from typing import Any
 
 from probes.browser.protocol import Fault, Page
 from probes.expect import Matcher
-from probes.journey.wish import DurationWish
+from probes.journey.language.wish import DurationWish
 from probes.result import Reason
 
 # A number without a unit; all others are seconds.

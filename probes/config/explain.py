@@ -8,9 +8,9 @@ import yaml
 from pydantic import BaseModel
 
 from probes.config.journeys import Written
-from probes.journey.families import FAMILIES
-from probes.journey.keys import REFERENCE
-from probes.journey.overrides import overridden
+from probes.journey.loading.families import FAMILIES
+from probes.journey.loading.keys import REFERENCE
+from probes.journey.loading.overrides import overridden
 from probes.probe import Probe, Slo
 from probes.redact import STARS, Redactor, redact_shapes
 from probes.units import format_duration

@@ -28,7 +28,7 @@ from probes.redact import Secret
 from probes.units import short
 
 if TYPE_CHECKING:
-    from probes.journey.settings import JourneyKeys, World
+    from probes.journey.loading.settings import JourneyKeys, World
 
 # load.md 2.2: a name stands in other names, in paths and on command lines.
 NAME = r"[a-z][a-z0-9-]{0,62}"
@@ -71,7 +71,8 @@ class Family:
 
 
 OVER_HTTP = Family(
-    ("probes.journey.settings", "JourneyKeys"), ("probes.journey.compile", "compile_journey")
+    ("probes.journey.loading.settings", "JourneyKeys"),
+    ("probes.journey.loading.compile", "compile_journey"),
 )
 # By the key that tells it; imported only for a file that has one.
 FAMILIES: Mapping[str, Family] = {
@@ -100,7 +101,7 @@ class Written:
         """Names of the journeys whose steps it includes."""
         if self.family is not OVER_HTTP:
             return []
-        return list(import_module("probes.journey.inclusion").includes(self.keys))
+        return list(import_module("probes.journey.loading.inclusion").includes(self.keys))
 
     @property
     def secrets(self) -> Mapping[str, Secret]:
@@ -216,7 +217,7 @@ class Journeys:
                 self._advise(it, is_fragment=name in included)
 
     def _world(self, safety: SafetySettings) -> "World":
-        world: type[World] = import_module("probes.journey.settings").World
+        world: type[World] = import_module("probes.journey.loading.settings").World
         return world(
             directory=self._context["directory"],
             environ=self._context["environ"],
@@ -239,7 +240,7 @@ class Journeys:
     def _advise(self, written: Written, *, is_fragment: bool) -> None:
         if is_fragment or written.family is not OVER_HTTP:
             return
-        advice = import_module("probes.journey.advice").advice
+        advice = import_module("probes.journey.loading.advice").advice
         for flaw in advice(written.keys, self.compiled[written.name]):
             place = self._place_of(written, flaw)
             self._mistakes.warn(place, flaw.message, at_key=flaw.at_key)

@@ -14,10 +14,10 @@ a `Template`, every pattern and path is compiled. Knows no file and no I/O.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from probes.journey.data import Feeder
-from probes.journey.expression import Condition, Template, Tree
-from probes.journey.extract import Extract
-from probes.journey.judge import Expect
+from probes.journey.language.data import Feeder
+from probes.journey.language.expression import Condition, Template, Tree
+from probes.journey.language.extract import Extract
+from probes.journey.language.judge import Expect
 from probes.journey.model import Part
 from probes.redact import Secret
 from probes.wire.tls import TlsOptions

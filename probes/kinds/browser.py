@@ -22,10 +22,10 @@ from probes.browser.protocol import Begun, Ended, Record, Run, Values
 from probes.browser.supervisor import Outcome, close_browsers, supervisor
 from probes.browser.verdict import unobserved
 from probes.errors import CheckFailed
-from probes.journey.evidence import hideable, looks_secret, texts_in
-from probes.journey.expression import Scope, Unset
-from probes.journey.functions import chance
+from probes.journey.language.expression import Scope, Unset
+from probes.journey.language.functions import chance
 from probes.journey.model import State
+from probes.journey.playing.evidence import hideable, looks_secret, texts_in
 from probes.journey.record import STEP_METRICS, Frame, step_result, step_samples
 from probes.kind import Kind, Metric
 from probes.pattern import suggest

@@ -17,11 +17,11 @@ from pydantic import PrivateAttr, ValidationInfo, field_validator, model_validat
 
 from probes.errors import CheckFailed
 from probes.journey import steps
-from probes.journey.closures import Scope
 from probes.journey.driver import Driver, drive
-from probes.journey.functions import chance
+from probes.journey.language.closures import Scope
+from probes.journey.language.functions import chance
 from probes.journey.model import Played, Query
-from probes.journey.play import Context, play
+from probes.journey.playing.play import Context, play
 from probes.journey.record import METRICS, Frame, record, untidy, verdict
 from probes.journey.script.compile import Script
 from probes.journey.script.orders import MAX_STEPS

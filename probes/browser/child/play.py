@@ -23,8 +23,8 @@ from probes.browser.plan import Action, Step
 from probes.browser.protocol import Artefact, Begun, Done, Ended, Fault, Page, Report, Run, Trouble
 from probes.browser.verdict import miss_in_vitals
 from probes.errors import CheckFailed
-from probes.journey.evidence import MAX_HIDDEN, MIN_HIDDEN_CHARACTERS, hideable
-from probes.journey.expression import Scope, Unset, condition, template
+from probes.journey.language.expression import Scope, Unset, condition, template
+from probes.journey.playing.evidence import MAX_HIDDEN, MIN_HIDDEN_CHARACTERS, hideable
 from probes.redact import Redactor, display_target
 from probes.result import Reason
 from probes.wire.blocking import BlockingCalls
@@ -72,6 +72,7 @@ class Play:
         self._stage: Stage | None = None
         self._work: asyncio.Task[Fault | None] | None = None
         self._is_stopped = False
+        self._is_cut = False
         self._until = 0.0
         self._step = ""
         self._cookies: list[str] = []
@@ -96,7 +97,7 @@ class Play:
         if self._is_stopped:
             self._work.cancel()
         await asyncio.wait({self._work}, timeout=self._run.deadline_s)
-        is_late = not self._work.done() or self._is_stopped
+        self._is_cut = is_late = not self._work.done() or self._is_stopped
         if is_late:
             self._work.cancel()
             await asyncio.wait({self._work}, timeout=LET_GO_S)
@@ -270,6 +271,7 @@ class Play:
             facts={**watch.facts(), **_refused(ledger.refused), **self._complaint()},
             hidden=tuple(hideable(hidden))[:MAX_HIDDEN],
             artefacts=artefacts,
+            is_cut=self._is_cut,
         )
 
     async def _artefacts(self, hidden: list[str], *, is_failed: bool) -> tuple[Artefact, ...]:

@@ -14,7 +14,7 @@ from probes.browser.child.elements import find, gone, plain_locator, use
 from probes.browser.child.stage import Miss, Stage, miss, within
 from probes.browser.plan import Locator, Step, Take
 from probes.browser.protocol import Fault
-from probes.journey.evidence import looks_secret
+from probes.journey.playing.evidence import looks_secret
 from probes.matcher import MISSING, Matcher
 from probes.pattern import pattern, searchable
 from probes.result import Reason

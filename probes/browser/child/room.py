@@ -21,7 +21,7 @@ from probes.browser.child.watch import Watch
 from probes.browser.plan import Plan
 from probes.browser.protocol import Run
 from probes.browser.proxy import Origin, Outlet
-from probes.journey.evidence import secrets_of_cookie
+from probes.journey.playing.evidence import secrets_of_cookie
 from probes.wire.url import parse_url
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from probes.browser.child.watch import Watch
 from probes.browser.plan import Plan, Step
 from probes.browser.protocol import Fault
 from probes.browser.proxy import Ledger
-from probes.journey.expression import Scope, Unset, template, tree
+from probes.journey.language.expression import Scope, Unset, template, tree
 from probes.result import Reason
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from probes.errors import CheckFailed
-from probes.journey.view import View, read_json
+from probes.journey.language.view import View, read_json
 from probes.result import Reason
 
 

@@ -10,9 +10,9 @@ from typing import Any, TypedDict
 from pydantic import ValidationError
 
 from probes.errors import CheckFailed
-from probes.journey.expression import Template, Tree, literal
-from probes.journey.extract import Extract, ExtractKeys
-from probes.journey.judge import Expect, ExpectKeys, compile_expect
+from probes.journey.language.expression import Template, Tree, literal
+from probes.journey.language.extract import Extract, ExtractKeys
+from probes.journey.language.judge import Expect, ExpectKeys, compile_expect
 from probes.journey.steps import Body, Common, HttpStep
 from probes.pattern import suggest
 from probes.result import Reason

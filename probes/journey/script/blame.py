@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from probes.errors import CheckFailed
-from probes.journey.evidence import clean
+from probes.journey.playing.evidence import clean
 from probes.result import Failure, Reason
 
 MAX_MESSAGE_CHARACTERS = 500

@@ -22,16 +22,16 @@ from types import FrameType, ModuleType
 from typing import Any, cast
 
 from probes.errors import CheckFailed
-from probes.journey.closures import Scope
 from probes.journey.driver import Driver
-from probes.journey.functions import chance
+from probes.journey.language.closures import Scope
+from probes.journey.language.functions import chance
 from probes.journey.model import Part, Played, StepResult
+from probes.journey.playing.stage import Context
 from probes.journey.script.asked import Defaults
 from probes.journey.script.blame import blame, one_line, trace
 from probes.journey.script.course import Course
 from probes.journey.script.orders import Order, end_line, read_order, step_line
 from probes.journey.script.user import User
-from probes.journey.stage import Context
 from probes.journey.steps import Journey
 from probes.result import Failure, Reason
 from probes.units import format_duration

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from probes.journey.data import Feeder, read_data
-from probes.journey.expression import Template, Tree, literal
 from probes.journey.flaws import Flaw, Flawed
 from probes.journey.flaws import Path as FlawPath
-from probes.journey.overrides import overridden
-from probes.journey.proof import Origins, Proof
+from probes.journey.language.data import Feeder, read_data
+from probes.journey.language.expression import Template, Tree, literal
+from probes.journey.loading.overrides import overridden
+from probes.journey.loading.proof import Origins, Proof
+from probes.journey.loading.settings import World
 from probes.journey.script.settings import ScriptKeys
-from probes.journey.settings import World
 from probes.journey.steps import Journey
 from probes.units import format_size, short
 

@@ -17,14 +17,14 @@ from types import TracebackType
 
 from probes.errors import CheckFailed
 from probes.journey.driver import Driver
-from probes.journey.exchange import http
-from probes.journey.expression import Template, Unset
-from probes.journey.keys import STEP_NAME
+from probes.journey.language.expression import Template, Unset
+from probes.journey.loading.keys import STEP_NAME
 from probes.journey.model import Answer, Effect, Part, Played, Request, Response, State, StepResult
+from probes.journey.playing.exchange import http
+from probes.journey.playing.stage import Context, Stage
+from probes.journey.playing.tally import Tally
 from probes.journey.script.orders import MAX_STEPS
-from probes.journey.stage import Context, Stage
 from probes.journey.steps import HttpStep, Journey
-from probes.journey.tally import Tally
 from probes.pattern import suggest
 from probes.result import Failure, Reason
 from probes.units import short

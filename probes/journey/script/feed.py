@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from probes.errors import CheckFailed
-from probes.journey.asking import address
+from probes.journey.playing.asking import address
 from probes.journey.script.course import OpenStep
 from probes.recorder import Recorder
 from probes.result import Failure, Reason

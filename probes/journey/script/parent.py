@@ -19,9 +19,10 @@ from pathlib import Path
 from time import monotonic
 
 from probes.errors import CheckFailed
-from probes.journey.evidence import clean, hideable, texts_in
-from probes.journey.expression import Unset
+from probes.journey.language.expression import Unset
 from probes.journey.model import Played, StepResult
+from probes.journey.playing.evidence import clean, hideable, texts_in
+from probes.journey.playing.stage import Context, Stage
 from probes.journey.script.compile import Script
 from probes.journey.script.orders import (
     MAX_LINE_BYTES,
@@ -32,7 +33,6 @@ from probes.journey.script.orders import (
     read_line,
     tls_keys,
 )
-from probes.journey.stage import Context, Stage
 from probes.result import Failure, Reason
 from probes.units import format_duration, short
 from probes.wire.http import Options

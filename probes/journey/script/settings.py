@@ -9,9 +9,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from probes.journey.data import DataKeys
-from probes.journey.keys import MAX_STEPS, Static, StepName, static_tree
-from probes.journey.settings import (
+from probes.journey.language.data import DataKeys
+from probes.journey.loading.keys import MAX_STEPS, Static, StepName, static_tree
+from probes.journey.loading.settings import (
     DEFAULT_CLEANUP_S,
     DEFAULT_TIMEOUT_S,
     BaseUrl,

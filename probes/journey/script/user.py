@@ -23,15 +23,15 @@ from types import TracebackType
 from typing import Any, Unpack
 
 from probes.errors import CheckFailed
+from probes.journey.language.view import View
 from probes.journey.model import Part
+from probes.journey.playing.tally import Tally
 from probes.journey.script.answer import Answer
 from probes.journey.script.asked import Defaults, Keys, http_step
 from probes.journey.script.blame import one_line
 from probes.journey.script.course import Course, OpenStep
 from probes.journey.script.feed import OpenSocket, SocketStep
 from probes.journey.steps import HttpStep
-from probes.journey.tally import Tally
-from probes.journey.view import View
 from probes.result import Failure, Reason
 from probes.wire.http import Options
 

@@ -10,8 +10,8 @@ from probes.browser.plan import Action, Locator, Look, Take
 from probes.browser.process import Launch
 from probes.browser.settings import BrowserJourneyKeys
 from probes.journey.flaws import Flawed
+from probes.journey.loading.settings import World
 from probes.journey.safety import BrowserSafety
-from probes.journey.settings import World
 
 HOME = {"name": "home", "goto": "/"}
 

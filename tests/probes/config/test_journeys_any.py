@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from probes.config.load import load
 from probes.errors import ConfigError
-from probes.journey.families import FAMILIES, AnyStep
-from probes.journey.settings import JourneyKeys
+from probes.journey.loading.families import FAMILIES, AnyStep
+from probes.journey.loading.settings import JourneyKeys
 
 TEXTS = st.sampled_from(
     [

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from probes.config.document import load_document
 from probes.config.schema import EXAMPLES, json_schema
 from probes.config.sections import COMMON_KEYS, HEAD_KEYS, SECTION_KEYS
-from probes.journey.settings import JourneyKeys
+from probes.journey.loading.settings import JourneyKeys
 from probes.kinds import discover
 
 KINDS = ("demo", "picky")

@@ -3,9 +3,9 @@
 import json
 from typing import Any, Literal
 
-from probes.journey.expression import condition, template, tree
-from probes.journey.extract import extract
-from probes.journey.judge import Expect, ExpectKeys, compile_expect
+from probes.journey.language.expression import condition, template, tree
+from probes.journey.language.extract import extract
+from probes.journey.language.judge import Expect, ExpectKeys, compile_expect
 from probes.journey.model import Response
 from probes.journey.steps import Body, Common, HttpStep, Journey, Poll, RepeatStep, Step
 from probes.result import Failure, Reason

@@ -23,7 +23,7 @@ from aiohttp import web
 
 from probes.journey.driver import Driver, drive
 from probes.journey.model import Played, Request, Response, StepResult
-from probes.journey.play import Context, play
+from probes.journey.playing.play import Context, play
 from probes.journey.steps import Journey
 from probes.result import Failure, Reason
 from probes.wire.http import HTTP1_ALPN, Options

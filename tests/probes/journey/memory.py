@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from probes.journey.expression import Scope
-from probes.journey.functions import chance
+from probes.journey.language.expression import Scope
+from probes.journey.language.functions import chance
 from probes.journey.model import (
     Answer,
     Dialog,
@@ -25,7 +25,7 @@ from probes.journey.model import (
     Response,
     Rows,
 )
-from probes.journey.play import Context, play
+from probes.journey.playing.play import Context, play
 from probes.journey.steps import Journey
 from probes.result import Failure, Reason
 

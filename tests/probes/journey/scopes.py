@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from probes.journey.expression import Scope
-from probes.journey.functions import chance
+from probes.journey.language.expression import Scope
+from probes.journey.language.functions import chance
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 

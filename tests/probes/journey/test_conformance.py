@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from probes.journey.compile import compile_journey
+from probes.journey.loading.compile import compile_journey
+from probes.journey.loading.settings import JourneyKeys, World
 from probes.journey.model import Played
-from probes.journey.settings import JourneyKeys, World
 from probes.journey.steps import Journey
 from probes.result import Reason
 from tests.probes.journey.conformance import DRIVERS, Fake, Play, by_memory, listening, told

@@ -21,8 +21,8 @@ import trustme
 
 from probes.config.load import load
 from probes.errors import ConfigError
-from probes.journey.compile import compile_journey
-from probes.journey.settings import JourneyKeys, World
+from probes.journey.loading.compile import compile_journey
+from probes.journey.loading.settings import JourneyKeys, World
 from probes.junit import as_junit
 from probes.kinds.journey import Journey
 from probes.markdown import as_markdown

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from probes.journey.compile import compile_journey
 from probes.journey.flaws import Flaw, Flawed
-from probes.journey.settings import JourneyKeys, World
+from probes.journey.loading.compile import compile_journey
+from probes.journey.loading.settings import JourneyKeys, World
 from probes.journey.steps import HttpStep, Journey, Step
 
 ENVIRON = {"PW": "s3cretpw", "HOME": "/root"}

@@ -11,7 +11,7 @@ from probes.browser.settings import BrowserJourneyKeys
 from probes.browser.supervisor import Supervisor
 from probes.config.load import load
 from probes.errors import ConfigError
-from probes.journey.settings import World
+from probes.journey.loading.settings import World
 from probes.kinds import browser
 from probes.kinds.browser import Browser, Memory
 from probes.probe import Probe

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from probes.journey.compile import compile_journey
-from probes.journey.settings import JourneyKeys, World
+from probes.journey.loading.compile import compile_journey
+from probes.journey.loading.settings import JourneyKeys, World
 from probes.kinds.journey import Journey
 from probes.probe import Probe
 from probes.recorder import Keep

@@ -12,14 +12,14 @@ from typing import Any
 
 from aiohttp import web
 
-from probes.journey.closures import Scope
-from probes.journey.functions import chance
+from probes.journey.language.closures import Scope
+from probes.journey.language.functions import chance
+from probes.journey.loading.settings import World
 from probes.journey.model import Played
+from probes.journey.playing.stage import Context
 from probes.journey.script.compile import Script, compile_script
 from probes.journey.script.parent import play_script
 from probes.journey.script.settings import ScriptKeys
-from probes.journey.settings import World
-from probes.journey.stage import Context
 from probes.wire.http import HTTP1_ALPN, Options
 
 FILE = "journeys/shop.py"

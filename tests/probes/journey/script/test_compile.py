@@ -7,9 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from probes.journey.flaws import Flawed
+from probes.journey.loading.settings import World
 from probes.journey.script.compile import Script, compile_script
 from probes.journey.script.settings import ScriptKeys
-from probes.journey.settings import World
 
 GOOD = "async def play(user):\n    ...\n"
 

@@ -1,0 +1,1 @@
+"""What a file says of a journey becomes steps, or mistakes with their places."""

@@ -1,0 +1,1 @@
+"""A journey as a generator of requests: the interpreter, without I/O."""
