@@ -98,6 +98,8 @@ def play(mode: str, run: Run) -> None:
         say(Trouble(run.id, Reason.RESOURCE, "want the page to live, got it crashed"))
     elif mode == "rich":
         say(rich(run))
+    elif mode == "cut":
+        say(Done(run.id, Fault(Reason.TIMEOUT, "want the end, got none", first), is_cut=True))
     elif mode not in ("hang", "stoppable"):
         say(Ended(run.id, first, "goto", "ok", 0.1, status=200, facts={"url": "http://x/"}))
         failed = Fault(Reason.STATUS, "want status < 400, got 500", first)

@@ -294,6 +294,22 @@ async def test_waiting_for_a_place_counts_against_the_deadline() -> None:
             await first
 
 
+@pytest.mark.parametrize(
+    ("share", "reason"), [(0.0, Reason.TIMEOUT), (2.0, Reason.OVERLOAD)], ids=["fair", "unfair"]
+)
+async def test_a_run_that_never_had_its_time_is_no_verdict(
+    share: float, reason: Reason, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "FAIR_SHARE", share)
+    async with stage("cut") as it:
+        fault = (await it.play(5.0)).done.fault
+    assert fault is not None
+    assert (fault.reason, fault.step) == (reason, "home")
+    if reason is Reason.OVERLOAD:
+        assert fault.message.startswith("want 5 s for the journey, got ")
+        assert fault.message.endswith("went into waiting for a place and a browser")
+
+
 @pytest.mark.parametrize("mode", ["stoppable", "hang"])
 async def test_a_cancelled_run_is_wound_up_behind_its_back(mode: str, own_directory: Path) -> None:
     async with stage(mode) as it:

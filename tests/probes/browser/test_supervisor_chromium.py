@@ -220,7 +220,7 @@ async def test_a_process_that_is_killed_ends_the_run_and_not_the_next(
 
 
 async def test_whoever_stands_still_is_ended(stage: Stage, place: Path) -> None:
-    loop = asyncio.get_running_loop()
+    loop, last = asyncio.get_running_loop(), ""
     for victim in (lambda it: not is_child(it), lambda _: True):
         # a browser that has started takes no part of the deadline
         assert (await stage.play(SEEN)).fault is None
@@ -233,7 +233,8 @@ async def test_whoever_stands_still_is_ended(stage: Stage, place: Path) -> None:
         await off_loop(seconds_until_gone, place, found, GONE_S)
         # the child may tell of a timeout: Chromium gave no answer, as with a page that hangs
         assert fault.reason in (Reason.TIMEOUT, Reason.RESOURCE)
-    assert fault.message.startswith("want the browser to end a run within 2 s, got silence")
+        last = fault.message
+    assert last.startswith("want the browser to end a run within 2 s, got silence")
 
 
 PROBER = """
