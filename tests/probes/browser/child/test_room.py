@@ -1,9 +1,13 @@
 """Pages that fight back: a report always comes in time, and the next run finds a browser."""
 
 import os
+import select
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -11,7 +15,8 @@ from aiohttp import web
 
 from probes.browser.plan import Action, Locator, Step
 from probes.browser.protocol import Quit
-from tests.probes.browser.child.rig import Child, child, site, started
+from probes.wire.policy import Policy, Rule
+from tests.probes.browser.child.rig import Child, Handler, child, site, started
 
 pytestmark = [pytest.mark.slow, pytest.mark.service, pytest.mark.timeout(60)]
 
@@ -143,23 +148,105 @@ def test_a_download_is_refused(browser: Child, trap: str) -> None:
     assert played.done.facts["download"] == "a.bin"
 
 
-@pytest.mark.parametrize("name", ["file", "print", "worker"])
-def test_what_is_refused_does_not_hurt_the_page(browser: Child, trap: str, name: str) -> None:
-    see = Step("see", Action.SEE, Locator("text", "x", exact=True))
+def test_what_is_refused_does_not_hurt_the_page(browser: Child, trap: str) -> None:
+    steps = [
+        step
+        for name in ("file", "print", "worker")
+        for step in (
+            Step(name, Action.GOTO, text=f"/{name}"),
+            Step(f"{name} nap", Action.WAIT, seconds=0.3),
+            Step(f"{name} see", Action.SEE, Locator("text", "x", exact=True)),
+        )
+    ]
 
-    played = browser.play(trap, go(name), Step("nap", Action.WAIT, seconds=0.3), see)
-
-    assert played.done.fault is None
+    assert browser.play(trap, *steps).done.fault is None
 
 
-@pytest.mark.parametrize("name", ["fetch", "socket"])
-def test_a_page_cannot_reach_the_metadata(browser: Child, trap: str, name: str) -> None:
-    blocked = Step("blocked", Action.EXPECT, expect={"title": "blocked"})
+def test_a_page_cannot_reach_the_metadata(browser: Child, trap: str) -> None:
+    steps = [
+        step
+        for name in ("fetch", "socket")
+        for step in (
+            Step(name, Action.GOTO, text=f"/{name}"),
+            Step(f"{name} blocked", Action.EXPECT, expect={"title": "blocked"}),
+        )
+    ]
 
-    played = browser.play(trap, go(name), blocked)
+    played = browser.play(trap, *steps)
 
     assert played.done.fault is None
     assert played.done.facts["unreached"] == f"{METADATA}:80 (blocked)"
+
+
+# Every way out of a page that needs no click: who is forbidden is called "elsewhere" here.
+WAYS = """<title>t</title><link rel=icon href=//elsewhere/><link rel=prefetch href=//elsewhere/>
+<link rel=preconnect href=//elsewhere/><link rel=dns-prefetch href=//elsewhere/>
+<link rel=stylesheet href=//elsewhere/><link rel=manifest href=//elsewhere/>
+<script type=speculationrules>{"prefetch": [{"source": "list", "urls": ["http://elsewhere/"]}],
+ "prerender": [{"source": "list", "urls": ["http://elsewhere/p"]}]}</script>
+<style>@import url(//elsewhere/); @font-face {font-family: z; src: url(//elsewhere/f)}
+h1 {font-family: z; background: url(//elsewhere/)}</style><h1>x</h1><button>Go</button>
+<img src=//elsewhere/><video src=//elsewhere/ autoplay></video><object data=//elsewhere/></object>
+<iframe src=//elsewhere/></iframe><iframe srcdoc="<img src=http://elsewhere/>"></iframe>
+<iframe src="/hop"></iframe><iframe name=f></iframe>
+<form id=f target=f method=post action=//elsewhere/></form><a id=a target=_blank
+ download href=//elsewhere/>a</a>
+<a id=p ping=//elsewhere/ href=#>p</a>
+<script>
+const quietly = (it) => { try { const found = it(); found?.catch?.(() => 0) } catch {} };
+const there = 'http://elsewhere/', mode = 'no-cors';
+const worker = (code) => new Worker(URL.createObjectURL(new Blob([code])));
+for (const way of [
+  () => fetch(there, {mode}), () => fetch('/hop', {mode}),
+  () => fetch(there, {mode, keepalive: true}), () => navigator.sendBeacon(there),
+  () => new EventSource(there), () => new WebSocket('ws://elsewhere'),
+  () => worker(`fetch('${there}', {mode: 'no-cors'})`), () => worker(`importScripts('${there}')`),
+  () => new WebTransport('https://elsewhere').ready, () => document.querySelector('#f').submit(),
+  () => document.querySelector('#a').click(), () => document.querySelector('#p').click(),
+  () => navigator.serviceWorker.register('/sw.js'), () => open(there),
+]) quietly(way);
+for (const urls of ['stun:elsewhere', 'turn:elsewhere?transport=tcp', 'turn:elsewhere'])
+  quietly(() => {
+    const it = new RTCPeerConnection({iceServers: [{urls, username: 'a', credential: 'b'}]});
+    it.createDataChannel('x');
+    return it.createOffer().then((offer) => it.setLocalDescription(offer));
+  });
+addEventListener('pagehide', () => navigator.sendBeacon(there));
+document.onclick = () => open(there);
+</script>"""
+
+
+def test_no_way_out_of_a_page_reaches_who_is_forbidden(browser: Child) -> None:
+    """Counted at the forbidden listener, of TCP and UDP: not one connection, not one packet."""
+    asked = threading.Event()
+    with (
+        socket.create_server(("127.0.0.2", 0)) as tcp,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+    ):
+        there = f"127.0.0.2:{tcp.getsockname()[1]}"
+        udp.bind(("127.0.0.2", tcp.getsockname()[1]))
+
+        async def hop(_: web.Request) -> web.Response:
+            asked.set()
+            raise web.HTTPFound(f"http://{there}/")
+
+        pages: dict[str, str | Handler] = {
+            "/": WAYS.replace("elsewhere", there),
+            "/hop": hop,
+            "/ok": "<p>ok",
+        }
+        policy = Policy(deny=(Rule(cidr=ip_network("127.0.0.2/32")),))
+        click = Step("click", Action.CLICK, Locator("role", "button", "Go"))
+        nap = Step("nap", Action.WAIT, seconds=1)
+        with site(pages) as url:
+            played = browser.play(url, go(""), nap, click, go("ok"), policy=policy)
+
+        assert played.done.fault is None
+        assert asked.is_set()
+        assert played.done.facts["unreached"].startswith(f"{there} (blocked)")
+        # of them, those that are requests to Chromium
+        assert played.done.failed_requests > 10
+        assert not select.select([tcp, udp], [], [], 0)[0]
 
 
 def test_a_redirect_to_the_metadata_is_blocked(browser: Child, trap: str) -> None:
