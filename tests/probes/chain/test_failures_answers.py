@@ -84,7 +84,7 @@ def quantity(name: str, value: Any) -> Action:
             id="row 54 a negative one in hex",
         ),
         pytest.param(
-            lambda: quantity("number", True), "invalid_response", "True", id="row 54 a bool"
+            lambda: quantity("number", True), "invalid_response", "true", id="row 54 a bool"
         ),
     ],
 )  # fmt: skip

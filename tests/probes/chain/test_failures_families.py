@@ -307,18 +307,23 @@ async def test_row_41_a_frozen_node_is_behind_the_others(
 
 
 async def test_a_node_whose_slots_jump_makes_nobody_late(
-    clock: Clock, proxy: RpcProxy, shared_surfpool: Surfpool, surfpool: StartSurfpool
+    clock: Clock, surfpool: StartSurfpool
 ) -> None:
     """One that travels in time is no reference: what it says is its own affair."""
-    node = surfpool()
-    genesis = await shared_surfpool.rpc("getGenesisHash")
-    async with rpc_proxy(shared_surfpool.url) as other, rpc_proxy(node.url) as own:
+    # both as old as this test: a jump to the slot of an older one would be one in time
+    steady, node = surfpool(), surfpool()
+    genesis = await steady.rpc("getGenesisHash")
+    async with (
+        rpc_proxy(steady.url) as one,
+        rpc_proxy(steady.url) as other,
+        rpc_proxy(node.url) as own,
+    ):
         own.on("getGenesisHash", result(genesis))
-        for one in (proxy, other, own):
-            one.on("isBlockhashValid", edit(lambda it: {**it, "value": True}))
-        urls = {"a": proxy.url, "b": other.url, "own": own.url}
+        for each in (one, other, own):
+            each.on("isBlockhashValid", edit(lambda it: {**it, "value": True}))
+        urls = {"a": one.url, "b": other.url, "own": own.url}
         rig = Rig(clock, solana(urls, thresholds={"head_age": "off"}))
-        await node.travel(await shared_surfpool.slot() + 20)
+        await node.travel(await steady.slot() + 20)
         await rig.run(2)
         assert [rig.said(name) for name in urls] == ["up", "up", "up"]
 
