@@ -42,7 +42,9 @@ def sleeper(*, marked: bool) -> None:
     code = f"import time; time.sleep({FOR_EVER})"
     environ = dict(os.environ) if marked else {}
     options = [] if marked else [f"--user-data-dir={os.environ['TMPDIR']}/profile"]
-    subprocess.Popen([sys.executable, "-c", code, *options], env=environ, start_new_session=marked)
+    subprocess.Popen(
+        [sys.executable, "-IS", "-c", code, *options], env=environ, start_new_session=marked
+    )
 
 
 def lose_mind(mode: str, run: Run, first: str) -> None:
