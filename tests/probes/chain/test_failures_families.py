@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -306,12 +307,19 @@ async def test_row_41_a_frozen_node_is_behind_the_others(
     assert (rig.said("a"), rig.said("b")) == ("up", "up")
 
 
+async def _has_a_past(node: Surfpool) -> bool:
+    """A node that began just now knows no slot before."""
+    return await node.rpc("getBlockTime", await node.slot() - 3) is not None
+
+
 async def test_a_node_whose_slots_jump_makes_nobody_late(
     clock: Clock, surfpool: StartSurfpool
 ) -> None:
     """One that travels in time is no reference: what it says is its own affair."""
+    clock.wall = datetime.now(UTC).timestamp()
     # both as old as this test: a jump to the slot of an older one would be one in time
     steady, node = surfpool(), surfpool()
+    await eventually(partial(_has_a_past, steady))
     genesis = await steady.rpc("getGenesisHash")
     async with (
         rpc_proxy(steady.url) as one,
@@ -365,12 +373,7 @@ async def test_row_42_a_replay_that_stalls(clock: Clock, proxy: RpcProxy) -> Non
 async def test_a_skipped_slot(
     action: Callable[[], Action], clock: Clock, proxy: RpcProxy, shared_surfpool: Surfpool
 ) -> None:
-    async def has_a_past() -> bool:
-        """A node that began just now knows no slot before."""
-        slot = await shared_surfpool.slot()
-        return await shared_surfpool.rpc("getBlockTime", slot - 3) is not None
-
-    await eventually(has_a_past)
+    await eventually(partial(_has_a_past, shared_surfpool))
     rig = of_solana(clock, proxy)
     proxy.on("getBlockTime", action(), times=2)
 
