@@ -37,7 +37,7 @@ CHANGES = {
     "min_free_memory: 500MiB": "min_free_memory: 200MiB, artefacts: kept",
     "{lt: 2.5s}": "{lt: 25s}",
     "{lt: 800ms}": "{lt: 8s}",
-    '{text: "Thank you!"}': '{text: "Thank you!", timeout: 1s}',
+    '{text: "Thank you!"}': '{text: "Thank you!", timeout: 2s}',
     "- {name: to-login,": "- {name: picture, screenshot: true}\n      - {name: to-login,",
 }
 
