@@ -78,8 +78,8 @@ check: lint types imports  ## all of these, fresh pages, the examples of docs/; 
 	@[ -z "$(COVERAGE)" ] || $(MAKE) --no-print-directory .coverage
 
 # Tracing slows everything down three times: the tests of durations would fail, so they may here.
-# The slow ones of probes/ prove more than lines: without them it takes two thirds of the time.
-TRACED = $(BIN)/coverage run -m pytest $(OPTIONS) -q --tb=line
+# The slow ones of probes/ prove more than lines, and the second event loop adds none.
+TRACED = LOOPS=uvloop $(BIN)/coverage run -m pytest $(OPTIONS) -q --tb=line
 .PHONY: .coverage
 .coverage:
 	@rm -rf .cache/coverage; mkdir -p .cache/coverage

@@ -5,6 +5,7 @@ starters of real servers in `tests.servers`.
 """
 
 import asyncio
+import os
 import signal
 import ssl
 from collections.abc import Iterator, Mapping
@@ -88,9 +89,14 @@ class StockLoop(Polite, asyncio.SelectorEventLoop):
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, object]:
     """Run every async test on both loops.
 
-    ``@pytest.mark.asyncio(loop_factories=["uvloop"])`` narrows one test.
+    ``@pytest.mark.asyncio(loop_factories=["uvloop"])`` narrows one test; ``LOOPS=uvloop`` all that
+    are not narrowed: a traced run counts lines, and the second loop adds none.
     """
-    return {"asyncio": StockLoop, "uvloop": FastLoop}
+    both = {"asyncio": StockLoop, "uvloop": FastLoop}
+    mark = item.get_closest_marker("asyncio")
+    narrowed = mark.kwargs.get("loop_factories") if mark is not None else None
+    wanted = narrowed or os.environ.get("LOOPS", "").split() or list(both)
+    return {name: both[name] for name in wanted}
 
 
 @pytest.fixture(scope="session")
