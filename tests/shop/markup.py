@@ -13,9 +13,13 @@ SCRIPTS = {
     Fault.JS_ERROR: "undefinedFunctionOfTheShop();",
     Fault.ALERT_LOOP: "for (let n = 0; n < 1e6; n++) alert('Win a lamp! ' + n);",
     Fault.BUSY_SCRIPT: "addEventListener('load', () => setTimeout(() => { while (1); }, 50));",
+    # behind the first frames, however long they take: what was never painted does not shift
     Fault.LAYOUT_SHIFT: (
-        "setTimeout(() => { const it = document.createElement('p'); it.className = 'banner';"
-        " it.textContent = 'Only today!'; document.body.prepend(it); }, 300);"
+        "addEventListener('DOMContentLoaded', () => { let frames = 0; const later = () => {"
+        " if (++frames < 4) { requestAnimationFrame(later); return; }"
+        " const it = document.createElement('p'); it.className = 'banner';"
+        " it.textContent = 'Only today!'; document.body.prepend(it); };"
+        " requestAnimationFrame(later); });"
     ),
 }
 

@@ -366,6 +366,7 @@ async def test_a_node_far_behind_is_down_by_lag(group: dict[str, RpcProxy]) -> N
     group["c"].on("getEpochInfo", edit(lambda it: {**it, "absoluteSlot": 31}))
     for name in "ab":
         group[name].on("getEpochInfo", edit(lambda it: {**it, "absoluteSlot": 5000}))
+    group["c"].on("getMaxShredInsertSlot", result(31))
     group["c"].on("getHealth", result("ok"))
 
     found = await Service(group_kind(group)).run(2)
