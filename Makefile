@@ -78,12 +78,14 @@ check: lint types imports  ## all of these, fresh pages, the examples of docs/; 
 	@[ -z "$(COVERAGE)" ] || $(MAKE) --no-print-directory .coverage
 
 # Tracing slows everything down three times: the tests of durations would fail, so they may here.
-# The slow ones of probes/ prove more than lines, and the second event loop adds none.
+# The slow ones of probes/ prove more than lines, but for those of code that lives in a child; and the
+# second event loop adds none.
 TRACED = LOOPS=uvloop $(BIN)/coverage run -m pytest $(OPTIONS) -q --tb=line
 .PHONY: .coverage
 .coverage:
 	@rm -rf .cache/coverage; mkdir -p .cache/coverage
 	-$(TRACED) tests/probes -m "not slow" > .cache/coverage/pytest.log 2>&1
+	-$(TRACED) tests/probes/journey/script tests/probes/browser -m slow >> .cache/coverage/pytest.log 2>&1
 	-$(TRACED) tests --ignore tests/probes >> .cache/coverage/pytest.log 2>&1
 	@echo "traced, so durations may fail (.cache/coverage/pytest.log):"
 	@grep -E "^=* ?[0-9]+ (passed|failed)" .cache/coverage/pytest.log || tail -n 1 .cache/coverage/pytest.log

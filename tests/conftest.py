@@ -18,6 +18,8 @@ import pytest
 import trustme
 import uvloop
 
+from probes.browser import process
+from probes.journey.script import parent
 from probes.kind import Kind
 from probes.probe import Probe
 from probes.result import Outcome, Result
@@ -31,7 +33,13 @@ CHECK_TIMEOUT_S = 5.0
 
 
 def pytest_configure() -> None:
-    """Hear SIGINT: a shell ignores it for what runs in the background; children inherit that."""
+    """Hear SIGINT: a shell ignores it for what runs in the background; children inherit that.
+
+    And let a traced run measure the children that get nothing else of our environment.
+    """
+    if "COVERAGE_PROCESS_CONFIG" in os.environ:
+        for module in (process, parent):
+            vars(module)["PASSED_ON"] = (*module.PASSED_ON, "COVERAGE_PROCESS_CONFIG")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
