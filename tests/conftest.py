@@ -94,14 +94,16 @@ class StockLoop(Polite, asyncio.SelectorEventLoop):
     """That of asyncio."""
 
 
-def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, object]:
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item | None
+) -> Mapping[str, object]:
     """Run every async test on both loops.
 
     ``@pytest.mark.asyncio(loop_factories=["uvloop"])`` narrows one test; ``LOOPS=uvloop`` all that
     are not narrowed: a traced run counts lines, and the second loop adds none.
     """
     both = {"asyncio": StockLoop, "uvloop": FastLoop}
-    mark = item.get_closest_marker("asyncio")
+    mark = None if item is None else item.get_closest_marker("asyncio")
     narrowed = mark.kwargs.get("loop_factories") if mark is not None else None
     wanted = narrowed or os.environ.get("LOOPS", "").split() or list(both)
     return {name: both[name] for name in wanted}
