@@ -316,7 +316,7 @@ class Service:
         try:
             config = await self._reloads.renew(self._put)
         except ConfigError as error:
-            log.error("the reload was refused, the old config stays: %s", error)  # noqa: TRY400
+            log.error("the reload was refused, the old config stays: %s", error)  # noqa: TRY400 - told, no bug
             raise
         log.info("reloaded %s: %d probes", config.path, len(self._probes))
 

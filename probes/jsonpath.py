@@ -344,8 +344,8 @@ def _parser() -> Any:
 def _environment() -> Any:
     """Return the library with RE2: its own functions use `re`, where a pattern may backtrack."""
     from jsonpath import JSONPathEnvironment  # noqa: PLC0415 - as above
-    from jsonpath.filter import StringLiteral  # noqa: PLC0415
-    from jsonpath.function_extensions import ExpressionType, FilterFunction  # noqa: PLC0415
+    from jsonpath.filter import StringLiteral  # noqa: PLC0415 - lazy, as the library
+    from jsonpath.function_extensions import ExpressionType, FilterFunction  # noqa: PLC0415 - as above
 
     class Search(FilterFunction):
         """``search()``: the pattern matches somewhere; ``match()``: it matches all."""

@@ -169,7 +169,7 @@ class Kind(Settings):
     def first_memory(
         self,
         target: str,  # noqa: ARG002 - for those who override
-        kept: Mapping[str, Any] | None,  # noqa: ARG002
+        kept: Mapping[str, Any] | None,  # noqa: ARG002 - as above
     ) -> object:
         """Return what `Keep.memory` begins with in a service.
 
@@ -179,7 +179,7 @@ class Kind(Settings):
         """
         return None
 
-    def durable(self, memory: object) -> Mapping[str, Any] | None:  # noqa: ARG002
+    def durable(self, memory: object) -> Mapping[str, Any] | None:  # noqa: ARG002 - as above
         """Return what of `Keep.memory` must survive a restart, JSON-ready; None: nothing."""
         return None
 

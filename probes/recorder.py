@@ -209,4 +209,4 @@ class _OpenPhase:
         else:
             recorder = self._recorder
             # one class in two halves
-            recorder._close(recorder._clock(), complete=False)  # noqa: SLF001
+            recorder._close(recorder._clock(), complete=False)  # noqa: SLF001 - as above

@@ -71,7 +71,7 @@ class WatchedConfig:
             config = read_web_config(self._path)
         except ConfigError as error:
             # a mistake in a file has no traceback
-            log.error("want a usable web config, every request gets 500: %s", error)  # noqa: TRY400
+            log.error("want a usable web config, every request gets 500: %s", error)  # noqa: TRY400 - told, no bug
             self.state = replace(self.state, problem=str(error))
             return True
         config = self._keep_fixed(config)
@@ -96,7 +96,7 @@ class WatchedConfig:
         try:
             return make_context(config.tls)
         except (OSError, ValueError) as error:
-            log.error("the last good certificate stays in use: %s", _text(error))  # noqa: TRY400
+            log.error("the last good certificate stays in use: %s", _text(error))  # noqa: TRY400 - told, no bug
             return self.state.context
 
 

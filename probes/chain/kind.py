@@ -242,7 +242,7 @@ class ChainKind(AccessKeys, Kind):
             want = f"want a budget of at least {need} calls a minute for {purpose}"
             raise ValueError(f"{want} at every: {format_duration(every_s)}, got {budget}")
 
-    def advice(self, target: str) -> Iterable[str]:  # noqa: ARG002
+    def advice(self, target: str) -> Iterable[str]:  # noqa: ARG002 - the interface
         if self.chain_id is None:
             yield "want chain_id, got none: only a change of the identity can be judged"
 

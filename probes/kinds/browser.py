@@ -140,7 +140,7 @@ class Browser(Kind):
         if "?" in url.path_query:
             raise ValueError(f"want a base URL without a query, got {short(str(url))}")
 
-    def advice(self, target: str) -> Iterable[str]:  # noqa: ARG002
+    def advice(self, target: str) -> Iterable[str]:  # noqa: ARG002 - of the interface
         if self._compiled is None:
             return
         if not self._compiled.launch.sandbox:
@@ -163,7 +163,7 @@ class Browser(Kind):
     def prepare(self, target: str) -> None:
         """Do nothing: the driver is not for this process."""
 
-    def first_memory(self, target: str, kept: Mapping[str, Any] | None) -> object:  # noqa: ARG002
+    def first_memory(self, target: str, kept: Mapping[str, Any] | None) -> object:  # noqa: ARG002 - of the interface
         kept = kept or {}
         runs = kept.get("runs")
         number = runs if type(runs) is int and runs >= 0 else 0

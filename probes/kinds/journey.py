@@ -134,7 +134,7 @@ class Journey(Kind):
         if "?" in url.path_query:
             raise ValueError(f"want a base URL without a query, got {short(str(url))}")
 
-    def advice(self, target: str) -> Iterable[str]:  # noqa: ARG002
+    def advice(self, target: str) -> Iterable[str]:  # noqa: ARG002 - of the interface
         compiled = self._compiled
         if compiled is None or not self.think_in_probes:
             return
@@ -167,7 +167,7 @@ class Journey(Kind):
             with suppress(ValueError):  # the run tells
                 _database(name).prepare("")
 
-    def first_memory(self, target: str, kept: Mapping[str, Any] | None) -> object:  # noqa: ARG002
+    def first_memory(self, target: str, kept: Mapping[str, Any] | None) -> object:  # noqa: ARG002 - of the interface
         runs = kept.get("runs") if kept else None
         return runs if isinstance(runs, int) and runs >= 0 else 0
 

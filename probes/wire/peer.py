@@ -171,7 +171,7 @@ def _chain(peer: Any, method: str) -> tuple[bytes, ...]:
     if public is not None:
         return tuple(public() or ())
     # Python 3.11 and 3.12 have it on the inner object only
-    inner = peer._sslobj  # noqa: SLF001
+    inner = peer._sslobj  # noqa: SLF001 - no public way to it
     return tuple(c.public_bytes(_DER) for c in (inner and getattr(inner, method)()) or ())
 
 

@@ -328,7 +328,7 @@ def scope_of(run: Run) -> Scope:
         run_id=values.run_id,
         iteration=values.iteration,
         # not for secrets: two runs with one seed play the same
-        random=Random(values.seed),  # noqa: S311
+        random=Random(values.seed),  # noqa: S311 - chance, no secret
         now=lambda: datetime.now(UTC),
         environ=values.environ,
         values=dict(values.vars),

@@ -162,7 +162,7 @@ class CosmosDialect:
     def confirm(
         self,
         group: Group,  # noqa: ARG002 - the same for every group
-        endpoint: Endpoint,  # noqa: ARG002
+        endpoint: Endpoint,  # noqa: ARG002 - the protocol
         common: Common,
         seen: Observation,
     ) -> Talk[None]:

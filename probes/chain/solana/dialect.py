@@ -199,8 +199,8 @@ class SolanaDialect:
         self,
         group: Group,
         observations: Mapping[str, Observation],  # noqa: ARG002 - the mark is all that is needed
-        judgement: Judgement,  # noqa: ARG002
-        now: Now,  # noqa: ARG002
+        judgement: Judgement,  # noqa: ARG002 - the protocol
+        now: Now,  # noqa: ARG002 - the protocol
         memory: object,
     ) -> Talk[Survey]:
         if not self._programs:
