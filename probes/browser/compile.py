@@ -38,13 +38,10 @@ from probes.browser.process import Launch
 from probes.browser.settings import BrowserJourneyKeys
 from probes.expect import Statuses
 from probes.journey import flaws
-from probes.journey.flaws import Flaw, Flawed
-from probes.journey.language.data import Feeder, read_data
-from probes.journey.language.expression import Tree, literal
+from probes.journey.flaws import Flawed
 from probes.journey.language.wish import Wish
-from probes.journey.loading.overrides import overridden
-from probes.journey.loading.proof import Origins, Proof
 from probes.journey.loading.settings import World
+from probes.journey.loading.sources import begin, variables
 from probes.units import short
 
 WEB = ("http://", "https://")
@@ -75,32 +72,14 @@ class _Making:
         self._name = name
         self._keys = keys
         self._world = world
-        found: list[Flaw] = []
-        self._feeder = self._read_data(found)
-        self.proof = Proof(
-            Origins(
-                secrets=keys.secrets,
-                columns=None if self._feeder is None else self._feeder.columns,
-                environ=world.environ,
-                data="" if keys.data is None else keys.data.file,
-                extracted=dict(_extracted(keys)),
-            )
-        )
-        self.proof.flaws += found
-
-    def _read_data(self, found: list[Flaw]) -> Feeder | None:
-        if self._keys.data is None:
-            return None
-        try:
-            return read_data(self._keys.data, self._world.directory)
-        except ValueError as error:
-            found.append(Flaw(("data", "file"), str(error)))
-            return None
+        found = dict(_extracted(keys))
+        self.proof, self._feeder = begin(keys, world, keys.secrets, found)
 
     def journey(self) -> BrowserJourney:
         """Return what comes of it; it may be played only when there are no flaws."""
         keys, options, world = self._keys, self._keys.browser, self._world
-        values = self._variables()
+        own = {key: ("", value) for key, value in keys.vars.items()}
+        values = variables(self.proof, own, world.variables)
         headers = self._headers()
         steps = tuple(self._step(at, step) for at, step in enumerate(keys.steps))
         self._judge_names()
@@ -142,26 +121,6 @@ class _Making:
 
     def _uses(self, key: str) -> bool:
         return key in self._keys.vars or not self.proof.read.isdisjoint({key, f"vars.{key}"})
-
-    def _variables(self) -> list[tuple[str, Tree]]:
-        """Return ``vars:`` with what ``--var`` says instead, in the order of the file."""
-        proof, given = self.proof, self._world.variables
-        found: list[tuple[str, Tree]] = []
-        for key in given:
-            proof.declare(key)
-            if key not in self._keys.vars:
-                found.append((key, proof.tree(("vars",), literal(given[key]))))
-        for key, value in self._keys.vars.items():
-            path: flaws.Path = ("vars", key)
-            source = value
-            if key in given:
-                source = self._overridden(path, value, given[key])
-            found.append((key, proof.tree(path, source)))
-            proof.declare(key)
-        return found
-
-    def _overridden(self, path: flaws.Path, value: Any, text: str) -> Any:
-        return self.proof.made(path, lambda: overridden(value, text), literal(text))
 
     def _headers(self) -> tuple[tuple[str, str], ...]:
         given = {name: text for name, text in self._keys.browser.headers.items() if text}

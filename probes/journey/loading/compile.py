@@ -8,15 +8,12 @@ Knows no file but that of the data, and nothing of how a journey is played.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from probes.journey.flaws import Flaw, Flawed, Path
-from probes.journey.language.data import Feeder, read_data
-from probes.journey.language.expression import Tree, literal
+from probes.journey.flaws import Flawed, Path
 from probes.journey.loading.assembly import WEB, Assembly, extracted
 from probes.journey.loading.inclusion import Inclusion, Placed
 from probes.journey.loading.keys import MAX_ROUNDS, MAX_STEPS, HttpKeys
-from probes.journey.loading.overrides import overridden
-from probes.journey.loading.proof import Origins, Proof
 from probes.journey.loading.settings import JourneyKeys, World
+from probes.journey.loading.sources import begin, variables
 from probes.journey.steps import Journey, RepeatStep, Step
 from probes.redact import Secret
 from probes.wire.url import parse_url
@@ -59,24 +56,14 @@ class _Making:
         for owner, it in reversed([("", keys), *guests.items()]):
             self.secrets |= it.secrets
             self.vars |= {key: (owner, value) for key, value in it.vars.items()}
-        flaws: list[Flaw] = []
-        self.feeder = self._feeder(flaws)
-        self.proof = Proof(
-            Origins(
-                secrets=self.secrets,
-                columns=None if self.feeder is None else self.feeder.columns,
-                environ=world.environ,
-                data="" if keys.data is None else keys.data.file,
-                extracted=extracted(it for part in self.parts for it in part),
-            )
-        )
-        self.proof.flaws += flaws
+        found = extracted(it for part in self.parts for it in part)
+        self.proof, self.feeder = begin(keys, world, self.secrets, found)
         self.assembly = Assembly(self.proof)
 
     def journey(self) -> Journey:
         """Return what comes of it; it may be played only when there are no flaws."""
         keys = self.keys
-        values = self._variables()
+        values = variables(self.proof, self.vars, self.world.variables)
         setup, steps, cleanup = (self.assembly.steps(part) for part in self.parts)
         given = {key: text for key, text in self.world.variables.items() if self._uses(key)}
         self._judge_names()
@@ -102,41 +89,6 @@ class _Making:
 
     def _uses(self, key: str) -> bool:
         return key in self.vars or not self.proof.read.isdisjoint({key, f"vars.{key}"})
-
-    def _feeder(self, flaws: list[Flaw]) -> Feeder | None:
-        data = self.keys.data
-        if data is None:
-            return None
-        try:
-            return read_data(data, self.world.directory)
-        except ValueError as error:
-            flaws.append(Flaw(("data", "file"), str(error)))
-            return None
-
-    def _variables(self) -> list[tuple[str, Tree]]:
-        """Return ``vars:`` with what ``--var`` says instead, in the order of the file."""
-        given = self.world.variables
-        for key in given:
-            self.proof.declare(key)
-        found: list[tuple[str, Tree]] = [
-            (key, self.proof.tree(("vars",), literal(text)))
-            for key, text in given.items()
-            if key not in self.vars
-        ]
-        for key, (owner, value) in self.vars.items():
-            path: Path = ("vars", key)
-            if key in given:
-                value = self._overridden(path, value, given[key])  # noqa: PLW2901 - it replaces it
-            if owner:
-                with self.proof.guest(path, owner):
-                    found.append((key, self.proof.tree(path, value)))
-            else:
-                found.append((key, self.proof.tree(path, value)))
-            self.proof.declare(key)
-        return found
-
-    def _overridden(self, path: Path, value: Any, text: str) -> Any:
-        return self.proof.made(path, lambda: overridden(value, text), literal(text))
 
     def _first_origin(self) -> str:
         """Return where the journey begins when it says so in its steps alone."""

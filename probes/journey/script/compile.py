@@ -11,15 +11,11 @@ import hashlib
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from probes.journey.flaws import Flaw, Flawed
-from probes.journey.flaws import Path as FlawPath
-from probes.journey.language.data import Feeder, read_data
-from probes.journey.language.expression import Template, Tree, literal
-from probes.journey.loading.overrides import overridden
-from probes.journey.loading.proof import Origins, Proof
+from probes.journey.flaws import Flawed
+from probes.journey.language.expression import Template
 from probes.journey.loading.settings import World
+from probes.journey.loading.sources import begin, variables
 from probes.journey.script.settings import ScriptKeys
 from probes.journey.steps import Journey
 from probes.units import format_size, short
@@ -95,33 +91,15 @@ class _Making:
         self._name = name
         self._keys = keys
         self._world = world
-        flaws: list[Flaw] = []
-        self._feeder = self._read_data(flaws)
-        self.proof = Proof(
-            Origins(
-                secrets=keys.secrets,
-                columns=None if self._feeder is None else self._feeder.columns,
-                environ=world.environ,
-                data="" if keys.data is None else keys.data.file,
-                extracted={},
-            )
-        )
-        self.proof.flaws += flaws
-
-    def _read_data(self, flaws: list[Flaw]) -> Feeder | None:
-        if self._keys.data is None:
-            return None
-        try:
-            return read_data(self._keys.data, self._world.directory)
-        except ValueError as error:
-            flaws.append(Flaw(("data", "file"), str(error)))
-            return None
+        self.proof, self._feeder = begin(keys, world, keys.secrets, {})
 
     def script(self) -> Script:
         """Return what comes of it; it may be played only when there are no flaws."""
         keys, world = self._keys, self._world
         path, source = self._code()
-        values = self._variables()
+        given = {key: text for key, text in world.variables.items() if key in keys.vars}
+        own = {key: ("", value) for key, value in keys.vars.items()}
+        values = variables(self.proof, own, given)
         headers = tuple(
             (name, self.proof.template(("http", "headers", name), text))
             for name, text in keys.http.headers.items()
@@ -129,7 +107,6 @@ class _Making:
         )
         self._judge_steps()
         environ = self._environment()
-        given = {key: text for key, text in world.variables.items() if key in keys.vars}
         digest = hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()
         journey = Journey(
             name=self._name,
@@ -158,20 +135,6 @@ class _Making:
             origins=tuple(keys.python.origins),
             environ=environ,
         )
-
-    def _variables(self) -> list[tuple[str, Tree]]:
-        found: list[tuple[str, Tree]] = []
-        for key, value in self._keys.vars.items():
-            path: FlawPath = ("vars", key)
-            source = value
-            if key in self._world.variables:
-                source = self._overridden(path, value, self._world.variables[key])
-            found.append((key, self.proof.tree(path, source)))
-            self.proof.declare(key)
-        return found
-
-    def _overridden(self, path: FlawPath, value: Any, text: str) -> Any:
-        return self.proof.made(path, lambda: overridden(value, text), literal(text))
 
     def _environment(self) -> tuple[tuple[str, str], ...]:
         found: list[tuple[str, str]] = []
