@@ -41,9 +41,15 @@ class Mirror(socketserver.StreamRequestHandler):
         )  # fmt: skip
 
 
+class MirrorServer(socketserver.ThreadingTCPServer):
+    """Waits for nobody: a client that never ends its request would keep the test from ending."""
+
+    daemon_threads = True
+
+
 @pytest.fixture
 def mirror() -> Iterator[int]:
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Mirror) as server:
+    with MirrorServer(("127.0.0.1", 0), Mirror) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server.server_address[1]
         server.shutdown()
@@ -170,7 +176,10 @@ def served(path: Path, environment: dict[str, str]) -> dict[str, str]:
         found["cmdline"] = Path(f"/proc/{process.pid}/cmdline").read_text()
     finally:
         process.send_signal(signal.SIGTERM)
-        found["log"] = process.communicate(timeout=20)[0]
+        try:
+            found["log"] = process.communicate(timeout=20)[0]
+        finally:
+            process.kill()
     return found
 
 

@@ -187,7 +187,10 @@ def served(path: Path) -> dict[str, str]:
         found |= {page: fetch(base + page) for page in pages}
     finally:
         process.send_signal(signal.SIGTERM)
-        found["log"] = process.communicate(timeout=20)[0]
+        try:
+            found["log"] = process.communicate(timeout=20)[0]
+        finally:
+            process.kill()
     return found
 
 
