@@ -1,6 +1,8 @@
 """Base of what is read from the probe file: frozen, strict about names, silent about values."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 
 class Settings(BaseModel):
@@ -13,3 +15,15 @@ class Settings(BaseModel):
         use_attribute_docstrings=True,
         allow_inf_nan=False,
     )
+
+
+class Bare:
+    """Adds the short form of a class to its schema: what may stand there instead of a mapping."""
+
+    def __init__(self, schema: JsonSchemaValue) -> None:
+        self.schema = schema
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [handler(schema), self.schema]}

@@ -1,7 +1,7 @@
-"""Durations, sizes and numbers as people write them, and the field types made of them.
+"""Durations, sizes, rates and numbers as people write them, and the field types made of them.
 
-Python numbers carry no unit: durations are seconds (float), sizes are bytes (int). Knows
-no YAML and no kind.
+Python numbers carry no unit: durations are seconds (float), sizes are bytes (int), rates are per
+second (float). Knows no YAML and no kind.
 """
 
 import re
@@ -21,12 +21,14 @@ _UNITS_BYTES = {
 _DURATION_PART = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|s|m|h|d|w)", re.ASCII)
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?(B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)", re.ASCII)
 _RATIO = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)(%?)", re.ASCII)
+_RATE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?/ ?([smh])", re.ASCII)
 _NUMBER = re.compile(
     r"[+-]?(?:[0-9]{1,300}(?:\.[0-9]{0,300})?|\.[0-9]{1,300})(?:[eE][+-]?[0-9]{1,3})?", re.ASCII
 )
 # Ten years: longer than any certificate a browser accepts, short enough for every clock call.
 MAX_DURATION_S = 10 * 365 * 86400.0
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d|w))+$"
+RATE_PATTERN = r"^[0-9]+(\.[0-9]+)? ?/ ?[smh]$"
 SIZE_PATTERN = r"^[0-9]+(\.[0-9]+)? ?(B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)$"
 
 
@@ -94,6 +96,26 @@ def parse_ratio(text: object) -> float:
     raise ValueError(f"want a share such as 90% or 0.9, got {short(text)}")
 
 
+def parse_rate(text: object) -> float:
+    """Read ``20/s``, ``90/m``, ``0.5/h`` as times a second, >= 0.
+
+    Raises:
+        ValueError: no unit, or negative.
+    """
+    if isinstance(text, str) and (found := _RATE.fullmatch(text)):
+        return float(found[1]) / _UNITS_S[found[2]]
+    raise ValueError(f"want a rate with its unit such as 20/s, 90/m or 10/h, got {short(text)}")
+
+
+def format_rate(rate: float) -> str:
+    """Write a rate as people do, exactly where it can be: 20 -> 20/s, 0.5 -> 30/m."""
+    for unit in ("s", "m", "h"):
+        text = f"{_decimal(rate * _UNITS_S[unit])}/{unit}"
+        if parse_rate(text) == rate:
+            return text
+    return f"{_decimal(rate)}/s"
+
+
 def format_duration(seconds: float) -> str:
     """Write seconds as people do, exactly: 0.5 -> 500ms, 90 -> 1m30s."""
     whole = round(seconds)
@@ -128,6 +150,10 @@ def short(value: object, limit: int = 80) -> str:
     text = _WORDS.get(value) if value is None or isinstance(value, bool) else None
     text = text or repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _serialize_rate(rate: float | None) -> str | None:
+    return None if rate is None else format_rate(rate)
 
 
 def _serialize_duration(seconds: float | None) -> str | None:
@@ -165,3 +191,13 @@ Ratio = Annotated[
     ),
 ]
 """A share from 0 to 1; written 0.9 or 90%."""
+
+Rate = Annotated[
+    float,
+    BeforeValidator(parse_rate),
+    PlainSerializer(_serialize_rate, when_used="json"),
+    WithJsonSchema(
+        {"type": "string", "pattern": RATE_PATTERN, "examples": ["20/s", "90/m", "10/h"]}
+    ),
+]
+"""Times a second, >= 0; written with a unit."""

@@ -1,12 +1,71 @@
-"""``safety:`` of journeys: ceilings that no journey, probe or flag can raise.
+"""``safety:`` of journeys and loads: ceilings that no journey, scenario or flag can raise.
 
 Light: every probe file has them, also one without journeys.
 """
 
-from pydantic import Field
+import re
+from ipaddress import ip_network
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from probes.settings import Settings
-from probes.units import Size
+from probes.units import Duration, Rate, Size, short
+
+# load.md 2.5: what one machine does to a staging system without surprising anybody.
+DEFAULT_LOAD_USERS = 500
+DEFAULT_LOAD_RATE = 200.0
+DEFAULT_LOAD_S = 900.0
+MAX_RUNS = 64
+_HOST = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?", re.ASCII)
+
+
+def _host(text: str) -> str:
+    """Return a host pattern as it is compared: lower case, IDNA, no dot at the end."""
+    name = text.lower().removesuffix(".")
+    star = "*." if name.startswith("*.") else ""
+    try:
+        plain = name.removeprefix(star)
+        name = star + (plain if plain.isascii() else plain.encode("idna").decode())
+    except UnicodeError:
+        name = ""
+    if not _HOST.fullmatch(name) or ".." in name:
+        raise ValueError(f"want a host such as shop.example.org, got {short(text)}")
+    return name
+
+
+def _fence(text: str) -> str:
+    """Return a network or a host pattern as it is compared."""
+    try:
+        network = ip_network(text)
+    except ValueError:
+        if "/" in text:
+            want = "want a network such as 10.20.0.0/16, without bits behind the prefix"
+            raise ValueError(f"{want}, got {short(text)}") from None
+    else:
+        return str(network)
+    try:
+        return _host(text)
+    except ValueError:
+        want = "want a host such as *.staging.example.org or a network such as 10.20.0.0/16"
+        raise ValueError(f"{want}, got {short(text)}") from None
+
+
+def _wider(text: str) -> str:
+    if text.endswith("/0"):
+        raise ValueError(f"want the networks of your own, got {short(text)}: everybody's")
+    return text
+
+
+def _above_zero(rate: float) -> float:
+    if rate == 0:
+        raise ValueError("want a rate > 0, got 0/s")
+    return rate
+
+
+Fence = Annotated[str, AfterValidator(_fence), WithJsonSchema({"type": "string", "minLength": 1})]
+"""A host, ``*.`` and a domain, an address or a network."""
+HostName = Annotated[str, AfterValidator(_host), WithJsonSchema({"type": "string", "minLength": 1})]
 
 
 class BrowserSafety(Settings):
@@ -18,3 +77,27 @@ class BrowserSafety(Settings):
     """Memory that must be free before a browser starts."""
     artefacts: str = ""
     """Directory for screenshots, traces and HAR files; else one of ours below /tmp."""
+
+
+class TargetSafety(Settings):
+    """Where loads may go; judged on names, on every address behind them and on every redirect."""
+
+    allow: tuple[Annotated[Fence, AfterValidator(_wider)], ...] = ()
+    """Hosts, ``*.domain`` and networks; without any there is no load at all."""
+    deny: tuple[Fence, ...] = ()
+    """Exceptions; they win over ``allow``."""
+
+
+class LoadSafety(Settings):
+    """Hard ceilings of every load, of the file and of flags."""
+
+    max_users: int = Field(default=DEFAULT_LOAD_USERS, ge=1)
+    """Virtual users of one run."""
+    max_rate: Annotated[Rate, AfterValidator(_above_zero)] = DEFAULT_LOAD_RATE
+    """Iterations started in a second by one run."""
+    max_duration: Duration = DEFAULT_LOAD_S
+    """Length of one run, all stages together."""
+    max_concurrent_runs: int = Field(default=1, ge=1, le=MAX_RUNS)
+    """Runs at a time, over all processes that share a data directory."""
+    protected: tuple[HostName, ...] = ()
+    """Hosts that need ``--yes-load HOST``, or ``confirm:`` in the scenario."""

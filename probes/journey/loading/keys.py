@@ -19,20 +19,17 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    GetJsonSchemaHandler,
     PlainSerializer,
     TypeAdapter,
     WithJsonSchema,
     model_validator,
 )
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
 
 from probes.expect import Statuses
 from probes.journey.language.extract import ExtractKeys
 from probes.journey.language.grammar import NAME, RESERVED
 from probes.journey.language.judge import ExpectKeys
-from probes.settings import Settings
+from probes.settings import Bare, Settings
 from probes.units import Duration, Size, format_duration, parse_duration, short
 from probes.wire.headers import HeaderName
 from probes.wire.message import MAX_REDIRECTS
@@ -106,18 +103,6 @@ def _path_or_keys(value: object) -> object:
     return {"json": value} if isinstance(value, str) else value
 
 
-class _Bare:
-    """Adds the short form of a class to its schema: what may stand there instead of a mapping."""
-
-    def __init__(self, schema: JsonSchemaValue) -> None:
-        self.schema = schema
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"anyOf": [handler(schema), self.schema]}
-
-
 def _to_text(value: object) -> object:
     """Take numbers too: ``X-Api-Version: 2`` means the text."""
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
@@ -156,14 +141,14 @@ StepName = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^{STEP_NAME}$"}),
 ]
 VariableName = Annotated[str, AfterValidator(_variable_name)]
-Expected = Annotated[ExpectKeys, _Bare(TypeAdapter(Statuses).json_schema())]
+Expected = Annotated[ExpectKeys, Bare(TypeAdapter(Statuses).json_schema())]
 """``{status: 200, ...}``, or a bare status."""
 Extracts = Annotated[
     dict[
         VariableName,
         Annotated[
             ExtractKeys,
-            _Bare({"type": "string", "pattern": r"^\$"}),
+            Bare({"type": "string", "pattern": r"^\$"}),
             BeforeValidator(_path_or_keys),
         ],
     ],
