@@ -1,0 +1,159 @@
+"""Puts the reports of a run into files, whole or not at all, and keeps the last N runs.
+
+    DIR/<scenario>/<started>-<run_id>/   result.json  junit.xml  report.md  report.html
+
+Knows where files go and when they count as written; what stands in them is `scenarios.outlets`'.
+Blocks (files): call it in a thread.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC
+from pathlib import Path
+
+from scenarios.report import EXIT_CODES, LoadReport, Verdict, Why
+
+Form = Callable[[LoadReport], str]
+
+# load.md 10.4: what a report is called; `reports:` of a scenario names the keys.
+FILES: Mapping[str, str] = {
+    "json": "result.json",
+    "junit": "junit.xml",
+    "markdown": "report.md",
+    "html": "report.html",
+}
+# Only what looks like ours is ever deleted.
+_RUN = re.compile(r"[0-9]{8}T[0-9]{6}Z-[A-Za-z0-9-]{1,64}", re.ASCII)
+CODE = "report"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Which reports go where.
+
+    Args:
+        directory: gets one directory a scenario and in it one a run; None: none of them.
+        forms: of `FILES`, those that are wanted there.
+        keep: runs of a scenario; the oldest are deleted; 0: all.
+        files: form -> a file of its own (``--junit FILE``).
+    """
+
+    directory: Path | None = None
+    forms: tuple[str, ...] = tuple(FILES)
+    keep: int = 0
+    files: Mapping[str, Path] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """What has become of it.
+
+    Args:
+        report: as it was written: one that could not be written turns exit 0 into 3.
+        directory: of this run; None: there is none.
+        broken: why a report was not written.
+        odd: what else went wrong, and decides nothing.
+    """
+
+    report: LoadReport
+    directory: Path | None
+    broken: tuple[str, ...] = ()
+    odd: tuple[str, ...] = ()
+
+
+def outlets() -> Mapping[str, Form]:
+    """Return what makes the text of each form."""
+    # a run that writes no page need not load what draws it
+    from scenarios.outlets.junit import to_junit  # noqa: PLC0415 - as above
+    from scenarios.outlets.markdown import to_markdown  # noqa: PLC0415 - as above
+    from scenarios.outlets.page import to_html  # noqa: PLC0415 - as above
+    from scenarios.outlets.structure import to_json  # noqa: PLC0415 - as above
+
+    return {"json": to_json, "junit": to_junit, "markdown": to_markdown, "html": to_html}
+
+
+def file_report(report: LoadReport, wish: Wish, forms: Mapping[str, Form] | None = None) -> Filed:
+    """Write what is wanted. A report that cannot be written is told, and the others are written.
+
+    Args:
+        report: what came of the run.
+        wish: which reports go where.
+        forms: what makes the text of each form; None: those of `outlets`.
+    """
+    makers = outlets() if forms is None else forms
+    directory = wish.directory and wish.directory / report.scenario / directory_name(report)
+    broken = _write_all(report, wish, directory, makers)
+    if broken:
+        report = _told(report, broken)
+        # what could be written says now that something could not
+        _write_all(report, wish, directory, makers)
+    odd = tuple(_prune(directory.parent, wish.keep)) if directory and wish.keep else ()
+    return Filed(report, directory, broken, odd)
+
+
+def directory_name(report: LoadReport) -> str:
+    """Return the name of the directory of a run; names sort like their runs."""
+    return f"{report.started_at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{report.run_id}"
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file under a temporary name, then rename it: a reader sees all of it or nothing.
+
+    Raises:
+        OSError: it could not be written; nothing is left behind.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def _write_all(
+    report: LoadReport, wish: Wish, directory: Path | None, makers: Mapping[str, Form]
+) -> tuple[str, ...]:
+    places: list[tuple[str, Path]] = list((wish.files or {}).items())
+    if directory is not None:
+        places += [(form, directory / FILES[form]) for form in wish.forms]
+    broken: list[str] = []
+    for form, path in places:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, makers[form](report))
+        except OSError as error:
+            broken.append(f"want to write {path}, got {error.strerror}")
+    return tuple(broken)
+
+
+def _told(report: LoadReport, broken: tuple[str, ...]) -> LoadReport:
+    whys = tuple(Why(Verdict.INCONCLUSIVE, CODE, text) for text in broken)
+    if report.exit_code:
+        return replace(report, reasons=(*report.reasons, *whys))
+    code = EXIT_CODES[Verdict.INCONCLUSIVE]
+    return replace(
+        report, verdict=Verdict.INCONCLUSIVE, exit_code=code, reasons=(*whys, *report.reasons)
+    )
+
+
+def _prune(directory: Path, keep: int) -> Iterator[str]:
+    """Delete the oldest runs; yield what could not be deleted."""
+    try:
+        runs = sorted(it for it in directory.iterdir() if _RUN.fullmatch(it.name))
+    except OSError as error:
+        yield f"want to list {directory}, got {error.strerror}"
+        return
+    for run in runs[:-keep]:
+        try:
+            shutil.rmtree(run)
+        except OSError as error:
+            yield f"want to delete {run}, got {error.strerror}"
