@@ -1,25 +1,33 @@
-"""What the commands of ``sonde`` share: the common options, the probe file, how to fail.
+"""What the commands of ``sonde`` share: the common options, the probe file, the loop, how to fail.
 
 Knows no command.
 """
 
+import asyncio
+import logging
+import os
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TextIO, TypeVar
 
 import typer
 
 from exporter.log import Format, Level, LogHandle, configure
 from probes.errors import ConfigError
 from probes.redact import Redactor
+from scenarios.section import SCENARIOS
 
 if TYPE_CHECKING:
     from probes.config.load import Config
     from probes.probe import Probe
 
-PASS, FAILED, USAGE, INCONCLUSIVE = 0, 1, 2, 3
+PASS, FAILED, USAGE, INCONCLUSIVE, REFUSED = 0, 1, 2, 3, 4
 DEFAULT_CONFIG = (Path("probes.yaml"), Path("/etc/sonde/probes.yaml"))
+T = TypeVar("T")
+
+log = logging.getLogger("sonde.cli")
 
 
 def names(context: typer.Context, incomplete: str) -> list[str]:
@@ -30,7 +38,7 @@ def names(context: typer.Context, incomplete: str) -> list[str]:
     if path is None:
         return []
     try:
-        names = [probe.name for probe in load(path).probes]
+        names = [probe.name for probe in load(path, further=(SCENARIOS,)).probes]
     except ConfigError:
         return []  # a broken file completes nothing; the command itself will say why
     return [name for name in names if name.startswith(incomplete)]
@@ -110,7 +118,7 @@ def load_config(given: Path | None, shards: int = 1, var: Sequence[str] | None =
 
     wanted = variables(var)
     try:
-        return load(config_path(given), shards=shards, variables=wanted)
+        return load(config_path(given), shards=shards, variables=wanted, further=(SCENARIOS,))
     except ConfigError as error:
         for problem in error.problems:
             typer.echo(problem.with_column(), err=True)
@@ -142,3 +150,31 @@ def named(config: "Config", name: str) -> "Probe":
             return candidate
     names = [candidate.name for candidate in config.probes]
     fail(f"want the name of a probe, got {name!r}{suggest(name, names)}")
+
+
+def run_loop(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run *main* on uvloop where there is one; ``SONDE_LOOP=asyncio`` or ``uvloop`` overrides."""
+    wanted = os.environ.get("SONDE_LOOP", "")
+    if wanted not in ("", "asyncio", "uvloop"):
+        fail(f"want SONDE_LOOP to be asyncio or uvloop, got {wanted!r}")
+    factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    if wanted != "asyncio":
+        try:
+            import uvloop
+        except ImportError:
+            if wanted == "uvloop":
+                fail("want uvloop for SONDE_LOOP=uvloop, got none installed")
+            log.info("uvloop is not installed, the stock event loop is used")
+        else:
+            factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(main())
+
+
+def leave(code: int) -> NoReturn:
+    """Exit without waiting for threads that hang in a driver or in a dead mount."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if threading.active_count() > 1:
+        os._exit(code)
+    raise typer.Exit(code)

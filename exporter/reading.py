@@ -20,6 +20,7 @@ from exporter.command import (
     variables,
 )
 from probes.errors import ConfigError
+from scenarios.section import SCENARIOS
 
 
 def lint(
@@ -36,7 +37,7 @@ def lint(
 
     path, wanted = file or config_path(config), variables(var)
     try:
-        loaded = load(path, variables=wanted)
+        loaded = load(path, variables=wanted, further=(SCENARIOS,))
     except ConfigError as error:
         for problem in error.problems:
             typer.echo(problem.with_column())
@@ -64,7 +65,7 @@ def schema() -> None:
 
     from probes.config.schema import json_schema
 
-    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    typer.echo(json.dumps(json_schema(further=(SCENARIOS,)), indent=2, ensure_ascii=False))
 
 
 def kinds(

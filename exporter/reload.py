@@ -14,6 +14,7 @@ from typing import Any
 from probes.config.load import Config, load
 from probes.errors import ConfigError
 from probes.run import prepare
+from scenarios.section import SCENARIOS
 
 Stamp = Mapping[Path, tuple[int, int, int]]
 
@@ -84,7 +85,12 @@ class Reloads:
             return config
 
     def _load(self) -> Config:
-        config = load(self._path, shards=self._shards, variables=self._variables)
+        config = load(
+            self._path,
+            shards=self._shards,
+            variables=self._variables,
+            further=(SCENARIOS,),
+        )
         prepare(config.probes)
         return config
 

@@ -115,8 +115,9 @@ def _parameter(parameter: Any) -> str | None:
 def schema() -> str:
     """Return docs/probes.schema.json."""
     from probes.config.schema import json_schema
+    from scenarios.section import SCENARIOS
 
-    return json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(json_schema(further=(SCENARIOS,)), indent=1, ensure_ascii=False) + "\n"
 
 
 PAGES: Mapping[str, Callable[[], str]] = {

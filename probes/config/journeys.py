@@ -9,7 +9,8 @@ and imports a family for a file that has one: a gate without journeys starts wit
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -95,6 +96,8 @@ class Written:
     family: Family
     keys: BaseModel
     source: str
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """What was read, variables of the environment put in: `Family.settings` reads it again."""
 
     @property
     def includes(self) -> list[str]:
@@ -136,6 +139,11 @@ class Journeys:
         self._variables = variables
         self._places: dict[str, Place] = {}
         self._alone: dict[str, tuple[Flaw, ...]] = {}
+
+    @property
+    def names(self) -> Collection[str]:
+        """Every name that the files give a journey, those with mistakes too."""
+        return self._places.keys()
 
     def read(self, source: Source) -> None:
         """Read the journeys of one file."""
@@ -188,7 +196,9 @@ class Journeys:
         except ValidationError as error:
             self._mistakes.refuse(error, raw, model)
         else:
-            self.written[name] = Written(name, family, keys, str(raw.places[0]))
+            self.written[name] = Written(
+                name, family, keys, str(raw.places[0]), deepcopy(dict(raw.values))
+            )
 
     def compile(self, safety: SafetySettings) -> None:
         """Compile what was read, and judge what concerns several of them."""

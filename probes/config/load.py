@@ -4,6 +4,7 @@
     ├── probes         Probe, ...
     ├── modules        name -> Module
     ├── journeys       name -> Written
+    ├── further        key -> what somebody above has made of it
     ├── prober metrics limits web probe_policy safety     the other sections
     ├── files, beside  what was read
     ├── hash           of the probe files
@@ -16,7 +17,7 @@ a `Config`; a reload builds a new one.
 import gc
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,12 +28,12 @@ from pydantic import ValidationError
 
 from probes.config.document import Document
 from probes.config.entries import Entries
+from probes.config.further import Around, Further
 from probes.config.journeys import Journeys, Written
 from probes.config.judge import Judge
 from probes.config.mistakes import Layered, Mistakes, Place
 from probes.config.presets import Module, Presets
 from probes.config.sections import (
-    LATER_SECTION_KEYS,
     SECTION_KEYS,
     LimitsSettings,
     MetricsSettings,
@@ -59,6 +60,8 @@ class Config:
     probes: tuple[Probe, ...]
     modules: Mapping[str, Module]
     journeys: Mapping[str, Written]
+    further: Mapping[str, Any]
+    """What each `Further` has read, by its key."""
     prober: ProberSettings
     metrics: MetricsSettings
     limits: LimitsSettings
@@ -84,6 +87,7 @@ def load(
     environ: Mapping[str, str] = os.environ,
     shards: int = 1,
     variables: Mapping[str, str] = NOTHING,
+    further: Sequence[Further] = (),
 ) -> Config:
     """Load *path* and the files it includes.
 
@@ -92,12 +96,13 @@ def load(
         environ: for ``${VAR}`` and ``{env: NAME}``.
         shards: how many processes share the probes.
         variables: of journeys, over their ``vars:``.
+        further: keys of the first level that somebody above reads.
 
     Raises:
         ConfigError: every mistake, in file order.
     """
     with _collector_paused():
-        return _load(path, _Outside(environ, shards, variables))
+        return _load(path, _Outside(environ, shards, variables, further))
 
 
 class _Outside(NamedTuple):
@@ -106,6 +111,7 @@ class _Outside(NamedTuple):
     environ: Mapping[str, str]
     shards: int
     variables: Mapping[str, str]
+    further: Sequence[Further]
 
 
 @contextmanager
@@ -123,7 +129,7 @@ def _collector_paused() -> Iterator[None]:
 
 def _load(path: Path, outside: _Outside) -> Config:
     mistakes, variables = Mistakes(), Variables(outside.environ)
-    sources = read_sources(path, mistakes, variables)
+    sources = read_sources(path, mistakes, variables, (it.key for it in outside.further))
     mistakes.redact = Redactor(variables.secrets)
     try:
         return _judge(sources, outside, mistakes, variables)
@@ -151,15 +157,20 @@ def _judge(sources: Sources, outside: _Outside, mistakes: Mistakes, variables: V
     judge_load(entries, main.place / "probes", outside.shards, mistakes)
     judge_dependencies(builder.dependencies, builder.names, mistakes)
     probes = resolve_dependencies(entries, mistakes)
+    around = Around(directory, environ, sections, journeys, probes, builder.names, mistakes)
+    further = _further(outside.further, sources, around)
     secret_files = judge.secret_files | targets.secret_files
     _judge_modes(secret_files, main, mistakes)
     mistakes.raise_if_any()
-    secrets = _secrets(probes, presets, sections, variables.secrets | journeys.secrets())
+    secrets = _secrets(
+        probes, presets, sections, variables.secrets | journeys.secrets() | around.secrets
+    )
     return Config(
         path=main.path,
         probes=tuple(probes),
         modules=MappingProxyType(presets.modules),
         journeys=MappingProxyType(journeys.written),
+        further=MappingProxyType(further),
         prober=sections.prober,
         metrics=sections.metrics,
         limits=sections.limits,
@@ -168,7 +179,7 @@ def _judge(sources: Sources, outside: _Outside, mistakes: Mistakes, variables: V
         safety=sections.safety,
         variables=outside.variables,
         files=tuple(sources.paths),
-        beside=frozenset(secret_files | journeys.files(directory)),
+        beside=frozenset(secret_files | journeys.files(directory) | around.files),
         hash=sources.hash,
         warnings=mistakes.warnings,
         secrets=secrets,
@@ -183,7 +194,7 @@ def _sections(main: Source, judge: Judge, mistakes: Mistakes) -> Sections:
     }
     good: dict[str, Any] = {}
     for key, value in values.items():
-        one = {key: _known_now(value, main.place / key, mistakes)}
+        one = {key: value}
         try:
             good[key] = getattr(Sections.model_validate(one, context=judge.context), key)
         except ValidationError as error:
@@ -191,15 +202,17 @@ def _sections(main: Source, judge: Judge, mistakes: Mistakes) -> Sections:
     return Sections.model_construct(**{**_defaults(), **good})
 
 
-def _known_now(value: Any, place: Place, mistakes: Mistakes) -> Any:
-    """Return a section without the keys of a later version, which are told."""
-    later = LATER_SECTION_KEYS.get(str(place.path[-1]), frozenset())
-    if not isinstance(value, dict) or later.isdisjoint(value):
-        return value
-    for key in later & value.keys():
-        text = f"want a known key, got {key!r}: this version has no such feature yet"
-        mistakes.add(place / key, text, at_key=True)
-    return {key: it for key, it in value.items() if key not in later}
+def _further(wanted: Iterable[Further], sources: Sources, around: Around) -> dict[str, Any]:
+    """Return what each of *wanted* makes of its key."""
+    found: dict[str, Any] = {}
+    for it in wanted:
+        pieces = [
+            (source.top[it.key], source.place / it.key)
+            for source in sources.files
+            if source.top.get(it.key) is not None
+        ]
+        found[it.key] = it.read(pieces, around) if pieces else it.nothing
+    return found
 
 
 def _judge_modes(secret_files: Iterable[Path], main: Source, mistakes: Mistakes) -> None:

@@ -4,11 +4,12 @@ Made of the same classes that judge the file, so it cannot drift. It is looser w
 at more than one key (``timeout`` at most ``every``), and a ``${VAR}`` may stand for any scalar.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, cast
 
 from pydantic import BaseModel
 
+from probes.config.further import Further
 from probes.config.journeys import FAMILIES, NAME, OVER_HTTP
 from probes.config.sections import DEFAULT_KEYS, ChainKeys, CommonKeys, ProbeKeys, Sections
 from probes.kind import Kind
@@ -37,11 +38,12 @@ EXAMPLES: tuple[Mapping[str, Any], ...] = (
 Schema = dict[str, Any]
 
 
-def json_schema(*, allowed: Collection[str] = ()) -> Schema:
+def json_schema(*, allowed: Collection[str] = (), further: Iterable[Further] = ()) -> Schema:
     """Return the schema of a probe file, draft 2020-12.
 
     Args:
         allowed: third-party kinds to describe beside our own.
+        further: keys of the first level that somebody above reads.
     """
     definitions: Schema = {"variable": VARIABLE}
     found = discover(allowed=allowed)
@@ -102,8 +104,20 @@ def json_schema(*, allowed: Collection[str] = ()) -> Schema:
                 "description": "Chains whose endpoints are judged together.",
             },
             **sections,
+            **{it.key: _further(it, definitions) for it in further},
         },
         "$defs": definitions,
+    }
+
+
+def _further(further: Further, definitions: Schema) -> Schema:
+    """Return the schema of named entries that somebody above reads."""
+    definitions[further.key] = _model(further.model(), further.key, definitions)
+    return {
+        "type": "object",
+        "propertyNames": {"pattern": f"^{further.names}$"},
+        "additionalProperties": {"$ref": f"#/$defs/{further.key}"},
+        "description": further.description,
     }
 
 

@@ -5,12 +5,11 @@ a value came from.
 """
 
 import re
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from probes.journey.safety import BrowserSafety
+from probes.journey.safety import BrowserSafety, LoadSafety, TargetSafety
 from probes.probe import Severity
 from probes.redact import Secret
 from probes.settings import Settings
@@ -216,6 +215,10 @@ class SafetySettings(Settings):
 
     browser: BrowserSafety = BrowserSafety()
     """Of all browsers together."""
+    targets: TargetSafety = TargetSafety()
+    """Where loads may go."""
+    load: LoadSafety = LoadSafety()
+    """Of each load."""
 
 
 class Sections(Settings):
@@ -237,12 +240,10 @@ class Sections(Settings):
 
 SECTION_KEYS = frozenset(Sections.model_fields)
 FILE_KEYS = frozenset({"version", "include", "defaults", "modules", "journeys", "probes", "chains"})
-# Sections and keys that the design names and this version does not have: refused, with the reason.
+# Sections that the design names and this version does not have: refused, with the reason.
 LATER_KEYS = frozenset(
     {
         "alerts", "compat", "dashboards", "generate", "history", "maintenance", "measure",
-        "notify", "scenarios", "sinks", "status", "targets_from",
+        "notify", "sinks", "status", "targets_from",
     }
 )  # fmt: skip
-# The same inside a section.
-LATER_SECTION_KEYS: Mapping[str, frozenset[str]] = {"safety": frozenset({"load", "targets"})}

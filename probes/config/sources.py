@@ -7,7 +7,7 @@ import glob
 import hashlib
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,9 +67,11 @@ class Sources:
                 release(value)
 
 
-def read_sources(path: Path, mistakes: Mistakes, variables: Variables) -> Sources:
-    """Read *path* and, in turn, what it includes."""
-    reader = _Reader(mistakes, variables)
+def read_sources(
+    path: Path, mistakes: Mistakes, variables: Variables, further: Iterable[str] = ()
+) -> Sources:
+    """Read *path* and, in turn, what it includes; a file may have *further* keys."""
+    reader = _Reader(mistakes, variables, FILE_KEYS.union(further))
     reader.read(path, None, Layered(NOTHING, ()), ())
     reader.sources.hash = reader.digest.hexdigest()
     return reader.sources
@@ -78,11 +80,12 @@ def read_sources(path: Path, mistakes: Mistakes, variables: Variables) -> Source
 class _Reader:
     """Follows the includes, depth first."""
 
-    def __init__(self, mistakes: Mistakes, variables: Variables) -> None:
+    def __init__(self, mistakes: Mistakes, variables: Variables, keys: Set[str]) -> None:
         self.sources = Sources()
         self.digest = hashlib.sha256()
         self._mistakes = mistakes
         self._variables = variables
+        self._keys = keys
         self._below = {"journeys": variables.expand_in_journey}
         self._budget = Budget()
         self._included_at: dict[Path, Place | None] = {}
@@ -159,14 +162,16 @@ class _Reader:
     def _judge_top(self, source: Source, *, is_main: bool) -> None:
         mistakes, place = self._mistakes, source.place
         for key in source.top:
-            if key in FILE_KEYS or (key in SECTION_KEYS and is_main):
+            if key in self._keys or (key in SECTION_KEYS and is_main):
                 continue
             if key in SECTION_KEYS:
                 text = f"want {key!r} in the main file only, got it in an included one"
             elif key in LATER_KEYS:
                 text = f"want a known key, got {key!r}: this version has no such feature yet"
             else:
-                text = f"want a known key, got {short(key)}{suggest(key, FILE_KEYS | SECTION_KEYS)}"
+                text = (
+                    f"want a known key, got {short(key)}{suggest(key, self._keys | SECTION_KEYS)}"
+                )
             mistakes.add(place / key, text, at_key=True)
         version: object = source.top.get("version")
         # in Python, True equals 1
