@@ -10,21 +10,21 @@ expectation and no database: who asks one is handed in.
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import monotonic
 from types import TracebackType
 from typing import Any, Self, cast
 
 from probes.errors import CheckFailed
 from probes.journey.dialog import hold
+from probes.journey.incoming import blamed, broken_off, incoming, limits_of
+from probes.journey.keeping import REPEATABLE, Keeping, Place
 from probes.journey.model import (
     Answer,
     Dialog,
     Effect,
-    Heard,
     Pause,
     Played,
     Query,
@@ -39,13 +39,7 @@ from probes.result import Failure, Reason
 from probes.units import short
 from probes.wire import message
 from probes.wire.http import Options
-from probes.wire.message import MAX_HEAD_BYTES, MAX_WIRE_BYTES, Limits
 from probes.wire.session import Session
-
-# A journey speaks to a shop, its login and its payment; each more costs a socket for the run.
-MAX_CONNECTIONS = 4
-# RFC 9110, 9.2.2: these may be sent again when a kept connection died unused; a POST goes out once.
-REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 Ask = Callable[[Query, Recorder], Awaitable[tuple[Mapping[str, Any], ...]]]
 """Returns the rows of a query, or raises CheckFailed."""
@@ -53,15 +47,6 @@ Ask = Callable[[Query, Recorder], Awaitable[tuple[Mapping[str, Any], ...]]]
 
 async def _no_database(query: Query, _: Recorder) -> tuple[Mapping[str, Any], ...]:
     raise CheckFailed(Reason.CONFIG, f"want a database to ask, got none for {short(query.kind)}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """What a kept connection is kept under."""
-
-    origin: str
-    host: str
-    is_foreign: bool
 
 
 async def drive(
@@ -96,7 +81,7 @@ async def drive(
                     raise
                 cut = error
                 stop()
-                answer = _broken_off(effect)
+                answer = broken_off(effect)
     except StopIteration as end:
         if cut is None:
             return cast("Played", end.value)
@@ -104,19 +89,6 @@ async def drive(
     finally:
         play.close()
     raise cut
-
-
-def _broken_off(effect: Effect) -> Answer:
-    failure = Failure(Reason.TIMEOUT, "want an answer before the run was stopped, got none")
-    match effect:
-        case Request():
-            return Response(failure=failure)
-        case Dialog():
-            return Heard(failure=failure)
-        case Query():
-            return Rows(failure=failure)
-        case Pause():
-            return None
 
 
 class Driver(AbstractAsyncContextManager["Driver"]):
@@ -133,9 +105,7 @@ class Driver(AbstractAsyncContextManager["Driver"]):
         """Texts that came up and that no outlet may show: passwords in targets of databases."""
         self._options = options
         self._ask = ask
-        self._sessions: OrderedDict[_Place, Session] = OrderedDict()
-        self._facts: dict[_Place, Mapping[str, str]] = {}
-        self._own: set[str] = set()
+        self._keeping: Keeping[Session] = Keeping(Session.close)
 
     async def __aenter__(self) -> Self:
         return self
@@ -150,8 +120,7 @@ class Driver(AbstractAsyncContextManager["Driver"]):
 
     def close(self) -> None:
         """End every connection: in good order those that are idle, at once the others."""
-        while self._sessions:
-            self._sessions.popitem()[1].close()
+        self._keeping.close()
 
     async def answer(self, effect: Effect) -> Answer:
         """Do one thing and tell what came of it; never raises but when cancelled."""
@@ -172,10 +141,7 @@ class Driver(AbstractAsyncContextManager["Driver"]):
         """Send *request* once and return what came, within its timeout."""
         recorder = Recorder(asyncio.get_running_loop().time() + request.timeout_s)
         started = monotonic()
-        limits = Limits(
-            max_body=request.max_body,
-            max_wire=max(MAX_WIRE_BYTES, request.max_body + MAX_HEAD_BYTES),
-        )
+        limits = limits_of(request.max_body)
         came = message.Response(request.url, limits)
         failure: Failure | None = None
         place, reused = None, False
@@ -192,45 +158,25 @@ class Driver(AbstractAsyncContextManager["Driver"]):
         except TimeoutError:
             failure = too_late(request.timeout_s, recorder)
         except CheckFailed as error:
-            failure = Failure(error.reason, error.message, error.phase or recorder.phase_name)
-        ended, phases = monotonic(), recorder.phases
-        has_left = any(phase.name in _ASKED for phase in phases)
-        return Response(
-            status=came.status,
-            headers=tuple([(name.decode("latin-1"), message.text(v)) for name, v in came.headers]),
-            body=came.body.data,
-            seconds=ended - started,
-            phases=phases,
-            sent=len(request.body) if has_left else 0,
-            received=came.body.wire_size,
-            failure=failure,
-            reused=reused,
-            facts=self._about(place, recorder),
-        )
+            failure = blamed(error, recorder)
+        facts: Mapping[str, str] = recorder.facts
+        if place is not None:
+            facts = self._keeping.about(place, facts)
+        seconds = monotonic() - started
+        return incoming(request, came, seconds, recorder.phases, failure, facts, reused=reused)
 
-    def _session(self, request: Request, host: str) -> tuple[_Place, Session]:
-        """Return the connection for *request*; the one that was longest unused makes room."""
-        url = request.url
-        if not request.hop:
-            self._own.add(url.origin)
-        # a client certificate and a pinned name are for whom the journey names, not for whom an
-        # answer names (reliability.md E14)
-        is_foreign = url.origin not in self._own
-        place = _Place(url.origin, host, is_foreign)
-        session = self._sessions.get(place)
+    def _session(self, request: Request, host: str) -> tuple[Place, Session]:
+        place = self._keeping.place(request, host)
+        session = self._keeping.find(place)
         if session is None:
-            while len(self._sessions) >= MAX_CONNECTIONS:
-                oldest, idle = self._sessions.popitem(last=False)
-                self._facts.pop(oldest, None)
-                idle.close()
-            session = self._sessions[place] = Session(
-                bare(url),
+            session = Session(
+                bare(request.url),
                 Recorder(),
-                self._options_for(is_foreign=is_foreign),
+                self._options_for(is_foreign=place.is_foreign),
                 host=host,
                 reads_redirects=True,
             )
-        self._sessions.move_to_end(place)
+            self._keeping.keep(place, session)
         return place, session
 
     def _options_for(self, *, is_foreign: bool) -> Options:
@@ -238,15 +184,6 @@ class Driver(AbstractAsyncContextManager["Driver"]):
         if is_foreign and options.foreign_tls is not options.tls:
             return replace(options, tls=options.foreign_tls)
         return options
-
-    def _about(self, place: _Place | None, recorder: Recorder) -> Mapping[str, str]:
-        """Return facts about the connection: those of its dial, also when it is used again."""
-        facts = recorder.facts
-        if place is None:
-            return facts
-        if facts:
-            self._facts[place] = facts
-        return facts or self._facts.get(place, facts)
 
     # --- SQL
 
@@ -263,7 +200,7 @@ class Driver(AbstractAsyncContextManager["Driver"]):
         except TimeoutError:
             failure = too_late(query.timeout_s, recorder)
         except CheckFailed as error:
-            failure = Failure(error.reason, error.message, error.phase or recorder.phase_name)
+            failure = blamed(error, recorder)
         return Rows(
             rows=rows,
             seconds=monotonic() - started,
@@ -271,7 +208,3 @@ class Driver(AbstractAsyncContextManager["Driver"]):
             failure=failure,
             facts=recorder.facts,
         )
-
-
-# Phases that stand behind the request: it has gone out.
-_ASKED = frozenset({"processing", "transfer"})

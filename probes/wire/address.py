@@ -55,6 +55,14 @@ IpChoice = Annotated[
 ANY_IP: IpChoice = "any"
 
 
+def choose(found: list[Address], ip: IpChoice) -> Address | None:
+    """Return which of the addresses of a name is dialled; None without any."""
+    if ip.startswith("prefer_"):
+        preferred = int(ip[-1])
+        found = [a for a in found if a.family == preferred] or found
+    return found[0] if found else None
+
+
 @lru_cache(maxsize=4096)
 def literal_address(host: str, port: int) -> Address | None:
     """Return the address that *host* is, None when it is a name. Only canonical spellings count."""

@@ -170,3 +170,11 @@ def _is_own_network(address: Address) -> bool:
     """
     is_loopback = ip_address(address.ip.partition("%")[0]).is_loopback
     return not is_loopback and not has_route(address.family)
+
+
+def hinted(failure: CheckFailed, version: str | None) -> CheckFailed:
+    """Name the usual cause of a peer that ends before it answers, over *version* of TLS."""
+    if failure.reason is Reason.CLOSED and failure.phase == "processing" and version == "TLSv1.3":
+        hint = "over TLS 1.3 this also means that a client certificate is wanted"
+        return CheckFailed(failure.reason, f"{failure.message} ({hint})", phase=failure.phase)
+    return failure

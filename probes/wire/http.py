@@ -19,13 +19,12 @@ from probes.result import Reason
 from probes.units import format_size
 from probes.wire import http1
 from probes.wire.address import ANY_IP, Address, IpChoice
-from probes.wire.failures import classify
+from probes.wire.failures import classify, hinted
 from probes.wire.message import MAX_REDIRECTS, Limits, Request, Response
 from probes.wire.net import open_connection, resolve, resolve_literal
 from probes.wire.peer import forget_peer
 from probes.wire.redirect import Trail, location_of
-from probes.wire.tls import TlsOptions
-from probes.wire.url import Url, split_host_port, tls_name
+from probes.wire.tls import TlsOptions, server_name
 
 HTTP2 = "h2"
 HTTP1 = "http/1.1"
@@ -62,10 +61,7 @@ class Options:
     because building its context costs 40 ms."""
 
     def __post_init__(self) -> None:
-        tls = self.tls
-        if tls.cert or tls.cert_file or tls.server_name:
-            tls = tls.without_identity().model_copy(update={"server_name": ""})
-        object.__setattr__(self, "foreign_tls", tls)
+        object.__setattr__(self, "foreign_tls", self.tls.for_others())
 
     def prepare(self) -> None:
         """Do now, off the loop, what the first exchange over TLS would wait for."""
@@ -380,21 +376,7 @@ def _selected(transport: asyncio.Transport) -> str | None:
     return None if connection is None else cast("str | None", connection.selected_alpn_protocol())
 
 
-def server_name(url: Url, tls: TlsOptions, host: str = "") -> str:
-    """Return the name to verify: the configured one, else that of the header *host*, else *url*'s.
-
-    ``Host`` of a request may differ from where it goes to.
-    """
-    if tls.server_name:
-        return tls.server_name
-    return tls_name(split_host_port(host, 443)[0] if host else url.host)
-
-
 def with_hint(failure: CheckFailed, transport: asyncio.Transport) -> CheckFailed:
     """Name the usual cause of a TLS 1.3 peer that ends before it answers."""
-    if failure.reason is Reason.CLOSED and failure.phase == "processing":
-        connection = transport.get_extra_info("ssl_object")
-        if connection is not None and connection.version() == "TLSv1.3":
-            hint = "over TLS 1.3 this also means that a client certificate is wanted"
-            return CheckFailed(failure.reason, f"{failure.message} ({hint})", phase=failure.phase)
-    return failure
+    connection = transport.get_extra_info("ssl_object")
+    return failure if connection is None else hinted(failure, connection.version())

@@ -346,6 +346,35 @@ class Http1:
         return True
 
 
+class Http1Kept(Http1):
+    """`Http1` that notices whether the connection can carry another answer."""
+
+    __slots__ = ("keeps",)
+
+    def __init__(
+        self, response: Response, *, head_only: bool = False, reads_redirects: bool = False
+    ) -> None:
+        super().__init__(response, head_only=head_only, reads_redirects=reads_redirects)
+        self.keeps = False
+
+    def on_message_begin(self) -> None:
+        """Take the first byte of a message: behind the final answer it is one too many."""
+        if self.is_complete:
+            self.keeps = False
+
+    def _finish(self) -> None:
+        parser, response = self._parser, self._response
+        if not self.is_complete and parser is not None:
+            # the body of a redirect is not read
+            self.keeps = (
+                parser.should_keep_alive()
+                and response.version == "1.1"
+                and (response.status not in REDIRECTS or self._reads_redirects)
+                and response.status != SWITCHING_PROTOCOLS
+            )
+        super()._finish()
+
+
 def is_bodiless(response: Response) -> bool:
     """Tell whether a body is not read: there is none, or it only points elsewhere."""
     if response.status in REDIRECTS:

@@ -27,15 +27,16 @@ from probes.wire.address import (
     Address,
     IpChoice,
     about,
+    choose,
     literal_address,
     told_of_literal,
 )
 from probes.wire.ares import UncachedChannel
 from probes.wire.failures import classify, has_route
 from probes.wire.peer import NOTE, TlsNote
-from probes.wire.policy import POLICY
+from probes.wire.policy import judge
 from probes.wire.stream import HANDSHAKE_TIMEOUT_S, SHUTDOWN_TIMEOUT_S, Connection
-from probes.wire.url import canonical_host, literal_host, split_host_port, tls_name
+from probes.wire.url import canonical_host, split_host_port, tls_name
 
 __all__ = [
     "ANY_IP", "Address", "Connection", "IpChoice", "classify", "close_resolvers", "dial", "judge",
@@ -174,7 +175,7 @@ async def _look_up(
         for node in answer.nodes[:MAX_ADDRESSES]
         if node.family in _FAMILY_NUMBERS
     ]
-    chosen = _choose(found, ip)
+    chosen = choose(found, ip)
     if chosen is None:
         raise CheckFailed(
             Reason.DNS_NO_ADDRESS, f"want an address of {short(host)}, got none", phase="resolve"
@@ -186,13 +187,6 @@ async def _look_up(
 
 def _text(address: bytes | str) -> str:
     return address if isinstance(address, str) else address.decode("ascii")
-
-
-def _choose(found: list[Address], ip: IpChoice) -> Address | None:
-    if ip.startswith("prefer_"):
-        preferred = int(ip[-1])
-        found = [a for a in found if a.family == preferred] or found
-    return found[0] if found else None
 
 
 def _dns_failure(host: str, arguments: tuple[Any, ...]) -> CheckFailed:
@@ -220,33 +214,6 @@ async def close_resolvers() -> None:
     """Close the resolvers of the running loop; the next question opens fresh ones."""
     for resolver in _resolvers.pop(asyncio.get_running_loop(), {}).values():
         await resolver.close()
-
-
-def judge(address: Address, *, hop: int, scheme: str = "") -> None:
-    """Judge *address* by the policy of the running task.
-
-    Args:
-        address: that is dialled next.
-        hop: 0 is the target, later ones came from a redirect.
-        scheme: of the target; empty when it was judged before.
-
-    Raises:
-        CheckFailed: ``policy`` on the first hop, ``blocked`` later.
-    """
-    policy = POLICY.get()
-    if policy.admits(address.host, address.port, address.ip, scheme=scheme, hop=hop):
-        return
-    if hop:
-        there = f"{literal_host(address.host)}:{address.port}"
-        raise CheckFailed(
-            Reason.BLOCKED,
-            f"want a redirect within the target policy, got one to {there}",
-            phase="connect",
-        )
-    # constant: the text must not tell what an inner name stands for (T22)
-    raise CheckFailed(
-        Reason.POLICY, "want a target within probe_policy, got one outside", phase="connect"
-    )
 
 
 async def open_connection(  # noqa: PLR0913 - the whole dial, all but three by keyword

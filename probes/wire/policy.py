@@ -8,7 +8,7 @@
 
 Link-local and cloud metadata addresses are denied on top of it (the built-in list), unless an entry
 of ``lifts`` names a network inside that very block. Knows no socket and no resolver;
-`probes.wire.net` asks it before every dial.
+whoever dials asks it before (`judge`).
 """
 
 import posixpath
@@ -23,9 +23,12 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, field_validator, model_validator
 
+from probes.errors import CheckFailed
+from probes.result import Reason
 from probes.settings import Settings
 from probes.units import short
-from probes.wire.url import parse_port
+from probes.wire.address import Address
+from probes.wire.url import literal_host, parse_port
 
 Ip = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -333,3 +336,30 @@ class _Current:
 
 
 POLICY = _Current()
+
+
+def judge(address: Address, *, hop: int, scheme: str = "") -> None:
+    """Judge *address* by the policy of the running task.
+
+    Args:
+        address: that is dialled next.
+        hop: 0 is the target, later ones came from a redirect.
+        scheme: of the target; empty when it was judged before.
+
+    Raises:
+        CheckFailed: ``policy`` on the first hop, ``blocked`` later.
+    """
+    policy = POLICY.get()
+    if policy.admits(address.host, address.port, address.ip, scheme=scheme, hop=hop):
+        return
+    if hop:
+        there = f"{literal_host(address.host)}:{address.port}"
+        raise CheckFailed(
+            Reason.BLOCKED,
+            f"want a redirect within the target policy, got one to {there}",
+            phase="connect",
+        )
+    # constant: the text must not tell what an inner name stands for (T22)
+    raise CheckFailed(
+        Reason.POLICY, "want a target within probe_policy, got one outside", phase="connect"
+    )

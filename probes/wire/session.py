@@ -23,13 +23,12 @@ from probes.wire.http import (
     HTTP1_ALPN,
     Options,
     Wire,
-    server_name,
     with_hint,
 )
-from probes.wire.http1 import SWITCHING_PROTOCOLS, Http1, encode_kept
-from probes.wire.message import MAX_HEAD_BYTES, REDIRECTS, Limits, Request, Response
+from probes.wire.http1 import Http1, Http1Kept, encode_kept
+from probes.wire.message import MAX_HEAD_BYTES, Limits, Request, Response
 from probes.wire.net import judge, open_connection, resolve
-from probes.wire.tls import NET_METRICS, TLS_METRICS
+from probes.wire.tls import NET_METRICS, TLS_METRICS, server_name
 from probes.wire.url import Url
 
 # Of a later dial in the same run: the last one has the final say.
@@ -223,7 +222,9 @@ class Session:
         transport, wire = opened
         reused = wire.answers > 0
         response.over_tls = request.url.is_tls
-        codec = _KeptAnswer(response, request.method == "HEAD", self._reads_redirects)
+        codec = Http1Kept(
+            response, head_only=request.method == "HEAD", reads_redirects=self._reads_redirects
+        )
         is_whole = False
         try:
             started = await wire.ask(codec, response, encode_kept(request), limits.max_wire)
@@ -291,33 +292,6 @@ class _Kept(Wire):
     def _finish(self, failure: CheckFailed | None) -> None:
         self.ended = monotonic()
         super()._finish(failure)
-
-
-class _KeptAnswer(Http1):
-    """`Http1` that notices whether the connection can carry another answer."""
-
-    __slots__ = ("keeps",)
-
-    def __init__(self, response: Response, head_only: bool, reads_redirects: bool) -> None:  # noqa: FBT001 - of this module alone
-        super().__init__(response, head_only=head_only, reads_redirects=reads_redirects)
-        self.keeps = False
-
-    def on_message_begin(self) -> None:
-        """Take the first byte of a message: behind the final answer it is one too many."""
-        if self.is_complete:
-            self.keeps = False
-
-    def _finish(self) -> None:
-        parser, response = self._parser, self._response
-        if not self.is_complete and parser is not None:
-            # the body of a redirect is not read
-            self.keeps = (
-                parser.should_keep_alive()
-                and response.version == "1.1"
-                and (response.status not in REDIRECTS or self._reads_redirects)
-                and response.status != SWITCHING_PROTOCOLS
-            )
-        super()._finish()
 
 
 def break_off(recorder: Recorder) -> None:

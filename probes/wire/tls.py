@@ -34,12 +34,12 @@ from probes.wire.peer import (
     noted,
     shared_metrics,
 )
-from probes.wire.url import canonical_host, tls_name
+from probes.wire.url import Url, canonical_host, split_host_port, tls_name
 from probes.wire.x509 import load_library
 
 __all__ = [
     "NET_METRICS", "NOTE", "TLS_METRICS", "RecordingContext", "TlsNote", "TlsOptions",
-    "forget_peer", "judge_certificate", "noted", "shared_metrics",
+    "forget_peer", "judge_certificate", "noted", "server_name", "shared_metrics",
 ]  # fmt: skip
 
 NET_METRICS = shared_metrics("dns_lookup_time_seconds", "ip_protocol", "ip_addr_hash")
@@ -146,6 +146,15 @@ class TlsOptions(Settings):
         """Return the same options without client certificate: for another origin."""
         return self.model_copy(update={"cert": "", "cert_file": "", "key": None, "key_file": ""})
 
+    def for_others(self) -> Self:
+        """Return the same options for origins that an answer names: no identity, no pinned name.
+
+        Itself where there is neither: building a context costs 40 ms.
+        """
+        if not (self.cert or self.cert_file or self.server_name):
+            return self
+        return self.without_identity().model_copy(update={"server_name": ""})
+
     def prepare(self, alpn: tuple[str, ...] = ()) -> None:
         """Do now, off the loop, what else the first handshake would wait for."""
         load_library()
@@ -233,6 +242,16 @@ class TlsOptions(Settings):
                 context.load_cert_chain(cert, key or None, password=_no_passphrase)
         except (OSError, ValueError) as error:
             raise _unusable("a client certificate and its key (PEM)", name, error) from None
+
+
+def server_name(url: Url, tls: TlsOptions, host: str = "") -> str:
+    """Return the name to verify: the configured one, else that of the header *host*, else *url*'s.
+
+    ``Host`` of a request may differ from where it goes to.
+    """
+    if tls.server_name:
+        return tls.server_name
+    return tls_name(split_host_port(host, 443)[0] if host else url.host)
 
 
 _shared: "WeakValueDictionary[tuple[object, ...], RecordingContext]" = WeakValueDictionary()

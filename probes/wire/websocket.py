@@ -21,10 +21,11 @@ from probes.recorder import Recorder
 from probes.result import Reason
 from probes.units import short
 from probes.wire.failures import classify
-from probes.wire.http import DEFAULT_OPTIONS, HTTP1_ALPN, Options, server_name
+from probes.wire.http import DEFAULT_OPTIONS, HTTP1_ALPN, Options
 from probes.wire.http1 import Http1
 from probes.wire.message import MAX_HEAD_BYTES, Limits, Response
 from probes.wire.net import open_connection, resolve
+from probes.wire.tls import server_name
 from probes.wire.url import Url
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import pytest
 import pytest_asyncio
 
 from probes.errors import CheckFailed
-from probes.journey.driver import MAX_CONNECTIONS, Driver, drive
+from probes.journey.driver import Driver, drive
+from probes.journey.keeping import MAX_CONNECTIONS
 from probes.journey.model import Answer, Effect, Pause, Played, Query, Request, Response
 from probes.recorder import Recorder
 from probes.result import Reason
