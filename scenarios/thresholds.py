@@ -5,12 +5,13 @@
 
 The limit is kept in the base unit of what is compared (seconds, per cent, a second, bytes), and the
 text in one normal form, so that it can be a label. Pure. Knows no book and no run: see
-`scenarios.judging`; no scenario but the names that `misfits` is given.
+`scenarios.figures`; no scenario but the names that `misfits` is given.
 """
 
 import json
+import math
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
@@ -88,7 +89,7 @@ METRICS: Mapping[str, Metric] = {
         Metric("request.failed", "%", (*_REQUEST, "reason"), _EVENTS),
         Metric("iteration.duration", "s", ("journey", "outcome"), _TRENDS),
         Metric("iteration.latency", "s", ("journey", "outcome"), _TRENDS),
-        Metric("start.delay", "s", ("journey", "outcome"), _TRENDS),
+        Metric("start.delay", "s", ("journey",), _TRENDS),
         Metric("iteration.failed", "%", ("journey",), _EVENTS),
         Metric("iteration.interrupted", "%", ("journey",), _EVENTS),
         Metric("iteration.dropped", "%", ("journey",), _EVENTS),
@@ -226,6 +227,29 @@ def misfits(threshold: Threshold, names: Mapping[str, Collection[str]]) -> Itera
             listed = ", ".join(sorted(known)[:10]) or "none"
             hint = suggest(label.value, known)
             yield f"want {label.name} to be one of {listed}, got {short(label.value)}{hint}"
+
+
+def edges_of(threshold: Threshold) -> tuple[int, ...]:
+    """Return the microseconds above which samples are to be counted for an exact decision.
+
+    ``<= L`` asks who is above L; ``< L`` who is above the last microsecond before it.
+    """
+    if threshold.quantile is None or threshold.unit != "s":
+        return ()
+    limit = Decimal(repr(threshold.limit)) * 1_000_000
+    below, upto = math.ceil(limit) - 1, math.floor(limit)
+    return {"<": (below,), ">=": (below,), "<=": (upto,), ">": (upto,)}.get(
+        threshold.op, (below, upto)
+    )
+
+
+def limits_of(thresholds: Iterable[Threshold]) -> dict[str, tuple[int, ...]]:
+    """Return what a plan has to count exactly: metric -> microseconds."""
+    found: dict[str, set[int]] = {}
+    for threshold in thresholds:
+        if edges := edges_of(threshold):
+            found.setdefault(threshold.metric, set()).update(edges)
+    return {metric: tuple(sorted(found[metric])) for metric in sorted(found)}
 
 
 def _parse_promql(found: re.Match[str]) -> Threshold:
