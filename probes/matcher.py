@@ -13,11 +13,12 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema
 
 from probes.pattern import Pattern, pattern, searchable, suggest
+from probes.sourced import Sourced
 from probes.units import short
 
 # A matcher is written by hand; deeper nesting is an accident or an attack on the recursion.
@@ -44,19 +45,19 @@ _NUMBERS = (int, float)
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(?:\.[^@\s.]+)+")
 
 
-class Matcher:
+class Matcher(Sourced):
     """What a value must be.
 
     Raises:
         ValueError: an unknown operator, or an argument that does not fit it.
     """
 
-    __slots__ = ("_tests", "source")
+    __slots__ = ("_tests",)
 
     def __init__(self, source: Any) -> None:
         if _deeper_than(source, MAX_MATCHER_DEPTH):
             raise ValueError(f"want matchers of at most {MAX_MATCHER_DEPTH} levels, got more")
-        self.source = source
+        super().__init__(source)
         operators = source if isinstance(source, Mapping) else {"eq": source}
         if not operators:
             raise ValueError("want a value or an operator such as {gt: 3}, got an empty mapping")
@@ -78,24 +79,8 @@ class Matcher:
                 return f"want {wanted}, got {short(value)}"
         return None
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Matcher) and same(other.source, self.source)
-
-    def __hash__(self) -> int:
-        return hash(repr(self.source))
-
-    def __repr__(self) -> str:
-        return f"Matcher({self.source!r})"
-
     def __str__(self) -> str:
         return " and ".join(wanted for wanted, _ in self._tests)
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            lambda value: value if isinstance(value, Matcher) else cls(value),
-            serialization=core_schema.plain_serializer_function_ser_schema(lambda it: it.source),
-        )
 
     @classmethod
     def __get_pydantic_json_schema__(

@@ -13,13 +13,14 @@ from datetime import UTC, datetime
 from random import SystemRandom
 from typing import Any
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema
 
 from probes.expect import Matcher, suggest
 from probes.journey.language.expression import Scope, Tree, tree
 from probes.matcher import MAX_MATCHER_DEPTH, MISSING, OPERATORS
+from probes.sourced import Sourced
 from probes.units import (
     DURATION_PATTERN,
     format_duration,
@@ -42,7 +43,7 @@ _SIGNS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
 }
 
 
-class Wish:
+class Wish(Sourced):
     """What a value must be.
 
     Raises:
@@ -50,12 +51,12 @@ class Wish:
             operator is wanted.
     """
 
-    __slots__ = ("_matcher", "_tree", "reads", "source")
+    __slots__ = ("_matcher", "_tree", "reads")
 
     reads: frozenset[str]
 
     def __init__(self, source: Any) -> None:
-        self.source = source
+        super().__init__(source)
         self._tree: Tree = tree(_spelled_out(source, MAX_MATCHER_DEPTH))
         self.reads = self._tree.reads
         self._matcher = Matcher(self._tree.value(_NOTHING)) if self._tree.is_constant else None
@@ -79,22 +80,6 @@ class Wish:
         made = Wish(None)
         made.source, made._matcher = self.source, self.matcher(scope)
         return made
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other.source == self.source
-
-    def __hash__(self) -> int:
-        return hash(repr(self.source))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.source!r})"
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            lambda value: value if isinstance(value, cls) else cls(value),
-            serialization=core_schema.plain_serializer_function_ser_schema(lambda it: it.source),
-        )
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -175,17 +160,17 @@ def _miss_in_texts(name: str, matcher: Matcher, texts: list[str]) -> str | None:
     return next((miss for miss in misses if miss is not None), None)
 
 
-class DurationWish:
+class DurationWish(Sourced):
     """How long something may take; a bare duration is the most it may.
 
     Raises:
         ValueError: another operator, or no duration.
     """
 
-    __slots__ = ("_limits", "source")
+    __slots__ = ("_limits",)
 
     def __init__(self, source: Any) -> None:
-        self.source = source
+        super().__init__(source)
         limits = source if isinstance(source, Mapping) else {"lte": source}
         unknown = [name for name in limits if name not in _SIGNS]
         if unknown or not limits:
@@ -202,22 +187,6 @@ class DurationWish:
                 got = format_duration(round(seconds, 4))
                 return f"want duration {sign} {format_duration(limit)}, got {got}"
         return None
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, DurationWish) and other.source == self.source
-
-    def __hash__(self) -> int:
-        return hash(repr(self.source))
-
-    def __repr__(self) -> str:
-        return f"DurationWish({self.source!r})"
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            lambda value: value if isinstance(value, DurationWish) else cls(value),
-            serialization=core_schema.plain_serializer_function_ser_schema(lambda it: it.source),
-        )
 
     @classmethod
     def __get_pydantic_json_schema__(
