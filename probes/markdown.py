@@ -30,14 +30,14 @@ def as_markdown(
     code, line = verdict(results, fail_on_degraded=fail_on_degraded)
     took = "" if seconds is None else f" in {span(seconds)}"
     counts = ", ".join(f"{number} {name}" for name, number in totals(results).items() if number)
-    lines = [f"### sonde: {WORDS[code]}", "", _code(line), ""]
+    lines = [f"### sonde: {WORDS[code]}", "", in_code(line), ""]
     if results:
         lines += [f"{count(len(results))}{took}: {counts}", ""]
         lines += ["| Outcome | Time | Probe | Why |", "| --- | ---: | --- | --- |"]
     for result in results:
-        lines.append(_row(result, _cell(result.probe)))
+        lines.append(_row(result, in_cell(result.probe)))
         lines += [
-            _row(step, f"{_cell(result.probe)}: {_cell(step.probe)}")
+            _row(step, f"{in_cell(result.probe)}: {in_cell(step.probe)}")
             for step in steps_to_tell(result)
         ]
     for result in filter(is_play, results):
@@ -52,22 +52,24 @@ def _details(result: Result) -> list[str]:
     lines += ["| State | Time | Step | Why |", "| --- | ---: | --- | --- |"]
     for step in result.steps:
         took = "" if is_skipped(step) else span(step.seconds)
-        cells = f"| {state(step)} | {took} | {_cell(step.probe)} |"
-        lines.append(f"{cells} {_cell(why(step))} |" if step.cause else f"{cells} |")
+        cells = f"| {state(step)} | {took} | {in_cell(step.probe)} |"
+        lines.append(f"{cells} {in_cell(why(step))} |" if step.cause else f"{cells} |")
     return [*lines, "", "</details>"]
 
 
 def _row(result: Result, name: str) -> str:
     time = "not run" if is_unfinished(result) else span(result.seconds)
     cells = f"| {result.outcome.value} | {time} | {name} |"
-    return f"{cells} {_cell(why(result))} |" if result.cause else f"{cells} |"
+    return f"{cells} {in_cell(why(result))} |" if result.cause else f"{cells} |"
 
 
-def _code(text: str) -> str:
+def in_code(text: str) -> str:
+    """Return *text* as a code span, in which nothing else has a meaning."""
     # a backtick would end the span
     return "`" + printable(text).replace("`", "'") + "`"
 
 
-def _cell(text: str) -> str:
+def in_cell(text: str) -> str:
+    """Return *text* as a code span that a table does not split."""
     # a table splits at every | even inside a code span
-    return _code(text).replace("|", "\\|")
+    return in_code(text).replace("|", "\\|")

@@ -1,0 +1,1 @@
+"""What a `scenarios.report.LoadReport` becomes: JSON, JUnit, Markdown, a page, a text."""
