@@ -1,0 +1,135 @@
+"""Thresholds while the run goes on: what is broken now, and what ends the run.
+
+    watch = Watch(rules, plan.stages)
+    watch.add(at, delta)          what was counted in second *at*, of one shard or of all
+    watch.tick(now_s)             once a second -> Judged, ... of every rule
+    watch.aborted                 the rule that ended it, or None
+
+Keeps of each second only what a rule with a window needs, for as long as the window is. Pure: the
+caller has the clock.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from scenarios.book import Book
+from scenarios.figures import Figure, Windows, figure_of
+from scenarios.plan import Stage
+from scenarios.report import Judged
+from scenarios.rules import Rule, judge_figure, judge_value
+from scenarios.thresholds import THROUGHPUT
+
+_EPSILON_S = 1e-6
+
+
+@dataclass(slots=True)
+class _Track:
+    """A rule and what it has seen."""
+
+    rule: Rule
+    so_far: Figure = field(default_factory=Figure)
+    seconds: dict[int, Figure] = field(default_factory=dict)
+    streak: int = 0
+    judged: Judged | None = None
+
+
+class Watch:
+    """Holds every rule against the run, second by second.
+
+    Args:
+        rules: of the scenario; those that ask Prometheus are told its answers by `answer`.
+        stages: of the plan.
+        windows: shared with the end of the run; else its own.
+    """
+
+    def __init__(
+        self, rules: Iterable[Rule], stages: Iterable[Stage] = (), windows: Windows | None = None
+    ) -> None:
+        self.windows = Windows(stages) if windows is None else windows
+        self.aborted: Judged | None = None
+        """What ended the run."""
+        self._tracks = [_Track(rule) for rule in rules]
+        self._latest = -1
+        self._judged_at = -1
+
+    def add(self, at: int, delta: Book) -> None:
+        """Take what was counted in the second from *at* to *at* + 1; several may come for one."""
+        self._latest = max(self._latest, at)
+        self.windows.add(at, delta)
+        for track in self._tracks:
+            figure = figure_of(track.rule.threshold, delta)
+            if not figure:
+                continue
+            if track.rule.window_s is None:
+                track.so_far.merge(figure)
+            else:
+                track.seconds.setdefault(at, Figure()).merge(figure)
+
+    def tick(self, now_s: float) -> tuple[Judged, ...]:
+        """Judge, at most once for each second of which something came.
+
+        Returns:
+            All rules as they stand that were judged yet; see `broken`.
+        """
+        end = min(self._latest + 1, int(now_s + _EPSILON_S))
+        if end > self._judged_at and end > 0:
+            self._judged_at = end
+            for track in self._tracks:
+                if not track.rule.threshold.asks_prometheus:
+                    self._note(track, self._judge(track, end), now_s)
+        return tuple(it.judged for it in self._tracks if it.judged is not None)
+
+    def answer(self, expr: str, value: float | None, now_s: float) -> None:
+        """Take what Prometheus said to the rule *expr*; None: it did not."""
+        for track in self._tracks:
+            if track.rule.threshold.expr == expr:
+                self._note(track, judge_value(track.rule, value), now_s)
+
+    @property
+    def broken(self) -> tuple[Judged, ...]:
+        """What is broken now, for as often in a row as the rule says."""
+        return tuple(
+            it.judged
+            for it in self._tracks
+            if it.judged is not None and it.judged.result == "breach" and self._counts(it)
+        )
+
+    @property
+    def asked(self) -> tuple[Rule, ...]:
+        """The rules that ask Prometheus while the run goes on."""
+        rules = (it.rule for it in self._tracks)
+        return tuple(it for it in rules if it.abort and it.threshold.asks_prometheus)
+
+    def _counts(self, track: _Track) -> bool:
+        return track.streak >= track.rule.times
+
+    def _judge(self, track: _Track, end: int) -> Judged:
+        rule, window = track.rule, track.rule.window_s
+        threshold = rule.threshold
+        if threshold.metric == THROUGHPUT and window is None:
+            return judge_value(rule, self.windows.value(threshold, float(end)))
+        if window is None:
+            return judge_figure(rule, track.so_far)
+        first = end - window
+        for old in [at for at in track.seconds if at + _EPSILON_S < first]:
+            del track.seconds[old]
+        found = Figure()
+        for at, figure in track.seconds.items():
+            if at < end:
+                found.merge(figure)
+        if threshold.metric == THROUGHPUT:
+            is_whole = self.windows.is_inside(first, float(end))
+            return judge_value(rule, found.part / window if is_whole else None)
+        return judge_figure(rule, found)
+
+    def _note(self, track: _Track, judged: Judged, now_s: float) -> None:
+        track.judged = judged
+        if now_s < track.rule.after_s:
+            track.streak = 0
+        elif judged.result == "breach":
+            track.streak += 1
+        elif judged.result == "ok":
+            # no data proves nothing: it neither counts nor interrupts
+            track.streak = 0
+        if track.rule.abort and self._counts(track) and self.aborted is None:
+            self.aborted = track.judged = replace(judged, aborted=True)
