@@ -10,9 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from random import SystemRandom
-from typing import Any, ClassVar, Self
-
-from pydantic import PrivateAttr, ValidationInfo, field_validator, model_validator
+from typing import Any, ClassVar
 
 from probes.browser.artefacts import NotKept, keep
 from probes.browser.journey import BrowserJourney
@@ -22,20 +20,19 @@ from probes.browser.protocol import Begun, Ended, Record, Run, Values
 from probes.browser.supervisor import Outcome, close_browsers, supervisor
 from probes.browser.verdict import unobserved
 from probes.errors import CheckFailed
+from probes.journey.kind import JourneyKind
 from probes.journey.language.expression import Scope, Unset
 from probes.journey.language.functions import chance
 from probes.journey.model import State
 from probes.journey.playing.evidence import hideable, looks_secret, texts_in
 from probes.journey.record import STEP_METRICS, Frame, step_result, step_samples
 from probes.kind import Kind, Metric
-from probes.pattern import suggest
 from probes.recorder import Recorder
 from probes.result import Failure, Reason, Sample
 from probes.units import short
 from probes.wire.blocking import BlockingCalls
 from probes.wire.driver import load_driver
 from probes.wire.policy import POLICY
-from probes.wire.url import parse_url
 
 # product.md 3.12: a run costs seconds of CPU and half a GB.
 DEFAULT_EVERY_S = 300.0
@@ -61,7 +58,7 @@ class Memory:
     is_recording: bool = False
 
 
-class Browser(Kind):
+class Browser(JourneyKind):
     """Play the steps of a user in Chromium once, measure its pages, and tell which step fails.
 
     The steps stand under ``journeys``, in one with ``browser:``. Runs share one browser, each in a
@@ -84,22 +81,15 @@ class Browser(Kind):
     driver = "playwright"
     phases = ("browser",)
     metrics: ClassVar[tuple[Metric, ...]] = (*METRICS, *STEP_METRICS)
+    families = (BrowserJourney,)
+    wanted = "a journey with browser:"
+    named = "a journey with browser:"
+    other = "for kind: journey"
 
-    journey: str
-    """Name of the journey under ``journeys``; one with ``browser:``."""
-
-    _compiled: BrowserJourney | None = PrivateAttr(default=None)
-
-    @field_validator("journey")
-    @classmethod
-    def _is_known(cls, name: str, info: ValidationInfo) -> str:
-        _find(name, info)
-        return name
-
-    @model_validator(mode="after")
-    def _compile(self, info: ValidationInfo) -> Self:
-        self._compiled = _find(self.journey, info)
-        return self
+    @property
+    def playable(self) -> BrowserJourney | None:
+        found: BrowserJourney | None = self._found
+        return found
 
     @property
     def compiled(self) -> BrowserJourney:
@@ -108,42 +98,29 @@ class Browser(Kind):
         Raises:
             CheckFailed: ``config``: these settings were not read from a file.
         """
-        if self._compiled is None:
+        if self.playable is None:
             text = f"want the journey {short(self.journey)} of a probe file, got none"
             raise CheckFailed(Reason.CONFIG, text)
-        return self._compiled
+        return self.playable
 
     @property
     def default_every_s(self) -> float | None:
         return DEFAULT_EVERY_S
 
     @property
-    def default_timeout_s(self) -> float | None:
-        return self._compiled.timeout_s if self._compiled is not None else None
-
-    @property
     def cleanup_s(self) -> float:
         return CLEANUP_S
 
     @property
-    def default_target(self) -> str | None:
-        return (self._compiled.base_url or None) if self._compiled is not None else None
-
-    @property
     def series_limit(self) -> int | None:
-        steps = self._compiled.plan.steps if self._compiled is not None else ()
+        steps = self.playable.plan.steps if self.playable is not None else ()
         pages = sum(1 for step in steps if step.action is Action.GOTO)
         return SERIES + SERIES_PER_STEP * len(steps) + SERIES_PER_PAGE * pages
 
-    def check_target(self, target: str) -> None:
-        url = parse_url(target)
-        if "?" in url.path_query:
-            raise ValueError(f"want a base URL without a query, got {short(str(url))}")
-
     def advice(self, target: str) -> Iterable[str]:  # noqa: ARG002 - of the interface
-        if self._compiled is None:
+        if self.playable is None:
             return
-        if not self._compiled.launch.sandbox:
+        if not self.playable.launch.sandbox:
             yield (
                 f"journey {self.journey}: browser.sandbox is false: a page that breaks out of"
                 " Chromium has every right of the prober"
@@ -153,12 +130,6 @@ class Browser(Kind):
                 f"journey {self.journey}: Chromium has no sandbox for root: run the prober as"
                 " another user, or write browser: {sandbox: false}"
             )
-
-    def secrets(self, target: str) -> set[str]:
-        found = super().secrets(target)
-        if self._compiled is not None:
-            found.update(secret.get_secret_value() for _, secret in self._compiled.secrets)
-        return found
 
     def prepare(self, target: str) -> None:
         """Do nothing: the driver is not for this process."""
@@ -186,7 +157,7 @@ class Browser(Kind):
         run = Run(
             id="",
             plan=replace(journey.plan, base_url=target),
-            values=_values(journey, recorder.run_id, memory.runs, super().secrets(target)),
+            values=_values(journey, recorder.run_id, memory.runs, Kind.secrets(self, target)),
             deadline_s=journey.timeout_s,
             policy=POLICY.get(),
             record=_record(journey, memory),
@@ -280,25 +251,6 @@ def _write_steps(
     if failed is not None and failed.phase in {step.name for step in run.plan.steps}:
         labels = (("step", failed.phase), ("reason", failed.reason.value))
         recorder.extend([Sample("journey_failed_step_info", 1, labels)])
-
-
-def _find(name: str, info: ValidationInfo) -> BrowserJourney | None:
-    """Return the compiled journey of that name.
-
-    Raises:
-        ValueError: there is none, or it is one of another family.
-    """
-    known = (info.context or {}).get("journeys")
-    if known is None:
-        raise ValueError("want a journey of a probe file, got no file")
-    found = known.get(name)
-    if isinstance(found, BrowserJourney):
-        return found
-    if found is not None:
-        raise ValueError(f"want a journey with browser:, got {short(name)}, for kind: journey")
-    mine = [key for key, value in known.items() if isinstance(value, BrowserJourney)]
-    hint = suggest(name, mine) or f" ({', '.join(sorted(mine)) or 'there are none'})"
-    raise ValueError(f"want the name of a journey with browser:, got {short(name)}{hint}")
 
 
 def _memory(recorder: Recorder) -> Memory:

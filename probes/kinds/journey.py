@@ -11,13 +11,12 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from time import monotonic
-from typing import Any, ClassVar, Self
-
-from pydantic import PrivateAttr, ValidationInfo, field_validator, model_validator
+from typing import Any, ClassVar
 
 from probes.errors import CheckFailed
 from probes.journey import steps
 from probes.journey.driver import Driver, drive
+from probes.journey.kind import JourneyKind
 from probes.journey.language.closures import Scope
 from probes.journey.language.functions import chance
 from probes.journey.model import Played, Query
@@ -28,14 +27,12 @@ from probes.journey.script.orders import MAX_STEPS
 from probes.journey.script.parent import BEYOND_S, play_script
 from probes.kind import Kind, Metric
 from probes.kinds import find_kind
-from probes.pattern import suggest
 from probes.recorder import Recorder
 from probes.redact import Redactor
 from probes.result import Reason
 from probes.units import short
 from probes.wire.address import ANY_IP, IpChoice
 from probes.wire.http import HTTP1_ALPN, Options
-from probes.wire.url import parse_url
 from probes.wire.websocket import load_library
 
 DEFAULT_EVERY_S = 60.0
@@ -48,7 +45,7 @@ SERIES = 100
 SERIES_PER_STEP = 8
 
 
-class Journey(Kind):
+class Journey(JourneyKind):
     """Play the steps of a user over HTTP once, and tell which one does not work.
 
     The steps stand under ``journeys``. A run begins without cookies, keeps its connections from
@@ -64,29 +61,25 @@ class Journey(Kind):
 
     name = "journey"
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
+    families = (steps.Journey, Script)
+    wanted = "a journey over HTTP"
+    named = "a journey under journeys"
+    other = "which is for kind: browser"
 
-    journey: str
-    """Name of the journey under ``journeys``."""
     think_in_probes: bool = False
     """Make the pauses of ``think`` steps too; else only a load makes them."""
     ip: IpChoice = ANY_IP
     """Which address of a name is dialled: any, 4, 6, prefer_4, prefer_6."""
 
-    _compiled: steps.Journey | None = PrivateAttr(default=None)
-    _script: Script | None = PrivateAttr(default=None)
+    @property
+    def _script(self) -> Script | None:
+        return self._found if isinstance(self._found, Script) else None
 
-    @field_validator("journey")
-    @classmethod
-    def _is_known(cls, name: str, info: ValidationInfo) -> str:
-        _find(name, info)
-        return name
-
-    @model_validator(mode="after")
-    def _compile(self, info: ValidationInfo) -> Self:
-        found = _find(self.journey, info)
-        self._script = found if isinstance(found, Script) else None
-        self._compiled = found.journey if isinstance(found, Script) else found
-        return self
+    @property
+    def playable(self) -> steps.Journey | None:
+        script = self._script
+        found: steps.Journey | None = self._found if script is None else script.journey
+        return found
 
     @property
     def compiled(self) -> steps.Journey:
@@ -95,22 +88,18 @@ class Journey(Kind):
         Raises:
             CheckFailed: ``config``: these settings were not read from a file.
         """
-        if self._compiled is None:
+        if self.playable is None:
             text = f"want the journey {short(self.journey)} of a probe file, got none"
             raise CheckFailed(Reason.CONFIG, text)
-        return self._compiled
+        return self.playable
 
     @property
     def default_every_s(self) -> float | None:
         return DEFAULT_EVERY_S
 
     @property
-    def default_timeout_s(self) -> float | None:
-        return self._compiled.timeout_s if self._compiled is not None else None
-
-    @property
     def cleanup_s(self) -> float:
-        compiled = self._compiled
+        compiled = self.playable
         if compiled is not None and self._script is not None:
             return compiled.cleanup_timeout_s + BEYOND_S + RECORD_S
         if compiled is None or not compiled.cleanup:
@@ -118,24 +107,15 @@ class Journey(Kind):
         return compiled.cleanup_timeout_s + RECORD_S
 
     @property
-    def default_target(self) -> str | None:
-        return (self._compiled.base_url or None) if self._compiled is not None else None
-
-    @property
     def series_limit(self) -> int | None:
         if self._script is not None:
             count = len(self._script.names) or MAX_STEPS
         else:
-            count = len(list(_named(self._compiled))) if self._compiled is not None else 0
+            count = len(list(_named(self.playable))) if self.playable is not None else 0
         return SERIES + SERIES_PER_STEP * count
 
-    def check_target(self, target: str) -> None:
-        url = parse_url(target)
-        if "?" in url.path_query:
-            raise ValueError(f"want a base URL without a query, got {short(str(url))}")
-
     def advice(self, target: str) -> Iterable[str]:  # noqa: ARG002 - of the interface
-        compiled = self._compiled
+        compiled = self.playable
         if compiled is None or not self.think_in_probes:
             return
         pauses = sum(step.high_s for step in _flat(compiled) if isinstance(step, steps.ThinkStep))
@@ -147,14 +127,8 @@ class Journey(Kind):
                 f"{compiled.timeout_s:g} s of the journey"
             )
 
-    def secrets(self, target: str) -> set[str]:
-        found = super().secrets(target)
-        if self._compiled is not None:
-            found.update(secret.get_secret_value() for _, secret in self._compiled.secrets)
-        return found
-
     def prepare(self, target: str) -> None:
-        compiled = self._compiled
+        compiled = self.playable
         if compiled is None:
             return
         asking = [s for s in _flat(compiled) if isinstance(s, steps.HttpStep | steps.SocketStep)]
@@ -221,25 +195,6 @@ class Journey(Kind):
         failure = verdict(played)
         if failure is not None:
             raise failure
-
-
-def _find(name: str, info: ValidationInfo) -> steps.Journey | Script | None:
-    """Return the compiled journey of that name.
-
-    Raises:
-        ValueError: there is none, or it is one of another family.
-    """
-    known = (info.context or {}).get("journeys")
-    if known is None:
-        raise ValueError("want a journey of a probe file, got no file")
-    found = known.get(name)
-    if isinstance(found, steps.Journey | Script):
-        return found
-    if found is not None:
-        raise ValueError(f"want a journey over HTTP, got {short(name)}, which is for kind: browser")
-    mine = [key for key, value in known.items() if isinstance(value, steps.Journey | Script)]
-    hint = suggest(name, mine) or f" ({', '.join(sorted(mine)) or 'there are none'})"
-    raise ValueError(f"want the name of a journey under journeys, got {short(name)}{hint}")
 
 
 def _flat(journey: steps.Journey) -> Iterator[steps.Step]:
