@@ -84,6 +84,13 @@ class Recorder:
             self._close(self._clock())
         self.phase_name = None
 
+    def break_off(self) -> None:
+        """End the open phase as one that broke off: the run goes on behind it."""
+        name = self.phase_name
+        if name is not None:
+            self.leave()
+            self.add_phase(name, 0.0, complete=False)
+
     def add_phase(self, name: str, seconds: float, *, complete: bool = True) -> None:
         """Record a phase that was timed elsewhere; the same name twice (redirects) adds up."""
         self._add(name, seconds, complete=complete)

@@ -74,7 +74,7 @@ _TLS_WORDS = {
 }
 # A route to the internet as a whole: addresses of a.root-servers.net, stable for decades. No packet
 # is sent.
-_FAR_AWAY = {4: ("198.41.0.4", 53), 6: ("2001:503:ba3e::2:30", 53)}
+FAR_AWAY = {4: ("198.41.0.4", 53), 6: ("2001:503:ba3e::2:30", 53)}
 _IPV6 = 6
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
@@ -83,7 +83,7 @@ def has_route(family: int) -> bool:
     """Return whether the kernel knows a way to the internet for *family* (4, 6); sends nothing."""
     try:
         with socket.socket(_FAMILIES[family], socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as probe:
-            probe.connect(_FAR_AWAY[family])
+            probe.connect(FAR_AWAY[family])
     except OSError:
         return False
     return True
@@ -127,8 +127,7 @@ def _judge(error: BaseException, address: Address | None) -> tuple[Reason, str]:
         was_reset = error.errno == errno.ECONNRESET
         return Reason.CLOSED, "a reset" if was_reset else "the end of the stream"
     if isinstance(error, socket.gaierror):
-        reason = _DNS_REASONS.get(error.errno or 0, Reason.INTERNAL)
-        return reason, f"no address: {error.strerror}"
+        return dns_reason(error), f"no address: {error.strerror}"
     if isinstance(error, OSError):
         return _judge_errno(error, address)
     return Reason.INTERNAL, f"{type(error).__name__}: {short(str(error))}"
@@ -170,6 +169,11 @@ def _is_own_network(address: Address) -> bool:
     """
     is_loopback = ip_address(address.ip.partition("%")[0]).is_loopback
     return not is_loopback and not has_route(address.family)
+
+
+def dns_reason(error: OSError) -> Reason:
+    """Return what an error of the system's resolver means."""
+    return _DNS_REASONS.get(error.errno or 0, Reason.INTERNAL)
 
 
 def hinted(failure: CheckFailed, version: str | None) -> CheckFailed:

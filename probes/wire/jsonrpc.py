@@ -26,7 +26,7 @@ from probes.wire.decode import MAX_DECODED_BYTES
 from probes.wire.headers import USER_AGENT
 from probes.wire.http import Options
 from probes.wire.message import MAX_HEAD_BYTES, MAX_WIRE_BYTES, Limits, Request
-from probes.wire.session import Session, break_off
+from probes.wire.session import Session
 from probes.wire.url import Url
 
 # What is kept back of the run's time, so that what was found can still be judged and told.
@@ -250,14 +250,14 @@ class Line:
         finally:
             if slot is not None:
                 slot.give_back()
-        break_off(self._recorder)
+        self._recorder.break_off()
         return allowed == self._timeout_s, Reply(ids=ids, failure=failure)
 
     async def _send(self, request: Request, ids: tuple[int, ...], limits: Limits) -> Reply:
         exchange = await self._session.send(request, limits)
         response = exchange.response
         if response.failure is not None:
-            break_off(self._recorder)
+            self._recorder.break_off()
         return Reply(
             status=response.status,
             body=response.body.data,

@@ -158,7 +158,7 @@ class Session:
                 except CheckFailed as failure:
                     if failure.reason is not Reason.CLOSED or not opened[1].is_untouched:
                         raise
-                break_off(self._recorder)
+                self._recorder.break_off()
                 response.begin(request.url, limits)
                 opened = await self._dial()
             return await self._exchange(opened, request, limits, response)
@@ -292,11 +292,3 @@ class _Kept(Wire):
     def _finish(self, failure: CheckFailed | None) -> None:
         self.ended = monotonic()
         super()._finish(failure)
-
-
-def break_off(recorder: Recorder) -> None:
-    """End the open phase as one that broke off: the run goes on behind it."""
-    name = recorder.phase_name
-    if name is not None:
-        recorder.leave()
-        recorder.add_phase(name, 0.0, complete=False)

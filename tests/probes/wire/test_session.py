@@ -15,7 +15,7 @@ from probes.result import Reason
 from probes.wire.http import Options
 from probes.wire.message import Limits, Request, Response
 from probes.wire.policy import POLICY, Policy, Rule
-from probes.wire.session import Exchange, Session, break_off
+from probes.wire.session import Exchange, Session
 from probes.wire.tls import TlsOptions
 from probes.wire.url import parse_url
 from tests.faults.kept import CLOSE, EARLY, HANG, OK, STAY, KeptServer, answer, kept_server
@@ -254,7 +254,7 @@ async def test_a_closed_port_is_refused_in_the_phase_connect() -> None:
         await session.send(Request(url))
     assert (caught.value.reason, caught.value.phase) == (Reason.REFUSED, "connect")
     assert (session.dials, session.peer) == (1, "127.0.0.1")
-    break_off(recorder)
+    recorder.break_off()
     assert phases(recorder) == [("resolve", True), ("connect", False)]
 
 
