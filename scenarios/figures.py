@@ -275,29 +275,20 @@ class Windows:
             for first, last in self._stretches
         )
 
-    def rates(self, labels: Iterable[Label], ended_s: float) -> list[float]:
-        """Return the iterations a second of each window that was over at *ended_s*."""
-        labels, found, rests = tuple(labels), list[float](), list[tuple[float, float]]()
+    def rates(self, ended_s: float) -> tuple[Mapping[str, float], ...]:
+        """Return journey -> iterations a second, of each window that was over at *ended_s*."""
+        found: list[Mapping[str, float]] = []
+        rests: list[tuple[float, int]] = []
         for at, (first, last) in enumerate(self._stretches):
             seconds = min(last, ended_s) - first
             whole = int((seconds + _EPSILON_S) // WINDOW_S)
-            found += [self._count(at, number, labels) / WINDOW_S for number in range(whole)]
+            found += [self._rate(at, number, WINDOW_S) for number in range(whole)]
             if not whole and seconds >= 1:
-                rests.append((seconds, self._count(at, 0, labels) / seconds))
-        return found or [rate for _, rate in sorted(rests)[-1:]]
-
-    def value(self, threshold: Threshold, ended_s: float) -> float | None:
-        """Return ``min``, ``max`` or ``avg``; None: nothing was measured."""
-        rates = self.rates(threshold.labels, ended_s)
-        if not rates:
-            return None
-        match threshold.aggregate:
-            case "min":
-                return min(rates)
-            case "max":
-                return max(rates)
-            case _:
-                return sum(rates) / len(rates)
+                rests.append((seconds, at))
+        if found or not rests:
+            return tuple(found)
+        seconds, at = max(rests)
+        return (self._rate(at, 0, seconds),)
 
     def _place(self, at_s: float) -> tuple[int, int] | None:
         for at, (first, last) in enumerate(self._stretches):
@@ -305,13 +296,27 @@ class Windows:
                 return at, int((at_s - first + _EPSILON_S) // WINDOW_S)
         return None
 
-    def _count(self, stretch: int, window: int, labels: tuple[Label, ...]) -> int:
+    def _rate(self, stretch: int, window: int, seconds: float) -> Mapping[str, float]:
         counts = self._counts.get((stretch, window), {})
-        return sum(
-            number
-            for journey, number in counts.items()
-            if fits(Key("iteration.completed", journey=journey), labels)
-        )
+        return {journey: number / seconds for journey, number in counts.items()}
+
+
+def throughput(threshold: Threshold, rates: Iterable[Mapping[str, float]]) -> float | None:
+    """Return ``min``, ``max`` or ``avg`` of what `Windows.rates` said; None: nothing was."""
+    metric, labels = "iteration.completed", threshold.labels
+    sums = [
+        sum(rate for journey, rate in them.items() if fits(Key(metric, journey), labels))
+        for them in rates
+    ]
+    if not sums:
+        return None
+    match threshold.aggregate:
+        case "min":
+            return min(sums)
+        case "max":
+            return max(sums)
+        case _:
+            return sum(sums) / len(sums)
 
 
 def _stretches_of(stages: Iterable[Stage]) -> tuple[tuple[float, float], ...]:

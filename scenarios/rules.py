@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from probes.units import format_size
 from scenarios.book import Book
-from scenarios.figures import COMPARE, Figure, Windows, figure_of, is_met, value_of
+from scenarios.figures import COMPARE, Figure, Windows, figure_of, is_met, throughput, value_of
 from scenarios.plan import Model
 from scenarios.report import Judged, Level, Outcome, Verdict, Why
 from scenarios.settings import ThresholdKeys
@@ -89,7 +89,7 @@ def judge(rule: Rule, book: Book, windows: Windows, ended_s: float) -> Judged:
     """Hold *rule* against all measured samples of a run that took *ended_s*."""
     threshold = rule.threshold
     if threshold.metric == THROUGHPUT:
-        return judge_value(rule, windows.value(threshold, ended_s))
+        return judge_value(rule, throughput(threshold, windows.rates(ended_s)))
     return judge_figure(rule, figure_of(threshold, book))
 
 

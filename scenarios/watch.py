@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from scenarios.book import Book
-from scenarios.figures import Figure, Windows, figure_of
+from scenarios.figures import Figure, Windows, figure_of, throughput
 from scenarios.plan import Stage
 from scenarios.report import Judged
 from scenarios.rules import Rule, judge_figure, judge_value
@@ -107,7 +107,7 @@ class Watch:
         rule, window = track.rule, track.rule.window_s
         threshold = rule.threshold
         if threshold.metric == THROUGHPUT and window is None:
-            return judge_value(rule, self.windows.value(threshold, float(end)))
+            return judge_value(rule, throughput(threshold, self.windows.rates(end)))
         if window is None:
             return judge_figure(rule, track.so_far)
         first = end - window
