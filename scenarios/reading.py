@@ -4,6 +4,7 @@ Knows where a mistake stands and not what makes one.
 """
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,9 +12,13 @@ from pydantic import ValidationError
 from probes.config.further import Around
 from probes.config.mistakes import Layered, Place
 from probes.config.wording import got
+from probes.journey.flaws import Flaw, Path
 from probes.units import short
+from scenarios.profile import as_written, judge_profile
+from scenarios.references import advice, journeys_of, judge_references
 from scenarios.section import NAME
 from scenarios.settings import ScenarioKeys
+from scenarios.wishes import Mix, judge_wishes
 
 _NAME = re.compile(NAME, re.ASCII)
 # A file with more comes from a program.
@@ -57,10 +62,55 @@ class Scenarios:
                 text = f"want at most {MAX_SCENARIOS} scenarios, got more"
                 mistakes.add(place, text, at_key=True)
             return
-        if not isinstance(values, dict):
+        if isinstance(values, dict):
+            self._validated(name, values, place)
+        else:
             mistakes.add(place, f"want a mapping with mix and load, got {got(values)}")
-            return
+
+    def _validated(self, name: str, values: dict[str, Any], place: Place) -> None:
+        mistakes = self._around.mistakes
         try:
-            self.found[name] = ScenarioKeys.model_validate(values)
+            keys = ScenarioKeys.model_validate(values)
         except ValidationError as error:
             mistakes.refuse(error, Layered(values, (place,)), ScenarioKeys)
+            return
+        self.found[name] = keys
+        for flaw in _flaws(keys, self._around):
+            at = _place(place, _in_data(as_written(keys, flaw.path), values))
+            mistakes.add(at, flaw.message, at_key=flaw.at_key)
+        for flaw in advice(keys, self._around):
+            at = _place(place, _in_data(as_written(keys, flaw.path), values))
+            mistakes.warn(at, flaw.message, at_key=flaw.at_key)
+
+
+def _flaws(keys: ScenarioKeys, around: Around) -> Iterator[Flaw]:
+    yield from judge_profile(keys, around.sections.safety.load)
+    yield from judge_references(keys, around)
+    yield from judge_wishes(keys, _mix(keys, around))
+
+
+def _mix(keys: ScenarioKeys, around: Around) -> Mix:
+    journeys = journeys_of(keys, around)
+    guards = {guard.probe for guard in keys.guards}
+    return Mix(
+        names=[part.name for part in keys.mix],
+        journeys=journeys,
+        is_whole=all(part.journey in journeys for part in keys.mix),
+        browsers=[
+            it.name for it in around.probes if it.name in guards and it.kind.name == "browser"
+        ],
+    )
+
+
+def _place(place: Place, path: Path) -> Place:
+    return Place(place.document, (*place.path, *path))
+
+
+def _in_data(path: Path, data: Any) -> Path:
+    """Return as much of *path* as is written: a short form has fewer steps."""
+    for at, step in enumerate(path):
+        inside = isinstance(data, list) and isinstance(step, int) and step < len(data)
+        if not inside and not (isinstance(data, dict) and step in data):
+            return path[:at]
+        data = data[step]
+    return path

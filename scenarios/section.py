@@ -1,7 +1,7 @@
 """The key ``scenarios:`` of the probe file, for `probes.config.load.load`.
 
 Light: what a scenario may say is imported for a file that has one. Knows what stands around the
-scenarios of a file; what is wrong inside of one is `scenarios.judging`'s.
+scenarios of a file; what is wrong inside of one is `scenarios.reading`'s.
 """
 
 from collections.abc import Mapping, Sequence

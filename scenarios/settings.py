@@ -7,7 +7,7 @@
     └── schedule, target, baseline, guards, preflight, reports ...
 
 Fields are the keys, docstrings their descriptions in the schema. What needs a look at two keys or
-at another section is `scenarios.judging`'s. Knows neither the file nor how a load is made.
+at another section is `scenarios.reading`'s. Knows neither the file nor how a load is made.
 """
 
 import re
@@ -53,6 +53,11 @@ def _pool_or_keys(value: object) -> object:
     if isinstance(value, int) and not isinstance(value, bool):
         return {"start": value, "max": value}
     return value
+
+
+def _to_text(value: object) -> object:
+    """Take a number without unit too."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _shards(value: object) -> int:
@@ -225,7 +230,7 @@ class RegressionKeys(Settings):
     """Such as ``p95(request.duration)`` or ``throughput``."""
     worse_by: Worse
     """Worsening, relative to the baseline, that counts."""
-    and_at_least: str | None = None
+    and_at_least: Annotated[str, BeforeValidator(_to_text)] | None = None
     """And absolute, with its unit: ``20ms``; both must be exceeded."""
 
 

@@ -4,7 +4,7 @@ Light: every probe file has them, also one without journeys.
 """
 
 import re
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, WithJsonSchema
@@ -22,7 +22,10 @@ _HOST = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?", re.ASC
 
 def _host(text: str) -> str:
     """Return a host pattern as it is compared: lower case, IDNA, no dot at the end."""
-    name = text.lower().removesuffix(".")
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        name = text.lower().removesuffix(".")
     star = "*." if name.startswith("*.") else ""
     try:
         plain = name.removeprefix(star)
