@@ -8,7 +8,7 @@ whatever it sends becomes a record or a `ValueError`. Pure. Knows no socket and 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -17,7 +17,7 @@ from probes.journey.codec import encode as plain
 from probes.units import short
 from scenarios.book import Book
 from scenarios.histogram import MAX_US
-from scenarios.records import Final, Hello, Log, Progress, Record, Secrets, Start, Stop
+from scenarios.records import Final, Hello, Log, Progress, Record, Secrets, Start, Stop, Told
 
 # A datagram above the send buffer fails with EMSGSIZE, above the reader's it is cut in silence.
 MAX_BYTES = 128 * 1024
@@ -121,7 +121,7 @@ class Decoder:
         if form in REPORTS and b"\\u" in text:
             _check_texts(data)
         if form is Progress:
-            data["book"] = _book(data.get("book"))
+            data["book"] = read_book(data.get("book"))
         try:
             found: Record = decode(form, data)
         except ValueError:
@@ -154,8 +154,13 @@ def _check_texts(data: Any) -> None:
         raise ValueError(f"want texts of characters, got half of one in {short(data)}") from None
 
 
-def _book(data: Any) -> Book:
-    if not isinstance(data, Mapping) or data.keys() != {"durations", "numbers"}:
+def read_book(data: Any) -> Book:
+    """Read a book that a child has written.
+
+    Raises:
+        ValueError: it is none, or counts what nobody can.
+    """
+    if not isinstance(data, Mapping) or set(data) != {"durations", "numbers"}:
         raise ValueError(f"want the durations and numbers of a book, got {short(data)}")
     book = Book.from_dict(data)
     for histogram in book.durations.values():
@@ -174,3 +179,12 @@ def _check_numbers(record: Record) -> None:
         number = getattr(record, name, 0)
         if not 0 <= number <= MAX_NUMBER:
             raise ValueError(f"want {name} of 0 to {MAX_NUMBER}, got {short(number)}")
+    if isinstance(record, Progress):
+        check_counts(record.errors)
+
+
+def check_counts(errors: Iterable[Told]) -> None:
+    """Raise `ValueError` on a count that is none."""
+    for it in errors:
+        if not 0 <= it.count <= MAX_NUMBER:
+            raise ValueError(f"want a count of 0 to {MAX_NUMBER}, got {short(it.count)}")

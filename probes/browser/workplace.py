@@ -1,4 +1,4 @@
-"""The directory in which a browser keeps everything temporary, and the removal of such directories.
+"""The directory in which children keep everything temporary, and the removal of such directories.
 
 A prober that was killed with its browser cannot tidy up; the next one does: a directory belongs to
 a live prober as long as its lock file is locked. Every call blocks: off the loop only.
@@ -34,18 +34,19 @@ class Workplace:
             os.close(self.lock)
 
 
-def make(parent: Path | None = None) -> Workplace:
+def make(parent: Path | None = None, prefix: str = PREFIX) -> Workplace:
     """Make a new one, readable by us alone, and remove those that dead probers left behind.
 
     Args:
         parent: where; None: the directory for temporary files, if its path is short enough.
+        prefix: of its name, and of those that are removed.
 
     Raises:
         OSError: there is no place to write to.
     """
     above = parent or _parent()
-    _sweep(above)
-    path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=above)).resolve()
+    _sweep(above, prefix)
+    path = Path(tempfile.mkdtemp(prefix=prefix, dir=above)).resolve()
     lock = _locked(path / _LOCK, os.O_CREAT)
     if lock is None:
         raise OSError(f"want to lock {path}, got it taken")
@@ -58,8 +59,8 @@ def _parent() -> Path:
     return found if len(os.fsencode(found)) + len(name) <= MAX_PATH_BYTES else SHORT
 
 
-def _sweep(above: Path) -> None:
-    for path in above.glob(f"{PREFIX}*"):
+def _sweep(above: Path, prefix: str) -> None:
+    for path in above.glob(f"{prefix}*"):
         # one without a lock file is being made this very moment, or is not ours
         lock = _locked(path / _LOCK, 0)
         if lock is not None:
