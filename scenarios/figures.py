@@ -260,13 +260,16 @@ class Windows:
 
     def add(self, at_s: float, delta: Book) -> None:
         """Count what was completed in the second that began at *at_s*."""
-        place = self._place(at_s)
-        if place is None:
-            return
         for key, number in delta.numbers.items():
             if key.metric == "iteration.completed":
-                counts = self._counts.setdefault(place, {})
-                counts[key.journey] = counts.get(key.journey, 0) + number
+                self.add_completed(at_s, key.journey, number)
+
+    def add_completed(self, at_s: float, journey: str, number: int) -> None:
+        """Count completed iterations of one journey."""
+        place = self._place(at_s)
+        if place is not None:
+            counts = self._counts.setdefault(place, {})
+            counts[journey] = counts.get(journey, 0) + number
 
     def is_inside(self, first_s: float, last_s: float) -> bool:
         """Tell whether all of this time is measured."""
