@@ -62,7 +62,7 @@ bench:  ## the benchmarks, as ratios
 	@for file in bench/*.py; do case $$file in */_*|*/server.py) ;; *) \
 	  echo "== $$file"; $(BIN)/python $$file || exit 1;; esac; done
 
-demo:  ## a shop to break, and sonde that plays a journey through it: says what to type
+demo:  ## a shop to break and to load, and sonde that plays a journey through it: says what to type
 	$(DEV_ENV)
 	@exec $(BIN)/python -m tests.shop.demo
 

@@ -1,27 +1,25 @@
 """The console script ``sonde``: the composition root, and the only module that prints.
 
-Exit codes: 0 pass, 1 a target failed, 2 usage or config error, 3 inconclusive, 130/143 by signal.
+Exit codes: 0 pass, 1 a target failed, 2 usage or config error, 3 inconclusive, 4 refused by a
+safety rail, 130/143 by signal.
 Every other than 0 comes with one line on stderr that says why.
 """
 
-import asyncio
 import errno
 import logging
 import os
 import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Coroutine
 from importlib.metadata import version as version_of
 from pathlib import Path
 from time import monotonic
-from typing import Annotated, Any, Literal, NoReturn, TypeVar
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
-from exporter import generating, intake
+from exporter import generating, intake, loading
 from exporter.command import (
     INCONCLUSIVE,
     ConfigOption,
@@ -30,10 +28,12 @@ from exporter.command import (
     Variables,
     fail,
     kind_words,
+    leave,
     load_config,
     named,
     names,
     open_log,
+    run_loop,
 )
 from exporter.log import wants_colour
 from exporter.reading import explain, kinds, lint, schema
@@ -57,7 +57,6 @@ OUTPUT_ERRNOS = frozenset({errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EDQUOT})
 DEFAULT_LISTEN = "127.0.0.1:9115"
 
 log = logging.getLogger("sonde.cli")
-T = TypeVar("T")
 
 
 class Commands(TyperGroup):
@@ -90,34 +89,6 @@ app = typer.Typer(
 )
 
 
-def run_loop(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run *main* on uvloop where there is one; ``SONDE_LOOP=asyncio`` or ``uvloop`` overrides."""
-    wanted = os.environ.get("SONDE_LOOP", "")
-    if wanted not in ("", "asyncio", "uvloop"):
-        fail(f"want SONDE_LOOP to be asyncio or uvloop, got {wanted!r}")
-    factory: Callable[[], asyncio.AbstractEventLoop] | None = None
-    if wanted != "asyncio":
-        try:
-            import uvloop
-        except ImportError:
-            if wanted == "uvloop":
-                fail("want uvloop for SONDE_LOOP=uvloop, got none installed")
-            log.info("uvloop is not installed, the stock event loop is used")
-        else:
-            factory = uvloop.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(main())
-
-
-def _leave(code: int) -> NoReturn:
-    """Exit without waiting for threads that hang in a driver or in a dead mount."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if threading.active_count() > 1:
-        os._exit(code)
-    raise typer.Exit(code)
-
-
 def _version(asked: bool) -> None:  # noqa: FBT001 - a callback of typer
     if asked:
         typer.echo(f"sonde {version_of('sonde')}")
@@ -134,7 +105,8 @@ def root(
     """Check for ever, gate a deployment, load: one file says what must work.
 
     Start with `sonde lint`, look with `sonde smoke`, then leave `sonde run` to Prometheus.
-    Exit codes: 0 pass, 1 a target failed, 2 usage or config error, 3 inconclusive.
+    Exit codes: 0 pass, 1 a target failed, 2 usage or config error, 3 inconclusive,
+    4 refused by a safety rail.
     """
 
 
@@ -229,7 +201,7 @@ def run(
         handle.close()
     if code:
         typer.echo(f"sonde: ended by {signal.Signals(code - 128).name}", err=True)
-    _leave(code)
+    leave(code)
 
 
 @app.command()
@@ -290,7 +262,7 @@ def probe(
     code, why = look.code(result)
     if code:
         typer.echo(f"sonde: {why}", err=True)
-    _leave(code)
+    leave(code)
 
 
 @app.command()
@@ -366,10 +338,10 @@ def smoke(
     passage = gate.Passage(probes, wish, loaded.prober.connectivity)
     code = run_loop(passage.run)
     handle.close()
-    _leave(code)
+    leave(code)
 
 
-for command in (explain, lint, schema, kinds):
+for command in (loading.load, explain, lint, schema, kinds):
     app.command()(command)
 app.add_typer(generating.app, name="generate")
 app.add_typer(intake.app, name="import")

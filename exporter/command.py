@@ -30,17 +30,23 @@ T = TypeVar("T")
 log = logging.getLogger("sonde.cli")
 
 
-def names(context: typer.Context, incomplete: str) -> list[str]:
-    """Complete the name of a probe of the file that would be used."""
+def completed_config(context: typer.Context) -> "Config | None":
+    """Return the file that would be used, for completion; None when it completes nothing."""
     from probes.config.load import load
 
     path = _find_config(context.params.get("config"))
     if path is None:
-        return []
+        return None
     try:
-        names = [probe.name for probe in load(path, further=(SCENARIOS,)).probes]
+        return load(path, further=(SCENARIOS,))
     except ConfigError:
-        return []  # a broken file completes nothing; the command itself will say why
+        return None  # the command itself will say why
+
+
+def names(context: typer.Context, incomplete: str) -> list[str]:
+    """Complete the name of a probe of the file that would be used."""
+    config = completed_config(context)
+    names = [probe.name for probe in config.probes] if config is not None else []
     return [name for name in names if name.startswith(incomplete)]
 
 

@@ -95,6 +95,11 @@ def file_report(report: LoadReport, wish: Wish, forms: Mapping[str, Form] | None
     return Filed(report, directory, broken, odd)
 
 
+def unfiled(report: LoadReport, text: str) -> Filed:
+    """Return what is left of a report when no file could be written."""
+    return Filed(_told(report, (text,)), None, (text,))
+
+
 def directory_name(report: LoadReport) -> str:
     """Return the name of the directory of a run; names sort like their runs."""
     return f"{report.started_at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{report.run_id}"

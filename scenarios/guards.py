@@ -8,7 +8,7 @@ Unknown does not count: it is our own fault. Knows no load; what a browser measu
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,11 +17,21 @@ from probes.prober_health import ProberHealth
 from probes.recorder import Keep
 from probes.result import Outcome, Result
 from probes.run import run_once
+from scenarios.book import Book
+from scenarios.figures import browser_key
 from scenarios.preflight import told
 from scenarios.report import Verdict, Why
 
 Action = Literal["abort", "warn"]
 CODE = "guard"
+# load.md 10.1: what a browser measures, as thresholds call it.
+VITALS: Mapping[str, str] = {
+    "browser_web_vital_lcp_seconds": "lcp",
+    "browser_web_vital_fcp_seconds": "fcp",
+    "browser_web_vital_inp_seconds": "inp",
+    "browser_web_vital_ttfb_seconds": "ttfb",
+    "browser_web_vital_cls": "cls",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +121,11 @@ class Guards:
             return
         self.whys.append(Why(Verdict.ABORTED, CODE, text))
         self.tripped.set()
+
+
+def note_vitals(result: Result, book: Book, *, is_measured: bool) -> None:
+    """Count what a guard of kind ``browser`` has measured, one value for each page."""
+    for sample in result.samples:
+        vital = VITALS.get(sample.name)
+        if vital is not None:
+            book.time(browser_key(result.probe, vital)._replace(measured=is_measured), sample.value)

@@ -23,6 +23,7 @@ from tests.shop.app import shop_server
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = "examples/shop.yaml"
+LOAD = "examples/shop-load.yaml"
 LISTEN = "127.0.0.1:9115"
 # The journey is played every five seconds; more seldom than that nobody waits for.
 LOOK_S = 0.25
@@ -40,6 +41,7 @@ SAY = """
   What Prometheus sees:   curl -s http://{listen}/metrics | grep journey_
   As a gate, with proof:  SHOP_URL={shop} .venv/bin/sonde smoke --config {example} --junit out.xml
   One run, all of it:     SHOP_URL={shop} .venv/bin/sonde probe --config {example} --name checkout
+  As a load, with rails:  SHOP_URL={shop} .venv/bin/sonde load evening --config {load}
 
   The journey: {example}.  Ctrl-C ends both.
 """
@@ -108,7 +110,7 @@ async def demo(port: int, listen: str) -> int:
     async with shop_server(port) as shop:
         process = await start_sonde(shop.url, listen)
         try:
-            say(SAY.format(shop=shop.url, listen=listen, example=EXAMPLE))
+            say(SAY.format(shop=shop.url, listen=listen, example=EXAMPLE, load=LOAD))
             asked, ended, watching = (
                 asyncio.create_task(over.wait()),
                 asyncio.create_task(process.wait()),
