@@ -83,6 +83,7 @@ class Assembly:
         with ExitStack() as around:
             if placed.guest is not None:
                 around.enter_context(self._proof.guest(placed.guest.path, placed.guest.journey))
+            around.enter_context(self._proof.played(placed.keys.load))
             if placed.keys.if_ is not None:
                 around.enter_context(self._proof.perhaps())
             return make(placed.keys, placed)

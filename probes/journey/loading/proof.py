@@ -7,7 +7,9 @@
 
 Texts are compiled in the order in which they are played, so what is known grows as they are. What
 only a skipped step could have set is known, too: that fails at run time. What a later step of the
-round before has set is known under a condition: in the first round nothing has. Knows no step.
+round before has set is known under a condition: in the first round nothing has. A probe and a load
+each play their own steps (``load: skip``, ``load: only``): what is known is so in one or in both.
+Knows no step.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -26,6 +28,9 @@ BUILT_IN = frozenset({"run_id"})
 # Known inside `repeat` alone.
 OF_A_ROUND = frozenset({"item", "index"})
 NOWHERE: Mapping[str, str] = {}
+# Who plays a journey, and whom `load:` of a step leaves out.
+MODES = ("probe", "load")
+_LEFT_OUT: Mapping[str | None, str] = {"skip": "load", "only": "probe"}
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -61,7 +66,9 @@ class Proof:
         self._origins = origins
         self._count = 0
         self._vars: set[str] = set()
-        self._known: set[str] = set(BUILT_IN | (origins.columns or frozenset()))
+        known = BUILT_IN | (origins.columns or frozenset())
+        self._known: dict[str, set[str]] = {mode: set(known) for mode in MODES}
+        self._modes: tuple[str, ...] = MODES
         self._later: frozenset[str] = frozenset()
         self._is_perhaps = False
         self._guest: tuple[Path, str] | None = None
@@ -69,20 +76,34 @@ class Proof:
     def declare(self, name: str) -> None:
         """Take *name* for a variable of ``vars:`` or ``--var`` from now on."""
         self._vars.add(name)
-        self._known.add(name)
+        for known in self._known.values():
+            known.add(name)
 
     def learn(self, names: Iterable[str]) -> None:
         """Take *names* for extracted from now on."""
-        self._known.update(names)
+        found = frozenset(names)
+        for mode in self._modes:
+            self._known[mode] |= found
+
+    @contextmanager
+    def played(self, load: str | None) -> Iterator[None]:
+        """Compile a step; *load* says who leaves it out."""
+        before = self._modes
+        self._modes = tuple(mode for mode in before if mode != _LEFT_OUT.get(load))
+        yield
+        self._modes = before
 
     @contextmanager
     def round(self, extracted: Iterable[str]) -> Iterator[None]:
         """Compile the steps of ``repeat``; *extracted* is what they take out of answers."""
-        inner, before = OF_A_ROUND - self._known, self._later
-        self._known |= inner
+        inner = {mode: OF_A_ROUND - known for mode, known in self._known.items()}
+        before = self._later
+        for mode, known in self._known.items():
+            known.update(inner[mode])
         self._later = before.union(extracted)
         yield
-        self._known -= inner
+        for mode, known in self._known.items():
+            known.difference_update(inner[mode])
         self._later = before
 
     @contextmanager
@@ -176,9 +197,19 @@ class Proof:
         if dot:
             judge = {"secrets": self._miss_secret, "row": self._miss_column, "vars": self._miss_var}
             return judge[head](rest) if head in judge else None
-        if name in self._known or (self._is_perhaps and name in self._later):
+        missing = [mode for mode in self._modes if name not in self._known[mode]]
+        if not missing or (self._is_perhaps and name in self._later):
             return None
-        return self._miss_name(name)
+        elsewhere = [mode for mode in MODES if name in self._known[mode]]
+        if not elsewhere:
+            return self._miss_name(name)
+        # under a condition: the one that has it plays the step, the other may not
+        return None if self._is_perhaps else self._miss_mode(name, missing[0], elsewhere[0])
+
+    def _miss_mode(self, name: str, missing: str, other: str) -> str:
+        step = self._origins.extracted.get(name, "")
+        text = f"want {name!r} to be extracted in a {missing} too"
+        return f"{text}, got it in step {step!r} of {other}s alone"
 
     def _miss_secret(self, name: str) -> str | None:
         secrets = self._origins.secrets
@@ -211,7 +242,7 @@ class Proof:
             text = f"want {name!r} to be extracted before it is used, got it in step {step!r}"
             hint = f'; for the first round: vars:, or a step with if: "${{{name}}}"'
             return text + hint if name in self._later else text
-        hint = suggest(name, self._known | self._origins.extracted.keys())
+        hint = suggest(name, set().union(*self._known.values(), self._origins.extracted))
         return f"want a variable that something sets, got {short(name)}{hint}"
 
 

@@ -53,7 +53,6 @@ def test_a_later_part_reads_what_an_earlier_one_took(first: str, second: str) ->
     "step",
     [
         pytest.param({"if": "${run_id} == 1"}, id="under a condition"),
-        pytest.param({"load": "skip"}, id="not in a load"),
         pytest.param({"extract": {"t": {"json": "$.t", "optional": True}}}, id="optional"),
     ],
 )
@@ -61,6 +60,86 @@ def test_what_a_step_may_have_skipped_is_known(step: dict[str, Any]) -> None:
     taking = {"name": "a", "get": "/", "extract": {"t": "$.t"}, **step}
 
     assert made({"steps": [taking, {"name": "b", "get": "/${t}"}]}).steps
+
+
+def taking(**more: Any) -> dict[str, Any]:
+    return {"name": "a", "get": "/", "extract": {"t": "$.t"}, **more}
+
+
+def reading(**more: Any) -> dict[str, Any]:
+    return {"name": "b", "get": "/${t}", **more}
+
+
+ONE_MODE = [
+    pytest.param(
+        [taking(load="only"), reading()],
+        "want 't' to be extracted in a probe too, got it in step 'a' of loads alone",
+        id="a load alone takes it",
+    ),
+    pytest.param(
+        [taking(load="skip"), reading()],
+        "want 't' to be extracted in a load too, got it in step 'a' of probes alone",
+        id="a probe alone takes it",
+    ),
+    pytest.param(
+        [taking(load="skip"), reading(load="only")],
+        "want 't' to be extracted in a load too, got it in step 'a' of probes alone",
+        id="the one takes, the other reads",
+    ),
+    pytest.param(
+        [{"load": "skip", "repeat": {"times": 1, "steps": [taking()]}}, reading()],
+        "want 't' to be extracted in a load too, got it in step 'a' of probes alone",
+        id="inside of a repeat",
+    ),
+    pytest.param(
+        [taking(load="only"), reading(**{"if": "${t} == 1"})],
+        "want 't' to be extracted in a probe too, got it in step 'a' of loads alone",
+        id="a comparison needs it",
+    ),
+]
+
+
+@pytest.mark.parametrize(("steps", "text"), ONE_MODE)
+def test_what_one_mode_takes_the_other_cannot_read(steps: list[dict[str, Any]], text: str) -> None:
+    (flaw, *_) = flaws({"steps": steps})
+
+    assert flaw.message == text
+
+
+BOTH_MODES = [
+    pytest.param([taking(load="only"), reading(load="only")], id="a load takes and reads"),
+    pytest.param([taking(load="skip"), reading(load="skip")], id="a probe takes and reads"),
+    pytest.param(
+        [taking(load="skip"), taking(load="only", name="c"), reading()], id="each takes its own"
+    ),
+    pytest.param([taking(), reading(load="only"), reading(name="d", load="skip")], id="both take"),
+    pytest.param(
+        [taking(load="only"), reading(**{"if": "${t}"})], id="read only when it was taken"
+    ),
+    pytest.param(
+        [
+            {"load": "only", "repeat": {"times": 1, "steps": [taking()]}},
+            {"load": "only", "repeat": {"times": 1, "steps": [reading()]}},
+        ],
+        id="inside of repeats",
+    ),
+]
+
+
+@pytest.mark.parametrize("steps", BOTH_MODES)
+def test_each_mode_reads_what_it_took(steps: list[dict[str, Any]]) -> None:
+    assert made({"steps": steps}).steps
+
+
+def test_an_included_step_of_one_mode_is_told_where_it_is_included() -> None:
+    others = {"login": {"steps": [taking()]}}
+
+    (flaw,) = flaws({"steps": [{"include": "login", "load": "skip"}, reading()]}, others)
+
+    assert flaw.path == ("steps", 1, "get")
+    assert flaw.message == (
+        "want 't' to be extracted in a load too, got it in step 'a' of probes alone"
+    )
 
 
 def test_what_is_known_inside_a_round_is_forgotten_behind_it() -> None:
