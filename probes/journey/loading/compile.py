@@ -64,7 +64,10 @@ class _Making:
         """Return what comes of it; it may be played only when there are no flaws."""
         keys = self.keys
         values = variables(self.proof, self.vars, self.world.variables)
-        setup, steps, cleanup = (self.assembly.steps(part) for part in self.parts)
+        setup, steps = (self.assembly.steps(part) for part in self.parts[:2])
+        # what was never made is skipped there
+        with self.proof.perhaps():
+            cleanup = self.assembly.steps(self.parts[2])
         given = {key: text for key, text in self.world.variables.items() if self._uses(key)}
         self._judge_names()
         self._judge_rounds((*setup, *steps, *cleanup), 1)

@@ -13,8 +13,8 @@ ROWS = [
         id="T8 misspelt key",
     ),
     pytest.param(
-        "scenarios: {}",
-        ["3:1: scenarios: want a known key, got 'scenarios': this version has no such feature yet"],
+        "notify: {}",
+        ["3:1: notify: want a known key, got 'notify': this version has no such feature yet"],
         id="section of a later version",
     ),
     pytest.param(

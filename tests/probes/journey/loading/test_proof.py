@@ -131,6 +131,10 @@ def test_each_mode_reads_what_it_took(steps: list[dict[str, Any]]) -> None:
     assert made({"steps": steps}).steps
 
 
+def test_a_clean_up_may_read_what_one_mode_alone_took() -> None:
+    assert made({"steps": [taking(load="skip")], "cleanup": [reading()]}).cleanup
+
+
 def test_an_included_step_of_one_mode_is_told_where_it_is_included() -> None:
     others = {"login": {"steps": [taking()]}}
 
