@@ -108,7 +108,7 @@ class RunLock:
                     runs = "run" if self._most == 1 else "runs"
                     text = f"want at most {self._most} load {runs} at a time, got {others}"
                     raise Refused(refusal("busy", text))
-                self._file = found.free.popitem()[1] if found.free else _lock(found.next)
+                self._file = found.free.pop(min(found.free)) if found.free else _lock(found.next)
                 _write(self._file, self._claim)
             except OSError:
                 self.release()
