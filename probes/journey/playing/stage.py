@@ -65,6 +65,7 @@ class Context:
         judged: listens to every request.
         seed: for rows of data, where the file gives none.
         parts: what is played; a load plays ``setup`` once for each user.
+        brought: name -> what an earlier play has extracted: that of the user's ``setup``.
     """
 
     scope: Scope
@@ -77,6 +78,7 @@ class Context:
     judged: Judged | None = None
     seed: int = 0
     parts: tuple[Part, ...] = ALL_PARTS
+    brought: Mapping[str, Any] = field(default_factory=dict)
     is_stopped: bool = field(default=False, init=False)
 
     def stop(self) -> None:
@@ -139,6 +141,10 @@ class Stage:
         journey, scope, context = self.journey, self.scope, self.context
         scope.secrets = {name: secret.get_secret_value() for name, secret in journey.secrets}
         values = scope.values
+        if context.brought:
+            values |= context.brought
+            # it came out of an answer, and is trusted no more than that
+            self._extracted.update(dict.fromkeys(context.brought))
         known = dict(values)
         if journey.feeder is not None:
             scope.row = self._row(journey.feeder)
