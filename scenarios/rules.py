@@ -186,7 +186,11 @@ def _told(judged: Judged, book: Book | None) -> str:
     if judged.value is None:
         asked = "no answer" if judged.expr.startswith(PROMQL) else "no samples"
         return f"want {judged.expr}, got {asked}"
-    text = f"want {judged.expr}, got {in_words(judged.value, judged.unit)}"
+    seen = in_words(judged.value, judged.unit)
+    if judged.value != judged.limit and seen == in_words(judged.limit, judged.unit):
+        # "want < 400ms, got 400ms" for 400.03 would look like a mistake of ours
+        seen += f" ({judged.value:.9g}{judged.unit})"
+    text = f"want {judged.expr}, got {seen}"
     if judged.is_implicit and SETUP_FAILED in judged.expr and book is not None:
         steps = sorted(
             {key.step for key in book.numbers if key.metric == SETUP_FAILED and key.step}
@@ -198,4 +202,4 @@ def _told(judged: Judged, book: Book | None) -> str:
 def _rounded(value: float) -> str:
     """Four digits that count: a person reads them."""
     text = f"{value:.4g}"
-    return text if "e" not in text else f"{value:.0f}"
+    return f"{value:.0f}" if "e+" in text else text

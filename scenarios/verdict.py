@@ -75,7 +75,7 @@ def judge(findings: Findings) -> Judgement:
         whys.insert(0, NO_ITERATIONS)
     verdict = whys[0].verdict if whys else Verdict.PASS
     code = EXIT_CODES[verdict]
-    if whys and whys[0].code == SIGNAL:
+    if findings.signal and whys[0].code == SIGNAL:
         code = _SIGNAL_EXIT + findings.signal
     return Judgement(verdict, code, tuple(whys))
 

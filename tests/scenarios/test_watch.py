@@ -1,0 +1,152 @@
+"""Thresholds while the run goes on: windows, `after`, `for`, what ends it, and what it costs."""
+
+import pytest
+
+from scenarios.book import Book, Key
+from scenarios.plan import Stage
+from scenarios.rules import Rule
+from scenarios.thresholds import limits_of, parse
+from scenarios.watch import Watch
+
+STAGES = (Stage(5, 1, 10, warmup=True), Stage(600, 10, 10))
+FAILED = "rate(request.failed) < 20%"
+SLOW = "p95(request.duration) < 400ms"
+
+
+def second(
+    good: int = 0, bad: int = 0, seconds: float = 0.1, completed: int = 0, *, measured: bool = True
+) -> Book:
+    """Return what one second counted."""
+    book = Book(limits_of([parse(SLOW)]))
+    key = Key("request.duration", "shop", "a", "GET", "2xx", "up", measured=measured)
+    for _ in range(good):
+        book.time(key, seconds)
+    for _ in range(bad):
+        book.time(key._replace(outcome="down"), seconds)
+    if bad:
+        failed = key._replace(metric="request.failed", outcome="down", reason="status")
+        book.count(failed, bad)
+    if completed:
+        book.count(Key("iteration.completed", "shop"), completed)
+    return book
+
+
+def play(rule: Rule, *seconds: Book) -> int | None:
+    """Let the run go on; return the second in which it was ended."""
+    watch = Watch([rule], STAGES)
+    for at, delta in enumerate(seconds):
+        watch.add(at, delta)
+        watch.tick(at + 1.05)
+        if watch.aborted:
+            assert watch.aborted.aborted
+            return at
+    return None
+
+
+GOOD, BAD, NONE = second(good=10), second(good=5, bad=5), Book()
+
+
+@pytest.mark.parametrize(
+    ("rule", "seconds", "ended"),
+    [
+        pytest.param(Rule(parse(FAILED)), [BAD] * 9, None, id="without abort"),
+        pytest.param(Rule(parse(FAILED), abort=True), [GOOD, GOOD, BAD], None,
+                     id="all so far: 5 of 30"),
+        pytest.param(Rule(parse(FAILED), abort=True), [GOOD, BAD], 1, id="all so far: 5 of 20"),
+        pytest.param(Rule(parse(FAILED), abort=True, window_s=1.0), [GOOD] * 50 + [BAD], 50,
+                     id="a window forgets the good past"),
+        pytest.param(Rule(parse(FAILED), abort=True, window_s=5.0), [GOOD] * 9 + [BAD] * 3, 10,
+                     id="a window of 5 s"),
+        pytest.param(Rule(parse(FAILED), abort=True, window_s=1.0, after_s=4.0), [BAD] * 9, 3,
+                     id="T2 after holds it back"),
+        pytest.param(Rule(parse(FAILED), abort=True, window_s=1.0, times=3),
+                     [BAD, BAD, GOOD, BAD, BAD, GOOD, BAD, BAD, BAD], 8,
+                     id="T4 breaches in a row"),
+        pytest.param(Rule(parse(FAILED), abort=True, window_s=1.0, times=3, after_s=6.0),
+                     [BAD] * 12, 7, id="T2 what was broken before `after` counts for nothing"),
+        pytest.param(Rule(parse(FAILED), abort=True, window_s=1.0, times=2), [BAD, NONE, BAD], 2,
+                     id="no data proves nothing"),
+        pytest.param(Rule(parse(FAILED), abort=True), [second(bad=9, measured=False)] * 5, None,
+                     id="T2 a warm-up never counts"),
+        pytest.param(Rule(parse(SLOW), abort=True, window_s=2.0),
+                     [GOOD, GOOD, second(good=10, seconds=0.5)], 2, id="a percentile of a window"),
+        pytest.param(Rule(parse(SLOW), abort=True), [NONE] * 5, None, id="T1 no samples"),
+        pytest.param(Rule(parse("avg(throughput) >= 10/s"), abort=True, window_s=3.0),
+                     [second(completed=10)] * 8 + [NONE] * 3, 8, id="throughput of a window"),
+        pytest.param(Rule(parse("avg(throughput) >= 10/s"), abort=True, window_s=3.0),
+                     [second(completed=1)] * 7, None, id="T2 a window into the warm-up"),
+        pytest.param(Rule(parse("min(throughput) >= 10/s"), abort=True),
+                     [second(completed=10)] * 25 + [NONE] * 11, 34,
+                     id="throughput so far: the window from 25 to 35"),
+    ],
+)  # fmt: skip
+def test_when_a_rule_ends_the_run(rule: Rule, seconds: list[Book], ended: int | None) -> None:
+    assert play(rule, *seconds) == ended
+
+
+def test_what_is_broken_now_is_told_and_forgotten_when_it_holds_again() -> None:
+    watch = Watch([Rule(parse(FAILED), window_s=1.0, times=2), Rule(parse(SLOW))], STAGES)
+    told = []
+    for at, delta in enumerate([BAD, BAD, BAD, GOOD]):
+        watch.add(at, delta)
+        watch.tick(at + 1.0)
+        told.append([it.expr for it in watch.broken])
+
+    assert told == [[], [FAILED], [FAILED], []]
+    assert watch.aborted is None
+
+
+def test_the_parts_of_several_shards_are_one_second() -> None:
+    watch = Watch([Rule(parse(FAILED), abort=True, window_s=1.0)], STAGES)
+    watch.add(0, second(bad=1))
+    watch.add(0, second(good=9))
+
+    (judged,) = watch.tick(1.0)
+
+    assert (judged.value, judged.result, watch.aborted) == (10.0, "ok", None)
+
+
+def test_case_4_of_the_parent_after_a_stall_it_goes_on_with_the_seconds_as_they_were() -> None:
+    watch = Watch([Rule(parse(FAILED), abort=True, window_s=2.0)], STAGES)
+    for at, delta in enumerate([BAD, BAD, BAD, GOOD, GOOD]):
+        watch.add(at, delta)
+
+    (judged,) = watch.tick(5.0)
+
+    assert (judged.value, watch.aborted) == (0.0, None)
+
+
+def test_a_second_is_judged_once_and_when_it_is_over() -> None:
+    watch = Watch([Rule(parse(FAILED), abort=True, times=2)], STAGES)
+    ended: list[bool] = []
+    for at, now_s in ((0, 1.0), (0, 1.1), (0, 1.9), (1, 1.95), (1, 2.0)):
+        watch.add(at, BAD)
+        watch.tick(now_s)
+        ended.append(watch.aborted is not None)
+
+    assert ended == [False, False, False, False, True]
+
+
+def test_answers_of_prometheus_count_as_they_come() -> None:
+    rule = Rule(parse("promql(errors) < 1"), abort=True, times=2, after_s=3.0)
+    watch = Watch([rule, Rule(parse("promql(other) < 1"))], STAGES)
+
+    assert watch.asked == (rule,)
+    for now_s, value in ((0.0, 9.0), (5.0, 9.0), (10.0, None), (15.0, 0.0), (20.0, 9.0)):
+        watch.answer("promql(errors) < 1", value, now_s)
+    assert watch.aborted is None
+    watch.answer("promql(errors) < 1", 8.0, 25.0)
+
+    assert watch.aborted is not None
+    assert (watch.aborted.value, watch.aborted.expr) == (8.0, "promql(errors) < 1")
+
+
+def test_a_day_of_load_keeps_no_more_than_its_windows() -> None:
+    watch = Watch([Rule(parse(SLOW), window_s=10.0), Rule(parse(FAILED))], (Stage(86400, 1, 1),))
+    for at in range(2000):
+        watch.add(at, BAD)
+        watch.tick(at + 1.0)
+
+    kept = [len(track.seconds) for track in watch._tracks]
+
+    assert kept == [10, 0]
