@@ -82,6 +82,9 @@ class Fleet:
         crews: the children, which share the shards of the plan; None: one a shard.
     """
 
+    overtime_s = OVERTIME_S
+    """From the time that something should be over by to its end by force; a test is in a hurry."""
+
     def __init__(
         self,
         plan: Plan,
@@ -99,9 +102,9 @@ class Fleet:
         self._secrets = secrets
         self._above = place
         self._on_lost = on_lost
-        self._crews = crews or [Crew((number,)) for number in range(plan.shards)]
+        self.crews = crews or [Crew((number,)) for number in range(plan.shards)]
         self._text = plan.to_json()
-        self._roll = Roll(plan.shards, hashlib.sha256(self._text.encode()).hexdigest())
+        self.roll = Roll(plan.shards, hashlib.sha256(self._text.encode()).hexdigest())
         self._children: list[Child] = []
         self._ears = Ears(self._heard, self._strayed, self._gone)
         self._errands = Errands()
@@ -117,18 +120,18 @@ class Fleet:
     @property
     def lost(self) -> list[Lost]:
         """The shards that are lost, in the order of their loss."""
-        return self._roll.lost
+        return self.roll.lost
 
     @property
     def hellos(self) -> dict[int, Hello]:
         """What each shard said of itself, by number."""
-        shards = self._roll.shards.values()
+        shards = self.roll.shards.values()
         return {it.number: it.hello for it in shards if it.hello is not None}
 
     @property
     def finals(self) -> dict[int, Final]:
         """The last word of each shard that said one, by number."""
-        shards = self._roll.shards.values()
+        shards = self.roll.shards.values()
         return {it.number: it.final for it in shards if it.final is not None}
 
     @property
@@ -154,7 +157,7 @@ class Fleet:
     async def _launch(self) -> None:
         make, remove = self._make_place, workplace.Workplace.remove
         self._work = await self._errands.call(make, FILES_S, remove)
-        for crew in self._crews:
+        for crew in self.crews:
             start = partial(spawn, crew, self.directory)
             spawned = await self._errands.call(start, FILES_S, Spawned.destroy)
             child = Child(crew.shards, spawned, self._ears)
@@ -177,12 +180,12 @@ class Fleet:
         """
         try:
             async with asyncio.timeout(seconds):
-                while not self._roll.is_ready:
+                while not self.roll.is_ready:
                     self._refuse_broken()
                     self.changed.clear()
                     await self.changed.wait()
         except TimeoutError:
-            silent = [it.number for it in self._roll.shards.values() if it.state == "waiting"]
+            silent = [it.number for it in self.roll.shards.values() if it.state == "waiting"]
             names = ", ".join(map(str, silent))
             raise Unready(
                 f"want all shards ready within {seconds:g} s, got none of {names}"
@@ -198,9 +201,9 @@ class Fleet:
     def begin(self) -> float:
         """Let all shards begin at one time of the monotonic clock, and return it."""
         self._t0 = t0 = monotonic() + AHEAD_S
-        self._roll.begin(t0)
+        self.roll.begin(t0)
         if self.plan.model != "iterations":
-            self._until = t0 + self.plan.seconds + self.plan.graceful_stop_s + OVERTIME_S
+            self._until = t0 + self.plan.seconds + self.plan.graceful_stop_s + self.overtime_s
         for child in self._children:
             child.send(Start(t0))
         return t0
@@ -214,7 +217,7 @@ class Fleet:
         """
         self.stopped = self.stopped or why
         grace = self.plan.graceful_stop_s if grace_s is None else grace_s
-        self._until = min(self._until, monotonic() + grace + OVERTIME_S)
+        self._until = min(self._until, monotonic() + grace + self.overtime_s)
         for child in self._children:
             child.send(Stop(why, grace_s))
             child.signal_group(signal.SIGTERM)
@@ -229,7 +232,7 @@ class Fleet:
             return
         results: dict[int, Result] = {}
         for number, final in self.finals.items():
-            if self._roll.shards[number].state != "final":
+            if self.roll.shards[number].state != "final":
                 continue
             try:
                 results[number] = await self._errands.call(
@@ -245,10 +248,10 @@ class Fleet:
         if isinstance(record, Secrets | Start | Stop) or record.shard not in child.shards:
             raise ValueError(f"want records of shards {child.shards}, got {short(record)}")
         number = record.shard
-        if self._roll.shards[number].state == "lost":
+        if self.roll.shards[number].state == "lost":
             return
         try:
-            self._roll.hear(record, monotonic())
+            self.roll.hear(record, monotonic())
         except ValueError as error:
             self._lose(number, str(error))
             return
@@ -269,23 +272,23 @@ class Fleet:
             log.log(level, "shard %d: %s", line.shard, short(line.text, MAX_LINE))
 
     def _strayed(self, child: Child, text: str) -> None:
-        for number in self._roll.open_ones(child.shards):
+        for number in self.roll.open_ones(child.shards):
             self._lose(number, text)
         child.signal_group(signal.SIGKILL)
 
     def _gone(self, child: Child) -> None:
-        for number in self._roll.open_ones(child.shards):
+        for number in self.roll.open_ones(child.shards):
             self._lose(number, f"want a final record, got its process ended: {child.end_text}")
         self.changed.set()
 
     def _lose(self, number: int, text: str) -> None:
-        if not self._roll.lose(number, text):
+        if not self.roll.lose(number, text):
             return
         log.warning("lost shard %d: %s", number, text)
         self.tally.end(number, "lost", text)
         for child in self._children:
             # a child that relays for others goes on for them
-            if number in child.shards and not self._roll.open_ones(child.shards):
+            if number in child.shards and not self.roll.open_ones(child.shards):
                 child.signal_group(signal.SIGKILL)
         self.changed.set()
         if self._on_lost == "stop" and not self.stopped:
@@ -301,7 +304,7 @@ class Fleet:
                 child.read()
             now = monotonic()
             if now - before > STALL_S:
-                self._roll.excuse(now - before, now)
+                self.roll.excuse(now - before, now)
             before = now
             self._judge(now)
             self._ticks += 1
@@ -309,16 +312,17 @@ class Fleet:
                 self._each_second()
 
     def _judge(self, now: float) -> None:
-        for number in self._roll.silent(now):
-            self._lose(number, "want a record every second, got silence for 5 s")
+        for number in self.roll.silent(now):
+            silence = f"got none for {self.roll.silence_s:g} s"
+            self._lose(number, f"want a record every second, {silence}")
         for child in self._children:
             if child.gone.is_set():
                 continue
-            if self._roll.open_ones(child.shards):
+            if self.roll.open_ones(child.shards):
                 self._idle.pop(child, None)
             else:
                 self._idle.setdefault(child, now)
-            if now >= min(self._until, self._idle.get(child, now) + OVERTIME_S):
+            if now >= min(self._until, self._idle.get(child, now) + self.overtime_s):
                 self._strayed(child, "want its end in time, got it still running")
 
     def _each_second(self) -> None:

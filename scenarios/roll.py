@@ -60,6 +60,8 @@ class Roll:
         plan: sha256 of the plan that each must have.
     """
 
+    silence_s = SILENCE_S
+
     def __init__(self, shards: int, plan: str) -> None:
         self.shards = {number: Shard(number) for number in range(shards)}
         self.lost: list[Lost] = []
@@ -132,7 +134,7 @@ class Roll:
         """Return the shards that should have said something by *now*."""
         if self._t0 is None or now < self._t0:
             return []
-        late = now - SILENCE_S
+        late = now - self.silence_s
         return [it.number for it in self.shards.values() if it.is_open and it.heard_at < late]
 
     def open_ones(self, among: Iterable[int]) -> list[int]:

@@ -20,6 +20,29 @@ FOR_EVER = 600
 SECOND_S = 1.0
 MIB = 1024 * 1024
 
+# What is no record at all.
+RAW = {
+    "garbage": b"\xff\xfe segmentation fault",
+    "half": b'{"t":"progress","shard":0,"seq"',
+    "unknown-word": b'{"t":"gossip","shard":0}',
+    "order": b'{"t":"start","t0":1.0}',
+    "too-long": b"[" * (200 * 1024),
+    "deep": b"[" * (100 * 1024),
+    "part": b"part 2/3\nxxx",
+    "surrogate": b'{"t":"log","shard":0,"level":"info","text":"\\ud800"}',
+}
+KILLED_BY = {"crash": signal.SIGKILL, "children": signal.SIGKILL, "segfault": signal.SIGSEGV}
+# A record that does not follow the one before, or counts what nobody can.
+CHANGED: dict[str, dict[str, Any]] = {
+    "gap": {"seq": 7},
+    "repeats": {"seq": 1},
+    "future": {"at_s": 1e9},
+    "other-shard": {"shard": 999},
+    "not-a-number": {"rate": float("nan")},
+    "negative": {"users": -1},
+    "contradiction": {"book": {"durations": [], "numbers": [[["a"], 1]]}},
+}
+
 
 class Fake:
     def __init__(self, mode: str) -> None:
@@ -105,7 +128,7 @@ class Fake:
 
     def before_hello(self) -> None:
         if self.mode == "dies-early":
-            print("Traceback\nImportError: no locust", file=sys.stderr, flush=True)
+            os.write(2, b"Traceback\nImportError: no locust\n")
             os._exit(1)
         if self.mode == "bad-plan":
             self.say("final", seq=1, why="plan_error", file="", sha256="", requests=0, iterations=0,
@@ -124,40 +147,21 @@ class Fake:
 
     def lose_mind(self) -> None:
         """Do what a sane shard does not, if the mode says so."""
-        raw = {
-            "garbage": b"\xff\xfe segmentation fault",
-            "half": b'{"t":"progress","shard":0,"seq"',
-            "unknown-word": b'{"t":"gossip","shard":0}',
-            "empty": b"",
-            "order": b'{"t":"start","t0":1.0}',
-            "too-long": b"[" * (200 * 1024),
-            "surrogate": json.dumps(
-                {"t": "log", "shard": 0, "level": "info", "text": "\ud800"}
-            ).encode(),
-        }
-        if self.mode in raw:
-            self.end.send(raw[self.mode])
-            time.sleep(FOR_EVER)
-        if self.mode == "crash":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if self.mode == "segfault":
-            os.kill(os.getpid(), signal.SIGSEGV)
+        if self.mode in KILLED_BY:
+            os.kill(os.getpid(), KILLED_BY[self.mode])
         if self.mode == "leaves":
             os._exit(0)
         if self.mode == "closes":
             self.end.close()
-            time.sleep(FOR_EVER)
-        if self.mode == "silent":
+        if self.mode in ("closes", "silent"):
             time.sleep(FOR_EVER)
         while self.mode == "flood-records":
             self.say("log", level="info", text="again")
-        changed: dict[str, dict[str, Any]] = {
-            "gap": {"seq": 7}, "repeats": {"seq": 1}, "future": {"at_s": 1e9},
-            "other-shard": {"shard": 9}, "nan": {"rate": float("nan")},
-            "contradiction": {"book": {"durations": [], "numbers": [[["a"], 1]]}},
-        }  # fmt: skip
-        if self.mode in changed:
-            self.progress(**changed[self.mode])
+        if self.mode in RAW:
+            self.end.send(RAW[self.mode])
+            time.sleep(FOR_EVER)
+        if self.mode in CHANGED:
+            self.progress(**CHANGED[self.mode])
             time.sleep(FOR_EVER)
 
     def main(self) -> None:

@@ -1,0 +1,401 @@
+"""Fleets of fakes that misbehave: the rows of load.md 14, "Child" and "Parent"."""
+
+import asyncio
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from scenarios.child import MAX_OUTPUT_BYTES, PASSED_ON
+from scenarios.launch import PREFIX, Fleet, Unready
+from scenarios.plan import Stage
+from scenarios.report import Generator
+from tests.scenarios.conftest import FAKE, descriptors, fake_fleet, processes_in, until
+
+ONE_LOOP = pytest.mark.asyncio(loop_factories=["uvloop"])
+FOR_EVER_S = 600.0
+
+# mode of the fake -> what its loss says; load.md 14
+LOST = {
+    "crash": "SIGKILL",
+    "segfault": "SIGSEGV",
+    "leaves": "exit code 0",
+    "garbage": "want a record as JSON",
+    "half": "want a record as JSON",
+    "deep": "want a record as JSON",
+    "unknown-word": "want a record of hello, progress, log, final",
+    "order": "want a record of hello, progress, log, final",
+    "too-long": "want a datagram of at most",
+    "part": "want part 1/3",
+    "surrogate": "got half of one",
+    "gap": "want record 2, got 7",
+    "repeats": "want record 2, got 1",
+    "future": "want a record of second",
+    "other-shard": "want records of shards",
+    "not-a-number": "want a finite number at rate",
+    "negative": "want users of 0 to",
+    "contradiction": "parts of a key",
+    "after-final": "want no more of a shard that is final",
+    "other-file": "with the sha256",
+    "other-count": "want a result of 5 requests",
+    "no-json": "want a result as JSON",
+    "escape": "want a result file in",
+    "flood-records": "records a second at most",
+    "silent": "want a record every second, got none for 1.5 s",
+    "closes": "got its socket closed",
+    "children": "SIGKILL",
+    "late": "want its end in time",
+}
+ROWS = {
+    "crash": "child 3: killed", "segfault": "child 3: segfault", "leaves": "child 4: no final",
+    "garbage": "child 5: garbage", "half": "child 5: half a text", "deep": "child 5: deep",
+    "unknown-word": "child 5: unknown word", "repeats": "child 5: repeated seq",
+    "gap": "7.2: gap in seq", "silent": "7.2: silence", "late": "7.2: lives too long",
+    "children": "child 8: children of its own", "other-file": "7.2: file contradicts final",
+}  # fmt: skip
+
+
+def lasting(seconds: float) -> tuple[Stage, ...]:
+    return (Stage(seconds, 10, 10),)
+
+
+class Mad:
+    """What came of one fleet with every misbehaviour at once."""
+
+    def __init__(self, fleet: Fleet, began: float, ended: float, left: list[int]) -> None:
+        modes = [*LOST, "sane"]
+        texts = {it.shard: it.text for it in fleet.lost}
+        self.lost = {mode: texts[n] for n, mode in enumerate(modes) if n in texts}
+        self.generators = dict(zip(modes, fleet.tally.generators, strict=True))
+        self.book = fleet.tally.book
+        self.seconds = ended - began
+        self.left = left
+
+
+async def _go_mad(place: Path) -> Mad:
+    async with fake_fleet(place, *LOST, "sane") as fleet:
+        fleet.roll.silence_s, fleet.overtime_s = 1.5, 2.0
+        await fleet.ready(20)
+        began = fleet.begin()
+        await fleet.ended()
+        fleet.tally.settle(float("inf"))
+        return Mad(fleet, began, time.monotonic(), processes_in(place))
+
+
+@pytest.fixture(scope="module")
+def mad(tmp_path_factory: pytest.TempPathFactory) -> Mad:
+    place = tmp_path_factory.mktemp("mad")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(asyncio.sleep(0))
+        before = descriptors()
+        found = runner.run(_go_mad(place))
+        assert descriptors() == before
+    assert not processes_in(place)
+    assert not list(place.iterdir())
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", [pytest.param(it, id=ROWS.get(it, it)) for it in LOST])
+def test_a_shard_that_misbehaves_is_lost_with_its_reason(mad: Mad, mode: str) -> None:
+    assert LOST[mode] in mad.lost[mode]
+    assert mad.generators[mode].state == "lost"
+    assert mad.generators[mode].why == mad.lost[mode]
+
+
+@pytest.mark.slow
+def test_the_sane_shard_beside_the_mad_ones_is_reported_from_its_file(mad: Mad) -> None:
+    sane = mad.generators["sane"]
+
+    assert "sane" not in mad.lost
+    assert (sane.state, sane.why, sane.host) == ("final", "completed", "here")
+    # two records of ten, and two that only the file tells of
+    assert sane.requests == 22
+    # each of the others counts by what it had said before
+    assert mad.book.timed("request.duration").count == sum(
+        it.requests for it in mad.generators.values()
+    )
+    assert mad.generators["crash"].requests == 10
+
+
+@pytest.mark.slow
+def test_no_process_is_left_when_the_fleet_has_ended(mad: Mad) -> None:
+    assert mad.left == []
+    # the last one is `late`: 0.2 s of stages, 0.2 s of grace, 2 s of overtime
+    assert mad.seconds < 4.5
+
+
+async def test_a_sane_fleet_runs_from_hello_to_its_files(place: Path) -> None:
+    async with fake_fleet(place, "sane", "sane") as fleet:
+        await fleet.ready(10)
+        modes = {it.name: stat.S_IMODE(it.stat().st_mode) for it in fleet.directory.iterdir()}
+        private = stat.S_IMODE(fleet.directory.stat().st_mode)
+        said = fleet.hellos[1]
+        begun_at = time.monotonic()
+        t0 = fleet.begin()
+        await fleet.ended()
+        took_s = time.monotonic() - t0
+
+    assert private == 0o700
+    assert set(modes.values()) == {0o600}
+    assert "plan.json" in modes
+    assert (said.shard, said.versions["locust"]) == (1, "2.47")
+    assert 0.29 <= t0 - begun_at <= 0.31
+    assert 0.2 <= took_s < 1.5
+    assert fleet.lost == []
+    assert [it.state for it in fleet.tally.generators] == ["final", "final"]
+    assert fleet.tally.book.total("iteration.completed") == 44
+
+
+@ONE_LOOP
+@pytest.mark.parametrize(
+    ("mode", "is_plan", "text"),
+    [
+        pytest.param("dies-early", False, "got it lost: want a final record, got its process ended:"
+                     " exit code 1: 'ImportError: no locust'", id="child 2: crash before hello"),
+        pytest.param("bad-plan", True, "got plan_error: locustfile.py:3: invalid syntax",
+                     id="child 1: syntax error in a locustfile"),
+        pytest.param("mute", False, "want all shards ready within 0.4 s, got none of 1",
+                     id="7.1: no hello"),
+        pytest.param("other-plan", False, "got '000000000000…", id="7.1: another plan"),
+        pytest.param("two-hellos", False, "want one hello, got another", id="two hellos"),
+    ],
+)  # fmt: skip
+async def test_a_fleet_that_is_not_ready_says_why_and_sends_no_load(
+    mode: str, is_plan: bool, text: str, place: Path
+) -> None:
+    async with fake_fleet(place, "sane", mode) as fleet:
+        await until(lambda: 0 in fleet.hellos)
+        if mode == "two-hellos":
+            await until(lambda: bool(fleet.lost))
+        with pytest.raises(Unready) as caught:
+            await fleet.ready(0.4 if mode == "mute" else 10)
+
+    assert text in str(caught.value)
+    assert caught.value.is_plan is is_plan
+    assert not fleet.tally.book
+
+
+async def test_a_stop_reaches_every_shard_within_its_grace(place: Path) -> None:
+    async with fake_fleet(place, "sane", "sane", stages=lasting(30.0)) as fleet:
+        await fleet.ready(10)
+        fleet.begin()
+        await until(lambda: fleet.tally.book.total("iteration.completed") >= 20)
+        began = time.monotonic()
+        fleet.stop("signal", 0.2)
+        await fleet.ended()
+
+    assert time.monotonic() - began < 1.0
+    assert fleet.stopped == "signal"
+    assert fleet.lost == []
+    assert {it.why for it in fleet.finals.values()} == {"stopped"}
+
+
+@ONE_LOOP
+async def test_child_7_one_that_ignores_its_stop_is_killed_after_the_grace(place: Path) -> None:
+    async with fake_fleet(place, "ignores-stop", stages=lasting(30.0)) as fleet:
+        fleet.overtime_s = 0.3
+        await fleet.ready(10)
+        fleet.begin()
+        began = time.monotonic()
+        fleet.stop("signal", 0.2)
+        await fleet.ended()
+
+    assert 0.5 <= time.monotonic() - began < 1.2
+    assert [it.text for it in fleet.lost] == ["want its end in time, got it still running"]
+
+
+@ONE_LOOP
+async def test_one_that_lives_on_after_its_last_word_is_ended_and_counts(place: Path) -> None:
+    async with fake_fleet(place, "stubborn") as fleet:
+        fleet.overtime_s = 0.3
+        await fleet.ready(10)
+        fleet.begin()
+        await fleet.ended()
+
+    assert fleet.lost == []
+    assert fleet.tally.generators[0].state == "final"
+
+
+@ONE_LOOP
+async def test_a_lost_shard_ends_the_run_when_it_was_asked_to(place: Path) -> None:
+    stages = lasting(30.0)
+    async with fake_fleet(place, "crash", "sane", stages=stages, on_lost="stop") as fleet:
+        await fleet.ready(10)
+        fleet.begin()
+        await fleet.ended()
+
+    assert fleet.stopped == "shard 0 is lost"
+    assert [it.shard for it in fleet.lost] == [0]
+    assert fleet.finals[1].why == "stopped"
+
+
+@ONE_LOOP
+async def test_child_6_output_is_cut_back_and_the_run_goes_on(place: Path) -> None:
+    async with fake_fleet(place, "flood-output", stages=lasting(2.0)) as fleet:
+        await fleet.ready(10)
+        files = [fleet.directory / f"shard-0.{it}" for it in ("out", "err")]
+        grown = [it.stat().st_size for it in files]
+        fleet.begin()
+        await until(lambda: all(it.stat().st_size <= MAX_OUTPUT_BYTES for it in files))
+        await fleet.ended()
+
+    assert min(grown) > MAX_OUTPUT_BYTES
+    assert fleet.lost == []
+
+
+@ONE_LOOP
+async def test_child_9_nothing_is_signalled_once_the_exit_code_is_taken(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signalled: list[int] = []
+    async with fake_fleet(place, "leaves") as fleet:
+        await fleet.ready(10)
+        fleet.begin()
+        await fleet.ended()
+        monkeypatch.setattr(os, "killpg", lambda number, _: signalled.append(number))
+        fleet.stop("again", 0.0)
+
+    assert signalled == []
+
+
+@ONE_LOOP
+async def test_parent_4_a_stall_of_our_own_loses_nobody(place: Path) -> None:
+    async with fake_fleet(place, "sane", stages=lasting(2.5)) as fleet:
+        fleet.roll.silence_s = 1.2
+        await fleet.ready(10)
+        t0 = fleet.begin()
+        await until(lambda: bool(fleet.tally.book))
+        # the test's own: no module of ours may
+        block_until(t0 + 2.0)
+        await fleet.ended()
+
+    assert fleet.lost == []
+    assert fleet.tally.generators[0].state == "final"
+
+
+def block_until(at: float) -> None:
+    while time.monotonic() < at:
+        pass
+
+
+@pytest.mark.parametrize("when", ["enter", "ready", "run"])
+async def test_a_cancelled_fleet_leaves_nothing(place: Path, when: str) -> None:
+    before = descriptors()
+    at = asyncio.Event()
+
+    async def run() -> None:
+        stages = lasting(FOR_EVER_S)
+        async with fake_fleet(place, "children", "mute" if when == "ready" else "sane",
+                              stages=stages) as fleet:  # fmt: skip
+            at.set()
+            await fleet.ready(30)
+            fleet.begin()
+            await until(lambda: bool(fleet.tally.book))
+            at.set()
+            await fleet.ended()
+
+    running = asyncio.create_task(run())
+    if when == "enter":
+        await until(lambda: bool(processes_in(place)))
+    else:
+        await at.wait()
+    running.cancel()
+    await asyncio.sleep(0)
+    running.cancel()  # twice, as people do
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+    assert descriptors() == before
+    assert not processes_in(place)
+
+
+async def test_a_fleet_that_cannot_be_started_leaves_nothing(place: Path) -> None:
+    fleet = fake_fleet(place, "sane")
+    fleet.crews = [*fleet.crews, type(fleet.crews[0])((1,), ("/no/such/program",))]
+
+    with pytest.raises(FileNotFoundError):
+        async with fleet:
+            pytest.fail("it was entered")
+
+
+async def test_parent_5_a_directory_that_is_none_is_an_oserror(place: Path) -> None:
+    with pytest.raises(OSError, match="no-such"):
+        async with fake_fleet(place / "no-such", "sane"):
+            pytest.fail("it was entered")
+
+
+@ONE_LOOP
+async def test_a_child_gets_the_allow_list_of_our_environment_only(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCUST_HOST", "http://example.org")
+    monkeypatch.setenv("TOKEN", "s3cret")
+    async with fake_fleet(place, "sane") as fleet:
+        await fleet.ready(10)
+        (child,) = processes_in(place)
+        names = {it.partition(b"=")[0].decode() for it in environment_of(child)}
+
+    own = {"PYTHONPATH", "TMPDIR", "SONDE_FD", "SONDE_PARENT", "SONDE_SHARD"}
+    assert own <= names <= own | set(PASSED_ON) | {"COVERAGE_PROCESS_CONFIG", "LC_CTYPE"}
+
+
+def environment_of(process: int) -> list[bytes]:
+    return Path(f"/proc/{process}/environ").read_bytes().strip(b"\0").split(b"\0")
+
+
+PARENT = f"""
+import asyncio, sys
+from pathlib import Path
+from tests.scenarios.conftest import fake_fleet
+
+async def main():
+    async with fake_fleet(Path(sys.argv[1]), "sane", "sane", stages=()) as fleet:
+        await fleet.ready(20)
+        print("ready", flush=True)
+        await asyncio.sleep({FOR_EVER_S})
+
+asyncio.run(main())
+"""
+
+
+def test_parent_2_killed_takes_its_children_along_and_the_next_one_tidies_up(
+    tmp_path: Path,
+) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, cwd=Path.cwd()
+    )
+    with parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"ready\n"
+        children = processes_in(tmp_path)
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+        asyncio.run(until(lambda: not processes_in(tmp_path), 1.0))
+
+    assert len(children) == 2
+    assert [it.name.startswith(PREFIX) for it in tmp_path.iterdir()] == [True]
+    asyncio.run(_enter(tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+async def _enter(place: Path) -> None:
+    async with fake_fleet(place, "sane") as fleet:
+        assert names_in(place) == [fleet.directory.name]
+
+
+def names_in(place: Path) -> list[str]:
+    return [it.name for it in place.iterdir()]
+
+
+def test_the_fake_is_the_only_program_that_a_fake_fleet_starts() -> None:
+    fleet = fake_fleet(Path("/"), "sane")
+
+    assert [it.command for it in fleet.crews] == [(*FAKE, "sane")]
+    assert fleet.tally.generators == (Generator(0),)
