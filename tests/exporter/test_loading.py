@@ -1,0 +1,243 @@
+"""``sonde load`` as a process: an exit code for each verdict, reports, signals, nothing left."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from time import monotonic
+from xml.etree import ElementTree as ET
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+COMMAND = [sys.executable, "-c", "from exporter.cli import main; main()", "load"]
+FILE = """
+version: 1
+journeys:
+  home:
+    base_url: http://127.0.0.1:{port}
+    steps: [{{name: home, get: /}}]
+    cleanup: [{{name: tidy, delete: /}}]
+  missing:
+    base_url: http://127.0.0.1:{port}
+    steps: [{{name: gone, get: /missing}}]
+safety:
+  targets: {{allow: [127.0.0.1/32]}}
+  load: {{max_users: 100, max_rate: 50/s, max_duration: 1m}}
+scenarios:
+  good: {{journey: home, rate: 20/s, duration: 2s, thresholds: [rate(request.failed) < 1%]}}
+  slow: {{journey: home, rate: 20/s, duration: 1s, thresholds: [p50(request.duration) < 0.001ms]}}
+  thin: {{journey: home, rate: 20/s, duration: 1s, min_samples: 10000}}
+  down: {{journey: missing, rate: 20/s, duration: 1s, preflight: {{attempts: 1}}}}
+  long: {{journey: home, rate: 20/s, duration: 50s}}
+  away: {{journey: home, target: "http://127.0.0.2:{port}", rate: 20/s, duration: 1s}}
+  fast: {{journey: home, rate: 20/s, duration: 1s}}
+"""
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    requests: list[str]
+    first: threading.Event
+
+    def _answer(self) -> None:
+        self.requests.append(f"{self.command} {self.path}")
+        self.first.set()
+        body = b"hello"
+        self.send_response(404 if self.path == "/missing" else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_DELETE = _answer  # noqa: N815 - names of http.server
+
+    def log_message(self, *_: object) -> None:  # type: ignore[override]
+        """Say nothing."""
+
+
+class Site:
+    """A server, and the probe file that loads it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.requests: list[str] = []
+        self.first = threading.Event()
+        handler = type("Mine", (Handler,), {"requests": self.requests, "first": self.first})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+        self.directory = directory
+        self.file = directory / "probes.yaml"
+        self.file.write_text(FILE.format(port=self._server.server_address[1]))
+
+    def command(self, *words: str) -> list[str]:
+        data = str(self.directory / "data")
+        return [*COMMAND, *words, "--config", str(self.file), "--data", data]
+
+    def load(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*words), capture_output=True, text=True, timeout=30, check=False
+        )
+
+    def result(self, scenario: str) -> dict[str, object]:
+        (path,) = (self.directory / "data" / "reports" / scenario).glob("*/result.json")
+        found: dict[str, object] = json.loads(path.read_text())
+        return found
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    yield made
+    made.close()
+
+
+def test_a_run_that_holds_what_it_must_passes_with_0(site: Site, tmp_path: Path) -> None:
+    junit, page = tmp_path / "out.xml", tmp_path / "sonde.prom"
+
+    done = site.load("good", "--junit", str(junit), "--textfile", str(page))
+
+    assert (done.returncode, done.stderr) == (0, "")
+    # one more is the preflight's
+    assert site.requests.count("GET /") == 41
+    assert site.requests.count("DELETE /") == 41
+    suite = ET.parse(junit).getroot()
+    assert suite.get("failures") == suite.get("errors") == "0"
+    names = {case.get("name") for case in suite.iter("testcase")}
+    assert any("rate(request.failed) < 1%" in str(name) for name in names)
+    assert 'loadtest_last_run_verdict{scenario="good",verdict="pass"} 1' in page.read_text()
+    result = site.result("good")
+    assert (result["schema"], result["verdict"], result["exit_code"]) == (1, "pass", 0)
+    assert {it.name for it in (tmp_path / "data" / "reports" / "good").glob("*/*")} == {
+        "result.json", "junit.xml", "report.md", "report.html",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("scenario", "code", "reason", "requests"),
+    [
+        pytest.param("slow", 1, "fail: want p50(request.duration) < ", 21, id="1: a threshold"),
+        pytest.param("down", 1, "fail: preflight missing: down: ", 1, id="1: the preflight"),
+        pytest.param("nightly", 2, "want the name of a scenario, got 'nightly'", 0, id="2"),
+        pytest.param(
+            "thin", 3, "inconclusive: want at least 10000 measured requests, got 40", 21, id="3"
+        ),
+        pytest.param("away", 4, "refused: want a host of safety.targets.allow", 0, id="4"),
+    ],
+)
+def test_every_other_end_has_its_code_and_one_line(
+    site: Site, scenario: str, code: int, reason: str, requests: int
+) -> None:
+    done = site.load(scenario)
+
+    assert done.returncode == code
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"sonde: {reason}")
+    assert sum(it.startswith("GET") for it in site.requests) == requests
+    if code != 2:
+        assert site.result(scenario)["exit_code"] == code
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_with_its_clean_up_and_its_reports(
+    site: Site, number: signal.Signals
+) -> None:
+    process = subprocess.Popen(
+        site.command("long", "--json"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = monotonic() + 15
+    while len(site.requests) < 10 and monotonic() < deadline:
+        site.first.wait(0.1)
+        site.first.clear()
+
+    process.send_signal(number)
+    out, error = process.communicate(timeout=20)
+
+    assert process.returncode == 128 + number
+    assert error == f"sonde: aborted: {number.name} ended the run\n"
+    result = json.loads(out)
+    assert (result["verdict"], result["exit_code"]) == ("aborted", 128 + number)
+    assert site.result("long")["verdict"] == "aborted"
+    assert site.requests.count("GET /") == site.requests.count("DELETE /")
+    assert not left_of(process.pid)
+
+
+def left_of(pid: int) -> list[str]:
+    """Return the commands of processes whose parent was *pid*."""
+    found: list[str] = []
+    for directory in Path("/proc").glob("[0-9]*"):
+        try:
+            environ = (directory / "environ").read_bytes()
+            if f"SONDE_PARENT={pid}".encode() in environ.split(b"\0"):
+                found.append((directory / "cmdline").read_text())
+        except OSError:
+            continue  # it ended a moment ago, or is somebody else's
+    return found
+
+
+def test_a_rehearsal_tells_the_plan_and_sends_nothing(site: Site) -> None:
+    done = site.load("good", "--dry-run", "--rate", "5/s", "--duration", "4s")
+
+    assert (done.returncode, done.stderr, site.requests) == (0, "", [])
+    assert "stage      4s 5/s\n" in done.stdout
+    assert "arrivals   20 iterations\n" in done.stdout
+    assert "address    127.0.0.1 -> 127.0.0.1\n" in done.stdout
+    assert not (site.directory / "data" / "reports").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "reason"),
+    [
+        pytest.param(("--rate", "60/s"), 4, "refused: want at most 50/s", id="ceiling"),
+        pytest.param(("--rate", "fast"), 2, "--rate: want ", id="no rate"),
+        pytest.param(("--duration", "5"), 2, "--duration: want ", id="no duration"),
+        pytest.param(("--push", "gw"), 2, "--push: want an http:// or https:// URL", id="no URL"),
+    ],
+)
+def test_flags_are_judged_before_anything_is_sent(
+    site: Site, words: tuple[str, ...], code: int, reason: str
+) -> None:
+    done = site.load("fast", *words)
+
+    assert (done.returncode, site.requests) == (code, [])
+    assert done.stderr.startswith(f"sonde: {reason}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_report_that_cannot_be_written_is_named_and_never_green(
+    site: Site, tmp_path: Path
+) -> None:
+    (tmp_path / "a-file").touch()
+
+    done = site.load("fast", "--junit", str(tmp_path / "a-file" / "out.xml"))
+
+    assert done.returncode == 3
+    assert done.stderr == f"sonde: want to write {tmp_path}/a-file/out.xml, got File exists\n"
+    assert site.result("fast")["verdict"] == "inconclusive"
+
+
+def test_without_the_extra_the_command_names_it(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util as u\n"
+        "old = u.find_spec\n"
+        "u.find_spec = lambda name, *a: None if name == 'locust' else old(name, *a)\n"
+    )
+    environ = {**os.environ, "PYTHONPATH": f"{tmp_path}:{os.getcwd()}"}
+
+    done = subprocess.run(
+        site.command("good"), capture_output=True, text=True, env=environ, timeout=30, check=False
+    )
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("sonde: want the extra sonde[load] for a load run, got no locust")
