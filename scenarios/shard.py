@@ -13,11 +13,11 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import astuple
 from pathlib import Path
 from threading import Event
 from time import monotonic
 
-from probes.journey.codec import encode
 from scenarios.channel import Link
 from scenarios.counting import Counts, Taken, clean
 from scenarios.plan import Plan
@@ -192,7 +192,7 @@ class Shard:
     def final(self) -> None:
         """Write all that was counted into a file, and say the last word."""
         book, errors = self.counts.everything()
-        values = {"book": book.as_dict(), "errors": encode(errors)}
+        values = {"book": book.as_dict(), "errors": [astuple(it) for it in errors]}
         text = json.dumps(values, separators=(",", ":")).encode()
         path = self._place / f"result-{self.number}.json"
         begun = path.with_suffix(".part")
