@@ -25,7 +25,6 @@ from probes.units import short
 from scenarios.book import Book
 from scenarios.figures import Windows
 from scenarios.outlets.structure import from_json
-from scenarios.plan import Plan
 from scenarios.report import LoadReport, Verdict
 
 SCHEMA = 1
@@ -44,28 +43,6 @@ _NAME = re.compile(
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]", re.ASCII)
 
 
-def config_hash(plan: Plan) -> str:
-    """Return the sha256 of what makes two runs comparable (load.md 10.2).
-
-    Neither thresholds nor reports nor secrets are in a plan; the seed, the fences and what is
-    counted change no number of the target's.
-    """
-    values = json.loads(plan.to_json())
-    for name in _BESIDE:
-        del values[name]
-    for part in values["mix"]:
-        # where the file lies is no matter, what is in it is
-        part["locustfile"] = bool(part["locustfile"])
-    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-_BESIDE = (
-    "run_id", "scenario", "seed", "directory", "fences", "limits", "requests_per_iteration",
-    "config_hash", "locust_html",
-)  # fmt: skip
-
-
 @dataclass(frozen=True, slots=True)
 class Past:
     """What is kept of a run.
@@ -73,7 +50,7 @@ class Past:
     Args:
         run_id: unique.
         ended_at: aware, UTC.
-        config_hash: see `config_hash`.
+        config_hash: of its plan, see load.md 10.2.
         git_ref: where its probe file stood; empty: nobody knows.
         book: what was counted and measured.
         rates: see `Windows.rates`.
@@ -122,7 +99,7 @@ class Past:
         """
         try:
             values = json.loads(text)
-            if "baseline" not in values and "verdict" in values:
+            if "verdict" in values:
                 return cls._of_result(from_json(text))
             if values["baseline"] != SCHEMA:
                 raise ValueError(f"want a baseline of schema {SCHEMA}, got another")
@@ -182,8 +159,9 @@ class Shelf:
         safe = _UNSAFE.sub("_", scenario)[:64]
         name = safe if safe == scenario and safe.strip(".") else f"{safe}-{mark}"
         self.directory = data / "baselines" / name
+        self._keep = KEEP
 
-    def save(self, report: LoadReport, windows: Windows, keep: int = KEEP) -> Path | None:
+    def save(self, report: LoadReport, windows: Windows) -> Path | None:
         """Keep a run that passed; others are not kept.
 
         Returns:
@@ -198,7 +176,7 @@ class Shelf:
         self.directory.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
         path = self.directory / _name_of(past)
         _write(path, past.to_json())
-        self._prune(keep)
+        self._prune()
         return path
 
     def find(self, compare_to: str, hash_: str, beside: Path) -> Found:
@@ -215,6 +193,8 @@ class Shelf:
         wanted = 1
         if found := re.fullmatch(r"median_of_passes\(([0-9]{1,3})\)", compare_to, re.ASCII):
             wanted = int(found[1])
+            # what is asked for is kept
+            self._keep = max(KEEP, wanted)
         return self._newest(wanted, hash_, ref)
 
     def _newest(self, wanted: int, hash_: str, ref: str | None) -> Found:
@@ -247,11 +227,11 @@ class Shelf:
         found = [(name, _NAME.fullmatch(name)) for name in names]
         return [(self.directory / name, it[2], it[3]) for name, it in found if it]
 
-    def _prune(self, keep: int) -> None:
+    def _prune(self) -> None:
         counts: dict[tuple[str, str], int] = {}
         for at, (path, hash_, ref) in enumerate(self._files()):
             number = counts[hash_, ref] = counts.get((hash_, ref), 0) + 1
-            if number > keep or at >= max(keep, KEEP_IN_ALL):
+            if number > self._keep or at >= max(self._keep, KEEP_IN_ALL):
                 with suppress(OSError):
                     path.unlink()
 

@@ -64,7 +64,7 @@ async def ask(base: str, query: str, timeout_s: float) -> Answer:
             query, None, f"want an answer of {where} within {format_duration(timeout_s)}, got none"
         )
     except CheckFailed as failed:
-        return Answer(query, None, f"want an answer of {where}, got {failed.message}")
+        return Answer(query, None, f"{where}: {failed.message}")
     try:
         return Answer(query, _value(response))
     except ValueError as error:

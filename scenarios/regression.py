@@ -65,10 +65,12 @@ def compare(
     """
     if not found.pasts:
         return _without(keys, found)
-    stats = tuple(
+    every = (
         _compared(stat, tolerance, found.pasts, (book, rates))
         for stat, tolerance in _wanted(keys.fail_on)
     )
+    # a closed run has no latency to show
+    stats = tuple(it for it in every if it.worse_by is not None or it.value or it.before)
     run_ids = ", ".join(past.run_id for past in found.pasts)
     return Beside(
         Comparison(keys.compare_to, run_ids, stats=stats),

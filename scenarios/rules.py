@@ -124,10 +124,11 @@ def judge_all(
     found: list[Judged] = []
     for rule in rules:
         other = known.get(rule.threshold.expr)
-        if isinstance(other, Judged):
+        if isinstance(other, Judged) and rule.abort:
             found.append(replace(other, level=rule.level))
         elif rule.threshold.asks_prometheus:
-            found.append(judge_value(rule, other))
+            value = other.value if isinstance(other, Judged) else other
+            found.append(judge_value(rule, value))
         else:
             found.append(judge(rule, book, windows, ended_s))
     return tuple(found)

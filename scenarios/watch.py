@@ -96,9 +96,9 @@ class Watch:
 
     @property
     def asked(self) -> tuple[Rule, ...]:
-        """The rules that ask Prometheus while the run goes on."""
-        rules = (it.rule for it in self._tracks)
-        return tuple(it for it in rules if it.abort and it.threshold.asks_prometheus)
+        """The rules that ask Prometheus while the run goes on; one of those that ask alike."""
+        rules = {it.rule.threshold.expr: it.rule for it in self._tracks if it.rule.abort}
+        return tuple(it for it in rules.values() if it.threshold.asks_prometheus)
 
     def _counts(self, track: _Track) -> bool:
         return track.streak >= track.rule.times
