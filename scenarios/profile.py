@@ -20,9 +20,10 @@ _LOAD = "load"
 
 def judge_profile(keys: ScenarioKeys, ceilings: LoadSafety) -> Iterator[Flaw]:
     """Yield what is wrong with the profile of a scenario."""
-    yield from _profile_forms(keys)
+    forms = list(_profile_forms(keys))
+    yield from forms
     yield from _mix_forms(keys)
-    if keys.load_ is None and keys.duration is None:
+    if forms and keys.load_ is None:
         return
     load = keys.load
     flaws = [*_keys_of_model(load), *_STAGES[load.model](load)]
@@ -36,7 +37,7 @@ def as_written(keys: ScenarioKeys, path: Path) -> Path:
     """Return where *path* stands in a scenario of the short form."""
     if keys.load_ is None and path[:1] == (_LOAD,):
         return path[-1:] if path[-1] in _SHORT else ("duration",)
-    if keys.journey is not None and path[:1] == ("mix",):
+    if "mix_" not in keys.model_fields_set and path[:1] == ("mix",):
         return ("journey",)
     return path
 
@@ -68,14 +69,14 @@ def _mix_forms(keys: ScenarioKeys) -> Iterator[Flaw]:
 def _keys_of_model(load: LoadKeys) -> Iterator[Flaw]:
     """Yield the keys that mean nothing in the model of a profile."""
     needs: tuple[tuple[str, bool, str], ...] = (
-        ("iterations", load.model == "iterations", "in the model iterations alone"),
-        ("pace", load.model != "open", "in the models closed and iterations alone"),
-        ("users", load.model != "closed", "in load.stages in the model closed"),
-        ("stages", load.model != "iterations", "in the models open and closed alone"),
+        ("iterations", load.model == "iterations", "want iterations in the model iterations alone"),
+        ("pace", load.model != "open", "want pace in the models closed and iterations alone"),
+        ("users", load.model != "closed", "want users in each of load.stages"),
+        ("stages", load.model != "iterations", "want stages in the models open and closed alone"),
     )
-    for key, fits, where in needs:
+    for key, fits, want in needs:
         if key in load.model_fields_set and not fits:
-            yield Flaw((_LOAD, key), f"want {key} {where}, got it in {load.model}", at_key=True)
+            yield Flaw((_LOAD, key), f"{want}, got it in the model {load.model}", at_key=True)
 
 
 def _staged(load: LoadKeys) -> Iterator[Flaw]:
@@ -134,7 +135,8 @@ def _ceilings(load: LoadKeys, ceilings: LoadSafety) -> Iterator[Flaw]:
                 wants = f"want at most {format_rate(ceilings.max_rate)} (safety.load.max_rate)"
                 path = (_LOAD, "stages", at, "rate")
                 yield Flaw(path, f"{wants}, got {format_rate(most)}")
-    if load.pool.max > ceilings.max_users:
+    # a pool that nobody has written is as large as may be
+    if load.pool.max > ceilings.max_users and (load.users is not None or load.model == "closed"):
         yield from _too_many(load, ceilings.max_users)
     if load.seconds > ceilings.max_duration:
         wants = f"want at most {format_duration(ceilings.max_duration)} (safety.load.max_duration)"
@@ -149,8 +151,5 @@ def _too_many(load: LoadKeys, most: int) -> Iterator[Flaw]:
             if max(stage.first, stage.last) > most:
                 path = (_LOAD, "stages", at, "users")
                 yield Flaw(path, f"{want} {max(stage.first, stage.last):.0f}")
-    elif load.users is None:
-        text = f"{want} the {load.pool.max} of a profile without users:"
-        yield Flaw((_LOAD,), text)
     else:
         yield Flaw((_LOAD, "users", "max"), f"{want} {load.pool.max}")

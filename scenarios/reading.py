@@ -17,7 +17,7 @@ from probes.units import short
 from scenarios.profile import as_written, judge_profile
 from scenarios.references import advice, journeys_of, judge_references
 from scenarios.section import NAME
-from scenarios.settings import ScenarioKeys
+from scenarios.settings import PoolKeys, ScenarioKeys
 from scenarios.wishes import Mix, judge_wishes
 
 _NAME = re.compile(NAME, re.ASCII)
@@ -74,13 +74,22 @@ class Scenarios:
         except ValidationError as error:
             mistakes.refuse(error, Layered(values, (place,)), ScenarioKeys)
             return
-        self.found[name] = keys
+        self.found[name] = _bounded(keys, self._around.sections.safety.load.max_users)
         for flaw in _flaws(keys, self._around):
             at = _place(place, _in_data(as_written(keys, flaw.path), values))
             mistakes.add(at, flaw.message, at_key=flaw.at_key)
         for flaw in advice(keys, self._around):
             at = _place(place, _in_data(as_written(keys, flaw.path), values))
             mistakes.warn(at, flaw.message, at_key=flaw.at_key)
+
+
+def _bounded(keys: ScenarioKeys, most: int) -> ScenarioKeys:
+    """Return *keys* with a pool that nobody has written as large as the ceiling lets it be."""
+    load = keys.load
+    if load.model != "open" or load.users is not None or load.pool.max <= most:
+        return keys
+    pool = PoolKeys(start=min(load.pool.start, most), max=most)
+    return keys.model_copy(update={"load_": load.model_copy(update={"users": pool})})
 
 
 def _flaws(keys: ScenarioKeys, around: Around) -> Iterator[Flaw]:

@@ -37,6 +37,12 @@ def _host(text: str) -> str:
     return name
 
 
+def _one_host(text: str) -> str:
+    if "*" in text:
+        raise ValueError(f"want one host such as shop.example.org, got {short(text)}")
+    return _host(text)
+
+
 def _fence(text: str) -> str:
     """Return a network or a host pattern as it is compared."""
     try:
@@ -68,7 +74,10 @@ def _above_zero(rate: float) -> float:
 
 Fence = Annotated[str, AfterValidator(_fence), WithJsonSchema({"type": "string", "minLength": 1})]
 """A host, ``*.`` and a domain, an address or a network."""
-HostName = Annotated[str, AfterValidator(_host), WithJsonSchema({"type": "string", "minLength": 1})]
+HostName = Annotated[
+    str, AfterValidator(_one_host), WithJsonSchema({"type": "string", "minLength": 1})
+]
+"""One host or one address."""
 
 
 class BrowserSafety(Settings):
