@@ -14,20 +14,13 @@ from scenarios.figures import UNKNOWN
 from scenarios.report import Generator, Verdict, Why
 from scenarios.rules import SETUP_FAILED, in_words
 
-# load.md 10.1: a core that is busier, or timers that come later, measure themselves.
-SATURATED_CPU = 0.85
-SATURATED_LAG_S = 0.050
+# load.md 10.1: of the seconds, as `scenarios.merge` has counted them.
 SATURATED_SHARE = 0.10
 MAX_UNKNOWN_SHARE = 0.01
 _REQUESTS = "request.duration"
 NO_ITERATIONS = Why(
     Verdict.INCONCLUSIVE, "zero_iterations", "want at least 1 measured iteration, got 0"
 )
-
-
-def is_saturated(cpu: float, lag_p99_s: float) -> bool:
-    """Tell whether a shard was too busy in a second to trust what it measured."""
-    return cpu > SATURATED_CPU or lag_p99_s > SATURATED_LAG_S
 
 
 def has_no_user(book: Book) -> bool:

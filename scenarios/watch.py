@@ -5,10 +5,12 @@
     watch.tick(now_s)             once a second -> Judged, ... of every rule
     watch.aborted                 the rule that ended it, or None
 
-Keeps of each second only what a rule with a window needs, for as long as the window is. Pure: the
+Keeps of each second only what a rule with a window needs, for as long as the window is; windows are
+whole seconds. Pure: the
 caller has the clock.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -24,7 +26,7 @@ _EPSILON_S = 1e-6
 
 @dataclass(slots=True)
 class _Track:
-    """A rule and what it has seen."""
+    """A rule and what it has seen: ``seconds`` of its window, or those that are not judged yet."""
 
     rule: Rule
     so_far: Figure = field(default_factory=Figure)
@@ -50,7 +52,7 @@ class Watch:
         """What ended the run."""
         self._tracks = [_Track(rule) for rule in rules]
         self._latest = -1
-        self._judged_at = -1
+        self._judged_until = 0
 
     def add(self, at: int, delta: Book) -> None:
         """Take what was counted in the second from *at* to *at* + 1; several may come for one."""
@@ -58,25 +60,23 @@ class Watch:
         self.windows.add(at, delta)
         for track in self._tracks:
             figure = figure_of(track.rule.threshold, delta)
-            if not figure:
-                continue
-            if track.rule.window_s is None:
-                track.so_far.merge(figure)
-            else:
+            if figure:
                 track.seconds.setdefault(at, Figure()).merge(figure)
 
     def tick(self, now_s: float) -> tuple[Judged, ...]:
-        """Judge, at most once for each second of which something came.
+        """Judge each second that is over and of which something came, once and in their order.
+
+        Those that came late, or while nobody looked, count as they would have at their time.
 
         Returns:
             All rules as they stand that were judged yet; see `broken`.
         """
-        end = min(self._latest + 1, int(now_s + _EPSILON_S))
-        if end > self._judged_at and end > 0:
-            self._judged_at = end
+        last = min(self._latest + 1, int(now_s + _EPSILON_S))
+        for end in range(self._judged_until + 1, last + 1):
+            self._judged_until = end
             for track in self._tracks:
                 if not track.rule.threshold.asks_prometheus:
-                    self._note(track, self._judge(track, end), now_s)
+                    self._note(track, self._judge(track, end), end)
         return tuple(it.judged for it in self._tracks if it.judged is not None)
 
     def answer(self, expr: str, value: float | None, now_s: float) -> None:
@@ -104,23 +104,27 @@ class Watch:
         return track.streak >= track.rule.times
 
     def _judge(self, track: _Track, end: int) -> Judged:
-        rule, window = track.rule, track.rule.window_s
-        threshold = rule.threshold
-        if threshold.metric == THROUGHPUT and window is None:
-            return judge_value(rule, throughput(threshold, self.windows.rates(end)))
-        if window is None:
-            return judge_figure(rule, track.so_far)
+        rule = track.rule
+        if rule.window_s is not None:
+            return self._judge_window(track, end, max(1, math.ceil(rule.window_s)))
+        for at in [at for at in track.seconds if at < end]:
+            track.so_far.merge(track.seconds.pop(at))
+        if rule.threshold.metric == THROUGHPUT:
+            return judge_value(rule, throughput(rule.threshold, self.windows.rates(end)))
+        return judge_figure(rule, track.so_far)
+
+    def _judge_window(self, track: _Track, end: int, window: int) -> Judged:
         first = end - window
-        for old in [at for at in track.seconds if at + _EPSILON_S < first]:
+        for old in [at for at in track.seconds if at < first]:
             del track.seconds[old]
         found = Figure()
         for at, figure in track.seconds.items():
             if at < end:
                 found.merge(figure)
-        if threshold.metric == THROUGHPUT:
-            is_whole = self.windows.is_inside(first, float(end))
-            return judge_value(rule, found.part / window if is_whole else None)
-        return judge_figure(rule, found)
+        if track.rule.threshold.metric == THROUGHPUT:
+            is_whole = self.windows.is_inside(first, end)
+            return judge_value(track.rule, found.part / window if is_whole else None)
+        return judge_figure(track.rule, found)
 
     def _note(self, track: _Track, judged: Judged, now_s: float) -> None:
         track.judged = judged

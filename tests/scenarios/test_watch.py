@@ -106,14 +106,36 @@ def test_the_parts_of_several_shards_are_one_second() -> None:
     assert (judged.value, judged.result, watch.aborted) == (10.0, "ok", None)
 
 
-def test_case_4_of_the_parent_after_a_stall_it_goes_on_with_the_seconds_as_they_were() -> None:
-    watch = Watch([Rule(parse(FAILED), abort=True, window_s=2.0)], STAGES)
-    for at, delta in enumerate([BAD, BAD, BAD, GOOD, GOOD]):
+@pytest.mark.parametrize("rule", [
+    Rule(parse(FAILED), abort=True, window_s=2.0, times=2),
+    Rule(parse(FAILED), abort=True, after_s=3.0, times=2),
+    Rule(parse("avg(throughput) >= 10/s"), abort=True, window_s=1.0, after_s=4.0),
+])  # fmt: skip
+def test_case_4_of_the_parent_after_a_stall_it_decides_as_if_there_had_been_none(
+    rule: Rule,
+) -> None:
+    seconds = [GOOD, BAD, BAD, BAD, GOOD, GOOD, second(good=99, completed=50)]
+    steady, stalled = Watch([rule], STAGES), Watch([rule], STAGES)
+    for at, delta in enumerate(seconds):
+        steady.add(at, delta)
+        steady.tick(at + 1.0)
+        stalled.add(at, delta)
+
+    stalled.tick(60.0)
+
+    assert steady.aborted is not None
+    assert stalled.aborted == steady.aborted
+
+
+@pytest.mark.parametrize(("window_s", "value"), [(0.5, 50.0), (1.0, 50.0), (1.5, 25.0)])
+def test_a_window_is_whole_seconds(window_s: float, value: float) -> None:
+    watch = Watch([Rule(parse(FAILED), window_s=window_s)], STAGES)
+    for at, delta in enumerate([GOOD, GOOD, BAD]):
         watch.add(at, delta)
 
-    (judged,) = watch.tick(5.0)
+    (judged,) = watch.tick(3.0)
 
-    assert (judged.value, watch.aborted) == (0.0, None)
+    assert judged.value == value
 
 
 def test_a_second_is_judged_once_and_when_it_is_over() -> None:
