@@ -164,16 +164,14 @@ async def resolve_and_judge(
         raise Refused(refusal("not_allowed", text))
     agreed = frozenset(map(_entry, confirmed))
     guarded = [it for it in map(_entry, safety.protected) if it not in agreed]
-    names = dict.fromkeys((*hosts, *(it for it in guarded if "*" not in it)))
+    names = dict.fromkeys((*hosts, *guarded))
     answers = await look_up([host for host in names if address_of(host) is None])
     addresses = {host: answers.get(host, ((host,), ""))[0] for host in names}
     known = {host: addresses[host] for host in hosts}
     fence = Fence(plan.fences)
     whys = [why for host in hosts for why in judge_target(fence, host, known[host])]
-    shut = {entry: addresses.get(entry, ()) for entry in guarded}
-    whys += [
-        why for host in hosts if host not in agreed for why in _protected(host, known[host], shut)
-    ]
+    shut = {entry: addresses[entry] for entry in guarded}
+    whys += [why for host in hosts for why in _protected(host, known[host], shut)]
     if whys:
         raise Refused(*whys, addresses=known)
     deny = (*plan.fences.deny, *shut, *(ip for them in shut.values() for ip in them))
@@ -189,10 +187,9 @@ def _entry(host: str) -> str:
         Refused: it is none: what was confirmed is unknown.
     """
     try:
-        rule = _rule(host)
+        return plain_host(host)
     except ValueError as error:
         raise Refused(refusal("protected", str(error))) from None
-    return str(rule.cidr.network_address) if rule.cidr is not None else rule.host
 
 
 def judge_target(fence: Fence, host: str, addresses: Iterable[str]) -> list[Why]:
@@ -227,11 +224,10 @@ def _protected(
 ) -> Iterator[Why]:
     own = {form for ip in addresses for form in forms(ip)}
     for entry, others in shut.items():
-        need = f"--yes-load {entry} or confirm: [{entry}]"
-        if fnmatchcase(host, entry):
-            need = f"--yes-load {host} or confirm: [{host}]"
-            yield refusal("protected", f"want {need} for the protected host {host}, got none")
+        need = f"want --yes-load {entry} or confirm: [{entry}]"
+        if host == entry:
+            yield refusal("protected", f"{need} for the protected host {entry}, got none")
         elif shared := own & {form for ip in others for form in forms(ip)}:
             at = min(map(str, shared))
-            text = f"want {need}: {short(host)} is the protected host {entry} at {at}, got none"
+            text = f"{need}: {short(host)} is the protected host {entry} at {at}, got none"
             yield refusal("protected", text)

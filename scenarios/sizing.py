@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
+from statistics import median
 from typing import Self
 
 from probes.journey.safety import LoadSafety
@@ -30,8 +31,10 @@ _REQUESTS_OF_USER = 10
 # load.md 5.6: one descriptor a user, with room, and what a child has open by itself.
 _FDS_OF_USER = 1.2
 _FDS_OF_CHILD = 64
-# A generator that was busier or idler than this says nothing of what it could do.
-_BUSY = (0.05, 1.0)
+# A second in which a generator was idler than this says nothing of what it could do, and neither do
+# a few seconds: the start of a run costs more than its course.
+_BUSY_CPU = 0.3
+_BUSY_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +58,19 @@ class Machine:
 
 
 def capacity_of(report: LoadReport) -> float | None:
-    """Return how many requests a second one shard could do, seen by what it cost in a run.
+    """Return how many requests a second one shard can do, by what they cost in the busy seconds.
 
     None: no generator was busy enough to tell, or one was lost.
     """
-    low, high = _BUSY
+    shards = len(report.generators)
+    if any(it.state != "final" for it in report.generators):
+        return None
     found = [
-        it.requests / it.seconds / it.cpu
-        for it in report.generators
-        if it.state == "final" and it.seconds and it.requests and low <= it.cpu <= high
+        second.requests / shards / second.cpu
+        for second in report.timeline
+        if second.cpu >= _BUSY_CPU and second.requests
     ]
-    return min(found) if len(found) == len(report.generators) and found else None
+    return median(found) if len(found) >= _BUSY_SECONDS else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import pytest
 
 from probes.journey.safety import LoadSafety
 from scenarios.plan import Part, Plan, Pool, Stage
-from scenarios.report import Generator, LoadReport, Verdict
+from scenarios.report import Generator, LoadReport, Second, Verdict
 from scenarios.sizing import (
     Machine,
     Profile,
@@ -146,20 +146,22 @@ def test_no_plan_is_above_what_the_generators_can_do(
     assert {(it.verdict, it.code) for it in found} <= {(Verdict.REFUSED, "capacity")}
 
 
-def report(*generators: Generator) -> LoadReport:
+def report(*seconds: Second, lost: bool = False) -> LoadReport:
     now = datetime.now(UTC)
-    return LoadReport("s", "r", Verdict.PASS, 0, (), now, now, generators=generators)
+    generators = (Generator(0, state="final"), Generator(1, state="lost" if lost else "final"))
+    return LoadReport(
+        "s", "r", Verdict.PASS, 0, (), now, now, generators=generators, timeline=seconds
+    )
 
 
-def test_a_run_shows_what_its_weakest_shard_could_do() -> None:
-    one = Generator(0, state="final", cpu=0.5, seconds=10, requests=5000)
-    two = replace(one, shard=1, cpu=0.25)
+def test_a_run_shows_what_one_shard_can_do_by_its_busy_seconds() -> None:
+    start = Second(0, requests=10, cpu=0.9)
+    busy = [Second(at, requests=800, cpu=0.4) for at in range(1, 11)]
+    idle = [Second(at, requests=20, cpu=0.05) for at in range(11, 60)]
 
-    assert capacity_of(report(one, two)) == 1000.0
-    assert capacity_of(report(two)) == 2000.0
-    assert capacity_of(report(one, replace(two, state="lost"))) is None
-    assert capacity_of(report(replace(one, cpu=0.01))) is None
-    assert capacity_of(report(replace(one, requests=0))) is None
+    assert capacity_of(report(start, *busy, *idle)) == 1000.0
+    assert capacity_of(report(start, *busy[:8], *idle)) is None
+    assert capacity_of(report(start, *busy, lost=True)) is None
     assert capacity_of(report()) is None
 
 
