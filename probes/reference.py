@@ -7,6 +7,7 @@
                   └── samples   the numbers that a run may record, and the family each becomes
 
     journeys_page ── one section for each family of journeys and steps
+    keys_page     ── one section for each group of keys
 
 Pure: knows neither which kinds exist nor where the page is kept. Copes with a missing docstring.
 """
@@ -21,11 +22,13 @@ from pydantic.fields import FieldInfo
 
 from probes.families import family_name
 from probes.kind import Kind, Metric
-from probes.settings import Settings
+from probes.settings import Settings, Word
 from probes.units import (
     format_duration,
+    format_rate,
     format_size,
     parse_duration,
+    parse_rate,
     parse_ratio,
     parse_size,
     short,
@@ -48,6 +51,7 @@ _UNITS: Mapping[object, tuple[str, Callable[[Any], str]]] = {
     parse_duration: ("duration", format_duration),
     parse_size: ("size", format_size),
     parse_ratio: ("share", str),
+    parse_rate: ("rate", format_rate),
 }
 
 
@@ -95,15 +99,33 @@ def journeys_page(
         "Generated from the code by `make docs`; nobody edits this page.",
         "How journeys are written stands in [config.md](config.md). A text may hold `${...}`.",
     ]
-    sections = list(settings)
-    apart = frozenset(model for _, model in sections)
-    for title, model in sections:
-        about = inspect.cleandoc(model.__doc__ or "").strip()
-        blocks += [f"## {title}", about, _table(model, apart)]
+    blocks += _sections(settings)
     head = ["| function | what it gives |", "| --- | --- |"]
     rows = [_row((f"`{name}({arguments})`", text)) for name, arguments, text in functions]
     blocks += ["## Functions", "\n".join(head + rows)]
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def keys_page(title: str, about: str, settings: Iterable[tuple[str, type[Settings]]]) -> str:
+    """Return a page of keys.
+
+    Args:
+        title: of the page.
+        about: what else to read.
+        settings: title and class of each section, in order.
+    """
+    note = "Generated from the code by `make docs`; nobody edits this page."
+    return "\n\n".join((f"# {title}", note, about, *_sections(settings))) + "\n"
+
+
+def _sections(settings: Iterable[tuple[str, type[Settings]]]) -> list[str]:
+    sections = list(settings)
+    apart = frozenset(model for _, model in sections)
+    blocks: list[str] = []
+    for title, model in sections:
+        about = inspect.cleandoc(model.__doc__ or "").strip()
+        blocks += [f"## {title}", about, _table(model, apart)]
+    return blocks
 
 
 def _table(model: type[Settings], apart: Collection[type[Settings]] = ()) -> str:
@@ -144,13 +166,24 @@ def _unit(metadata: Iterable[object]) -> tuple[str, Callable[[Any], str]] | None
     return next((_UNITS[function] for function in validators if function in _UNITS), None)
 
 
+def _written(metadata: Iterable[object]) -> str:
+    """Return what values are called that people write in a form of its own."""
+    metadata = list(metadata)
+    word, unit = _word_of(metadata), _unit(metadata)
+    return word.word if word else unit[0] if unit else ""
+
+
+def _word_of(metadata: Iterable[object]) -> Word | None:
+    return next((item for item in metadata if isinstance(item, Word)), None)
+
+
 def _type(annotation: Any, metadata: Iterable[object] = ()) -> str:
     """Return what to write for a value, in words."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _type(parts[0], parts[1:])
-    if unit := _unit(metadata):
-        return unit[0]
+    if word := _written(metadata):
+        return word
     if origin is Literal:
         return " | ".join(f"`{part}`" for part in parts)
     if origin in (Union, UnionType):
@@ -185,6 +218,8 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     # not a copy: a default that was used in this process may hold a TLS context
+    if (word := _word_of(field.metadata)) and word.default is not None:
+        return f"`{word.default}`"
     value = (
         field.default
         if field.default_factory is None

@@ -17,6 +17,19 @@ class Settings(BaseModel):
     )
 
 
+class Word:
+    """What pages of reference call the values of a field that people write in a form of its own.
+
+    Args:
+        word: such as ``rate or ramp``.
+        default: how the default is written; None: as any other.
+    """
+
+    def __init__(self, word: str, default: str | None = None) -> None:
+        self.word = word
+        self.default = default
+
+
 class Bare:
     """Adds the short form of a class to its schema: what may stand there instead of a mapping."""
 

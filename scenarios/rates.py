@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
+from probes.settings import Word
 from probes.units import Rate, format_rate, parse_rate, short
 
 __all__ = [
@@ -105,6 +106,7 @@ def _serialize_users(ramp: Ramp | None) -> str | None:
 RateRamp = Annotated[
     Ramp,
     BeforeValidator(parse_ramp),
+    Word("rate or ramp of rates"),
     PlainSerializer(_serialize_ramp, when_used="json"),
     WithJsonSchema(
         {
@@ -119,6 +121,7 @@ RateRamp = Annotated[
 UsersRamp = Annotated[
     Ramp,
     BeforeValidator(parse_users),
+    Word("users or ramp of users"),
     PlainSerializer(_serialize_users, when_used="json"),
     WithJsonSchema(
         {

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from probes.journey.loading.settings import BaseUrl
 from probes.journey.safety import HostName
-from probes.settings import Bare, Settings
+from probes.settings import Bare, Settings, Word
 from probes.units import Duration, parse_number, short
 from scenarios.plan import Model
 from scenarios.rates import MAX_USERS, RateRamp, UsersRamp
@@ -85,6 +85,7 @@ def _above_zero(ramp: tuple[float, float]) -> tuple[float, float]:
 Shards = Annotated[
     int,
     BeforeValidator(_shards),
+    Word("`auto` or whole number", default="auto"),
     WithJsonSchema(
         {"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": MAX_SHARDS}]}
     ),
@@ -93,6 +94,7 @@ Shards = Annotated[
 Worse = Annotated[
     float,
     BeforeValidator(_worse),
+    Word("share"),
     WithJsonSchema({"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?%$", "examples": ["15%"]}),
 ]
 Users = Annotated[int, Field(ge=1, le=MAX_USERS)]
@@ -160,6 +162,7 @@ class LoadKeys(Settings):
     users: Annotated[
         PoolKeys | None,
         BeforeValidator(_pool_or_keys),
+        Word("mapping or whole number"),
         Bare({"type": "integer", "minimum": 1, "maximum": MAX_USERS}),
     ] = None
     """The pool of the model ``open``, or the users of the model ``iterations``."""
@@ -313,6 +316,7 @@ class ScenarioKeys(Settings):
     thresholds: tuple[
         Annotated[
             ThresholdKeys,
+            Word("text or mapping"),
             Bare({"type": "string", "examples": ["p95(request.duration) < 400ms"]}),
             BeforeValidator(_expr_or_keys),
         ],

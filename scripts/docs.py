@@ -2,6 +2,7 @@
 
     docs/kinds.md    every kind: its docstring, keys, phases, samples
     docs/journeys-keys.md      every key of journeys and their steps
+    docs/load-keys.md          every key of scenarios and their ceilings
     docs/metrics.md  every family of /metrics
     docs/cli.md      every command and flag
     docs/probes.schema.json    JSON Schema of the probe file, for editors
@@ -52,6 +53,29 @@ def journeys() -> str:
     ]
     functions = [(it.name, it.arguments, it.summary) for it in FUNCTIONS.values()]
     return journeys_page(sections, functions)
+
+
+def load() -> str:
+    """Return docs/load-keys.md."""
+    from probes.journey.safety import LoadSafety, TargetSafety
+    from probes.reference import keys_page
+    from scenarios import settings
+
+    sections: list[tuple[str, Any]] = [
+        ("A scenario", settings.ScenarioKeys),
+        ("A part of `mix`", settings.PartKeys),
+        ("`load`", settings.LoadKeys),
+        ("A stage of `load`", settings.StageKeys),
+        ("`users` of `load`", settings.PoolKeys),
+        ("A threshold", settings.ThresholdKeys),
+        ("`baseline`", settings.BaselineKeys),
+        ("An entry of `baseline.fail_on`", settings.RegressionKeys),
+        ("A guard", settings.GuardKeys),
+        ("`safety.targets`", TargetSafety),
+        ("`safety.load`", LoadSafety),
+    ]
+    about = "How loads are written and what comes of them stands in [load.md](load.md)."
+    return keys_page("Keys of loads", about, sections)
 
 
 def metrics() -> str:
@@ -123,6 +147,7 @@ def schema() -> str:
 PAGES: Mapping[str, Callable[[], str]] = {
     "docs/kinds.md": kinds,
     "docs/journeys-keys.md": journeys,
+    "docs/load-keys.md": load,
     "docs/metrics.md": metrics,
     "docs/cli.md": cli,
     "docs/probes.schema.json": schema,
