@@ -8,7 +8,6 @@ are read and written in threads: the loop belongs to the load's clock and to the
 """
 
 import asyncio
-import os
 import platform
 import signal
 import tempfile
@@ -30,11 +29,13 @@ from probes.wire.net import close_resolvers, reachable
 from scenarios.arrivals import stage_at
 from scenarios.baseline import Found, Shelf
 from scenarios.book import Book
+from scenarios.capacities import note_capacity
+from scenarios.cutoff import report_of
 from scenarios.figures import Windows
 from scenarios.filing import Filed, file_report, unfiled
 from scenarios.guards import Guards, note_vitals
 from scenarios.launch import Fleet, Unready
-from scenarios.lock import RunLock
+from scenarios.lock import Claim, RunLock
 from scenarios.outlets.cleaning import cleaned
 from scenarios.outlets.live import Live
 from scenarios.patience import NoLoad, Patience
@@ -50,6 +51,7 @@ from scenarios.report import Judged, LoadReport, Verdict, Why
 from scenarios.revision import git_ref
 from scenarios.rules import Rule, implicit, judge_all, rules_of
 from scenarios.section import scenarios_of
+from scenarios.sizing import capacity_of
 from scenarios.verdict import Findings, judge
 from scenarios.vigil import Ask, Vigil
 from scenarios.watch import Watch
@@ -169,15 +171,25 @@ class Course:
         most = self._config.safety.load.max_concurrent_runs
         lock = RunLock(self._options.data, self._name, plan.run_id, most)
         await self._patience.call("take the lock", lock.take, FILES_S)
-        for claim in lock.interrupted:
-            text = f"{claim} was cut off and is not made up for: run {claim.run_id}"
-            self._note(notes=(*self._report.notes, text))
         try:
+            await self._told_of(lock.interrupted)
             yield lock
         finally:
             # the kernel takes it back with our process at the latest
             with suppress(OSError, TimeoutError):
                 await self._patience.calls.call("unlock", lock.release, FILES_S)
+
+    async def _told_of(self, claims: Sequence[Claim]) -> None:
+        """File a report of each run that was cut off before this one."""
+        wish = replace(self._options.wish, files=None)
+        for report in map(report_of, claims):
+            text = f"the run {report.run_id} of {report.scenario} was cut off before this one"
+            self._note(notes=(*self._report.notes, text))
+
+            def file(report: LoadReport = report) -> Filed:
+                return file_report(report, wish)
+
+            await self._patience.call(f"file the run {report.run_id}", file, FILES_S)
 
     async def _looked_before(self, ready: Ready) -> None:
         self._show("preflight")
@@ -254,7 +266,7 @@ class Course:
         config = self._config
         ref = git_ref(config.path.parent)
         self._note(git_ref=ref)
-        return make_ready(config, self._name, self._keys, self._flags, len(os.sched_getaffinity(0)))
+        return make_ready(config, self._name, self._keys, self._flags, self._options.data)
 
     async def _beside(self, book: Book, windows: Windows) -> tuple[Why, ...]:
         """Hold the run against earlier ones."""
@@ -275,12 +287,16 @@ class Course:
         return made.whys
 
     async def _keep(self, windows: Windows) -> None:
-        """Keep a run that passed: the next one is held against it."""
-        report = self._report
+        """Keep what the next run asks for: of one that passed its numbers, of each what it cost."""
+        report, data = self._report, self._options.data
+
+        def keep() -> None:
+            self._shelf.save(report, windows)
+            if (requests := capacity_of(report)) is not None:
+                note_capacity(data, report.config_hash, requests)
+
         try:
-            await self._patience.calls.call(
-                "keep", lambda: self._shelf.save(report, windows), FILES_S
-            )
+            await self._patience.calls.call("keep", keep, FILES_S)
         except (OSError, TimeoutError) as error:
             text = f"want to keep the run as a baseline, got {_reason(error)}"
             self._note(notes=(*report.notes, text))

@@ -12,6 +12,7 @@ from probes.config.load import Config
 from probes.errors import ConfigError, Problem
 from probes.probe import Probe
 from probes.run import prepare
+from scenarios.capacities import read_capacities
 from scenarios.filing import FILES, Wish
 from scenarios.guards import Guard
 from scenarios.plan import Plan
@@ -72,15 +73,22 @@ class Ready:
     notes: tuple[str, ...] = ()
 
 
-def make_ready(config: Config, name: str, keys: ScenarioKeys, flags: Flags, cpus: int) -> Ready:
+def make_ready(config: Config, name: str, keys: ScenarioKeys, flags: Flags, data: Path) -> Ready:
     """Return what is ready; blocks (files of data, compiled journeys, contexts of TLS).
+
+    Args:
+        config: of the probe file.
+        name: of the scenario.
+        keys: its keys.
+        flags: of the command line.
+        data: directory of what earlier runs have told.
 
     Raises:
         Refused: a ceiling, the capacity.
         ConfigError: a flag or a file of data that cannot be.
         OSError: a file cannot be read.
     """
-    planned = make_plan(config, name, keys, flags, cpus=cpus)
+    planned = make_plan(config, name, keys, flags, history=read_capacities(data))
     target = planned.plan.target
     try:
         before = _before(config, keys, target)

@@ -74,6 +74,11 @@ class Live:
     broken: tuple[str, ...] = ()
 
     @property
+    def has_begun(self) -> bool:
+        """Whether there are numbers: not before the first second, nor when all is counted."""
+        return bool(self.at_s or self.users)
+
+    @property
     def is_busy(self) -> bool:
         """Whether a generator is too busy to measure."""
         return self.cpu > BUSY_CPU or self.lag_s > BUSY_LAG_S
@@ -81,6 +86,8 @@ class Live:
 
 def progress_line(live: Live) -> str:
     """Return the run in one plain line."""
+    if not live.has_begun:
+        return f"load {printable(live.name)}: {printable(live.phase)}"
     of = f"/{words.clock(live.of_s)}" if live.of_s else ""
     parts = [
         f"load {printable(live.name)}: {printable(live.phase)} {words.clock(live.at_s)}{of}",
@@ -148,6 +155,8 @@ class Display:
         return _UP_AND_CLEAR.format(rows) if rows else ""
 
     def _block(self, live: Live) -> list[str]:
+        if not live.has_begun:
+            return [self._row(progress_line(live), "")]
         rows = [
             (self._head(live), ""),
             (self._bar(live), _DIM),

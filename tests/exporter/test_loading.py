@@ -57,7 +57,7 @@ class Handler(BaseHTTPRequestHandler):
 
     do_GET = do_DELETE = _answer  # noqa: N815 - names of http.server
 
-    def log_message(self, *_: object) -> None:  # type: ignore[override]
+    def log_message(self, *_: object) -> None:
         """Say nothing."""
 
 
@@ -233,7 +233,7 @@ def test_without_the_extra_the_command_names_it(site: Site, tmp_path: Path) -> N
         "old = u.find_spec\n"
         "u.find_spec = lambda name, *a: None if name == 'locust' else old(name, *a)\n"
     )
-    environ = {**os.environ, "PYTHONPATH": f"{tmp_path}:{os.getcwd()}"}
+    environ = {**os.environ, "PYTHONPATH": f"{tmp_path}:{Path.cwd()}"}
 
     done = subprocess.run(
         site.command("good"), capture_output=True, text=True, env=environ, timeout=30, check=False
