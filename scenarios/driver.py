@@ -10,14 +10,14 @@ connections from one iteration to the next. Knows no Locust and no gevent: in a 
 blocks lets the others run.
 """
 
-import threading
+import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from time import monotonic
 from typing import cast
 
 from probes.errors import CheckFailed
-from probes.journey.incoming import blamed, broken_off, incoming, limits_of
+from probes.journey.incoming import blamed, incoming, limits_of
 from probes.journey.keeping import REPEATABLE, Keeping, Place
 from probes.journey.model import (
     Answer,
@@ -72,16 +72,7 @@ class LoadDriver:
         ip: which address of a name is dialled.
     """
 
-    __slots__ = (
-        "_busy",
-        "_ip",
-        "_is_cut",
-        "_keeping",
-        "_others_tls",
-        "_resolver",
-        "_tls",
-        "_woken",
-    )
+    __slots__ = ("_ip", "_keeping", "_others_tls", "_resolver", "_tls")
 
     def __init__(self, tls: TlsOptions, resolver: Resolver, ip: IpChoice = ANY_IP) -> None:
         self._tls = tls
@@ -89,46 +80,21 @@ class LoadDriver:
         self._resolver = resolver
         self._ip: IpChoice = ip
         self._keeping: Keeping[Line] = Keeping(Line.close)
-        self._busy: Line | None = None
-        self._woken: threading.Event | None = None
-        self._is_cut = False
 
     def close(self) -> None:
         """End every connection."""
         self._keeping.close()
 
-    def cut(self) -> None:
-        """End what is under way now, at once; for a run that stops. What comes next is played.
-
-        May be called by another thread.
-        """
-        self._is_cut = True
-        woken, line = self._woken, self._busy
-        if woken is not None:
-            woken.set()
-        if line is not None:
-            line.cut()
-
     def answer(self, effect: Effect) -> Answer:
-        """Do one thing and tell what came of it; never raises."""
-        self._is_cut = False
+        """Do one thing and tell what came of it; raises only what is thrown in from outside."""
         if isinstance(effect, Request):
-            answer: Answer = self.fetch(effect)
-        elif isinstance(effect, Pause):
-            self._pause(effect.seconds)
+            return self.fetch(effect)
+        if isinstance(effect, Pause):
+            time.sleep(effect.seconds)
             return None
-        elif isinstance(effect, Dialog):
+        if isinstance(effect, Dialog):
             return Heard(failure=_refused("ws"))
-        else:
-            return Rows(failure=_refused("sql"))
-        return broken_off(effect) if self._is_cut else answer
-
-    def _pause(self, seconds: float) -> None:
-        self._woken = woken = threading.Event()
-        try:
-            woken.wait(seconds)
-        finally:
-            self._woken = None
+        return Rows(failure=_refused("sql"))
 
     def fetch(self, request: Request) -> Response:
         """Send *request* once and return what came, within its timeout."""
@@ -212,7 +178,6 @@ class LoadDriver:
         codec = Http1Kept(came, head_only=request.method == "HEAD", reads_redirects=True)
         exchange = Exchange(line, codec, came, asked.limits.max_wire)
         keeps = False
-        self._busy = line
         try:
             exchange.run(encode_kept(asked.wanted), asked.recorder, asked.until)
             keeps = codec.keeps and came.failure is None
@@ -224,7 +189,6 @@ class LoadDriver:
             came.begin(request.url, asked.limits)
             return False
         finally:
-            self._busy = None
             codec.close()
             if not keeps:
                 self._keeping.drop(place)

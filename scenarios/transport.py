@@ -1,4 +1,4 @@
-"""Connections of a load: blocking sockets with one total time, plain or TLS, and what goes over one.
+"""Connections of a load: blocking sockets with one total time, plain or TLS, and what they carry.
 
     line = dial(address, recorder, how)       connect, and TLS when there is a context
     exchange(line, codec, came, ...)          one request and its answer
@@ -13,7 +13,6 @@ cut off like one that drips an answer. Knows no journey, no redirect and no name
 import socket
 import ssl
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import NoReturn
@@ -102,11 +101,6 @@ class Line:
         except OSError:
             return False
         return False
-
-    def cut(self) -> None:
-        """Wake up who waits for the peer: nothing more will come."""
-        with suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """End it."""

@@ -1,59 +1,27 @@
 """The driver of loads tells of a journey what the check and the one in memory tell.
 
 The journeys are those of `tests.probes.journey.test_conformance`. Each is played in a thread, where
-sockets block for real, and a child that gevent has patched plays most of them once more.
+sockets block for real, and a child that gevent has patched plays all of them at once.
 """
 
 import asyncio
 import json
-import queue
 import sys
-import threading
-from collections.abc import Callable
-from pathlib import Path
-from time import monotonic
-from typing import Any, TypeVar
+from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 
 from probes.journey.model import Played
-from probes.journey.playing.play import Context, play
-from probes.journey.steps import Journey
-from probes.wire.tls import TlsOptions
-from scenarios.driver import LoadDriver, play_through
-from scenarios.resolver import Resolver
-from tests.probes.journey import memory
+from tests.faults.http import fault_server
 from tests.probes.journey.conformance import Fake, by_memory, listening, told
 from tests.probes.journey.test_conformance import JOURNEYS, Row, compiled
+from tests.scenarios.driving import by_load, in_thread, plain
 
-T = TypeVar("T")
-
-
-async def in_thread(function: Callable[[], T]) -> T:
-    """Call *function*, which blocks, while the servers of this loop answer it."""
-    loop, done = asyncio.get_running_loop(), asyncio.Event()
-    came: queue.SimpleQueue[T] = queue.SimpleQueue()
-
-    def work() -> None:
-        try:
-            came.put(function())
-        finally:
-            loop.call_soon_threadsafe(done.set)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    await done.wait()
-    thread.join()
-    return came.get_nowait()
-
-
-def by_load(journey: Journey, base: str) -> Played:
-    context = Context(scope=memory.scope(), clock=monotonic, base_url=base)
-    driver = LoadDriver(TlsOptions(), Resolver())
-    try:
-        return play_through(play(journey, context), driver)
-    finally:
-        driver.close()
+PATCHED = (
+    "import gevent.monkey; gevent.monkey.patch_all();"
+    "from tests.scenarios.driving import main; main()"
+)
 
 
 @pytest.mark.asyncio(loop_factories=["uvloop"])
@@ -66,3 +34,54 @@ async def test_the_load_tells_what_the_check_tells(row: Row) -> None:
 
     assert told(came, other, timed=row.timed) == wanted
     assert (came.failure and came.failure.reason) == row.reason
+
+
+async def in_gevent(games: list[tuple[dict[str, Any], str]]) -> list[tuple[Any, float]]:
+    """Let a patched child play *games* at the same time; return what each told, and its seconds."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        PATCHED,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await child.communicate(json.dumps(games).encode())
+    assert child.returncode == 0
+    found: list[tuple[Any, float]] = json.loads(out)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.asyncio(loop_factories=["uvloop"])
+async def test_a_patched_child_tells_the_same() -> None:
+    rows: list[Row] = [row.values[0] for row in JOURNEYS if not row.values[0].timed]
+    fakes = [Fake() for _ in rows]
+    async with AsyncExitStack() as stack:
+        bases = [await stack.enter_async_context(listening(fake)) for fake in fakes]
+        games = [
+            ({"steps": row.steps, **row.keys}, base) for row, base in zip(rows, bases, strict=True)
+        ]
+        came = await in_gevent(games)
+
+    for row, base, fake, (found, _) in zip(rows, bases, fakes, came, strict=True):
+        other = Fake()
+        wanted = told(await by_memory(compiled(row), other, base), other)
+        # what the fake was asked, and what the child has told of it
+        assert told(Played(), fake)["asked"] == wanted["asked"]
+        assert found == plain({**wanted, "asked": []})
+
+
+@pytest.mark.slow
+@pytest.mark.asyncio(loop_factories=["uvloop"])
+async def test_time_is_total_in_a_patched_child() -> None:
+    """A timeout of each single read would let a drip go on for ever."""
+    paths = ["/dripbody", "/dripheaders", "/hang", "/hangbody", "/halfheaders", "/infinite"]
+    async with fault_server() as server:
+        steps = [{"name": "a", "get": path, "timeout": "300ms"} for path in paths]
+        games = [({"steps": [step]}, server.url("")) for step in steps]
+        came = await in_gevent(games)
+
+    for path, (found, seconds) in zip(paths, came, strict=True):
+        reasons = ["too_large", "timeout"] if path == "/infinite" else ["timeout"]
+        assert dict(found)["failure"][0] in reasons, path
+        assert seconds < 1.5, path
