@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Literal
 
-from scenarios.outlets import words
-
 WIDTH, HEIGHT = 1000, 200
 # More would be narrower than a finger or a pointer.
 MAX_COLUMNS = 40
@@ -223,9 +221,9 @@ def _around(chart: Chart, frame: Frame, axis: Axis) -> Iterator[str]:
         side = " left" if frame.x(at) > 0.5 else ""  # noqa: PLR2004
         yield f'<span class="mk{side}" style="left:{_percent(frame.x(at))}">{escape(name)}</span>'
     for second in _times(frame):
-        end = " end" if frame.x(second) > LAST_LABEL else ""
-        left = _percent(frame.x(second))
-        yield f'<i class="x{end}" style="left:{left}">{_moment(second)}</i>'
+        last = " end" if frame.x(second) > LAST_LABEL else ""
+        place = _percent(frame.x(second))
+        yield f'<i class="x{last}" style="left:{place}">{_moment(second)}</i>'
     yield '<div class="cols" aria-hidden="true">'
     yield from _columns(chart, frame)
     yield "</div>"
@@ -323,4 +321,4 @@ def _y(axis: Axis, value: float) -> int:
 
 
 def _percent(part: float) -> str:
-    return f"{words.digits(part * 100)}%"
+    return f"{part * 100:.4g}%"

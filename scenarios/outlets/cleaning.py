@@ -7,6 +7,7 @@ writes a page still escapes what its own syntax means. Cleaning what is clean ch
 Pure. Knows no outlet.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from probes.redact import ELLIPSIS, SECRET_HEADER, STARS, redact_shapes
 from probes.report import printable
 from scenarios.book import Book, Key
-from scenarios.plan import Plan
+from scenarios.plan import SCHEMA, Plan
 from scenarios.records import Told
 from scenarios.report import Compared, Generator, Judged, LoadReport, Why
 
@@ -38,10 +39,10 @@ def cleaned(report: LoadReport, hide: Hide = redact_shapes) -> LoadReport:
     """
 
     def name(text: str) -> str:
-        return _cut(printable(hide(text)), MAX_NAME)
+        return cut(printable(hide(text)), MAX_NAME)
 
     def line(text: str) -> str:
-        return _cut(printable(hide(text)), MAX_TEXT)
+        return cut(printable(hide(text)), MAX_TEXT)
 
     comparison = report.comparison
     return replace(
@@ -49,7 +50,7 @@ def cleaned(report: LoadReport, hide: Hide = redact_shapes) -> LoadReport:
         scenario=name(report.scenario),
         run_id=name(report.run_id),
         reasons=tuple(Why(it.verdict, name(it.code), line(it.text)) for it in report.reasons),
-        plan=_plan(report.plan, hide) if report.plan else None,
+        plan=_plan(report.plan, hide, name) if report.plan else None,
         target=line(report.target),
         config_hash=name(report.config_hash),
         git_ref=name(report.git_ref),
@@ -71,7 +72,8 @@ def cleaned(report: LoadReport, hide: Hide = redact_shapes) -> LoadReport:
     )
 
 
-def _cut(text: str, limit: int) -> str:
+def cut(text: str, limit: int = MAX_TEXT) -> str:
+    """Return the begin of a text that is too long."""
     return text if len(text) <= limit else text[: limit - 1] + ELLIPSIS
 
 
@@ -111,13 +113,13 @@ def _book(book: Book, name: Hide) -> Book:
     return made
 
 
-def _plan(plan: Plan, hide: Hide) -> Plan:
+def _plan(plan: Plan, hide: Hide, name: Hide) -> Plan:
     """Return the plan without what people write into a file although it is secret."""
-    values: dict[str, Any] = {
-        it: _value(asdict(plan)[it], "", hide)
-        for it in ("scenario", "target", "journeys", "variables", "run_id", "directory")
-    }
-    return replace(plan, **values)
+    values = _value(asdict(plan), "", hide)
+    journeys = {name(key): it for key, it in values["journeys"].items()}
+    mix = [{**it, "name": name(it["name"])} for it in values["mix"]]
+    whole = {**values, "schema": SCHEMA, "journeys": journeys, "mix": mix}
+    return Plan.from_json(json.dumps(whole))
 
 
 def _value(value: Any, key: str, hide: Hide) -> Any:
@@ -130,6 +132,11 @@ def _value(value: Any, key: str, hide: Hide) -> Any:
     if not isinstance(value, str):
         return value
     # `${name}` tells where a secret comes from, not what it is
-    if SECRET_HEADER.search(key) and value and "${" not in value:
+    if value and "${" not in value and _is_telling(key):
         return STARS
     return printable(hide(value))
+
+
+def _is_telling(key: str) -> bool:
+    """Return whether what has this name is a secret."""
+    return bool(SECRET_HEADER.search(key)) or STARS in redact_shapes(f"{key}=x")

@@ -87,11 +87,11 @@ def _steps(report: LoadReport) -> list[str]:
 def _baseline(comparison: Comparison | None) -> list[str]:
     if comparison is None:
         return []
-    source = in_code(comparison.source)
     if comparison.missing:
-        return [f"Baseline {source}: none, {in_code(comparison.missing)}"]
+        return [f"Baseline {in_code(comparison.source)}: none, {in_code(comparison.missing)}"]
+    against = f"{in_cell(comparison.source)} ({in_cell(comparison.run_id)})"
     lines = [
-        f"| Against {source} ({in_cell(comparison.run_id)}) | Before | Now | Change |",
+        f"| Against {against} | Before | Now | Change |",
         "| --- | ---: | ---: | --- |",
     ]
     return lines + [_compared(it) for it in comparison.stats]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from scenarios.outlets import words
+from scenarios.outlets.cleaning import cut
 from scenarios.outlets.figures import StepRow
 from scenarios.outlets.sparks import Spread, gauge, tendency
 from scenarios.plan import Plan
@@ -148,7 +149,7 @@ def errors(items: Sequence[Told]) -> str:
             _number(words.whole(it.count)),
             _code(it.step),
             f'<td class="fit"><span class="chip">{escape(it.reason)}</span></td>',
-            _cell(it.text),
+            _cell(it.text, "wide"),
         )
         for it in items[:MAX_ERRORS]
     ]
@@ -246,7 +247,7 @@ def _resolved(report: LoadReport) -> Iterator[tuple[str, str]]:
 
 def _pairs(pairs: Sequence[tuple[str, str]]) -> str:
     found = "".join(
-        f"<dt>{escape(name)}</dt><dd><code>{escape(text)}</code></dd>"
+        f"<dt>{escape(name)}</dt><dd><code>{escape(cut(text))}</code></dd>"
         for name, text in pairs
         if text
     )

@@ -28,7 +28,7 @@ font-size:14px;font-weight:700;letter-spacing:.05em;padding:3px 13px 3px 10px;bo
 .why{margin:14px 0 0;padding:0;list-style:none;border-left:3px solid var(--state)}
 .why li{padding:3px 0 3px 12px}
 .chip{display:inline-block;font-size:12px;line-height:1.5;padding:0 7px;border-radius:5px;
-background:var(--soft);color:var(--dim);margin-right:6px;white-space:nowrap}
+background:var(--soft);color:var(--dim);margin-right:6px}
 code,.mono{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;
 font-size:.9em;unicode-bidi:isolate}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(165px,1fr));gap:12px;
@@ -53,6 +53,7 @@ th:last-child,td:last-child{padding-right:0}
 .n,.fit{width:1%;white-space:nowrap}.n{text-align:right}td.n,th.n{padding-right:20px}
 .w{white-space:nowrap}
 .name{min-width:9.5rem}
+.wide{width:55%}
 .group td{padding:13px 0 4px;font-weight:650;border-bottom:1px solid var(--line)}
 .state{width:1%;white-space:nowrap;font-size:13px}
 .dim{color:var(--dim)}.sub{color:var(--dim);font-size:12.5px;display:block}
@@ -111,7 +112,8 @@ border-radius:6px;white-space:pre;pointer-events:none;font-variant-numeric:tabul
 .cols .r span{left:auto;right:calc(100% + 6px)}
 .cols b:hover span{display:block}
 .two{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,430px),1fr));gap:0 40px}
-dl.kv{display:grid;grid-template-columns:max-content 1fr;gap:5px 16px;margin:0;font-size:14px}
+dl.kv{display:grid;grid-template-columns:fit-content(13rem) minmax(0,1fr);gap:5px 16px;margin:0;
+font-size:14px}
 .kv dt{color:var(--dim)}.kv dd{margin:0}
 .notes{margin:12px 0 0;padding:0 0 0 18px;font-size:14px}
 footer{color:var(--dim);font-size:13px;padding-bottom:32px}
@@ -125,8 +127,13 @@ h1{font-size:23px}.tiles{grid-template-columns:1fr 1fr;gap:8px}.tile{padding:9px
 --soft:#e8e8e8;--c1:#0072b2;--c2:#d55e00;--c3:#009e73;--c4:#8a5fbf;--c5:#777;--ok:#00614a;
 --bad:#a33300;--warn:#6d4c00;--odd:#5a32a3}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
-body{font-size:11.5px}.cols{display:none}main,header>div,footer{max-width:none;padding:0}
+body{font-size:11px}header{padding:10px 0;margin-bottom:10px}.opt{display:none}
+.tiles{grid-template-columns:repeat(6,1fr);gap:6px}.tile{padding:6px 9px}.tile dd{font-size:16px}
+.tile dt,.tile dd+dd,.sub,.chip,h2 small,.unit,.legend{font-size:9.5px}h1{font-size:21px}
+h2{font-size:13px}h3{font-size:12px}section{padding:9px 12px}figcaption{min-height:34px}
+.name{min-width:0}th{white-space:normal;font-size:9.5px}.state,dl.kv{font-size:10.5px}
+.cols{display:none}main,header>div,footer{max-width:none;padding:0}
 section,.chart,.tile{break-inside:avoid}.charts{grid-template-columns:1fr 1fr}
-table{font-size:10.5px}.plot{height:130px}.dist{width:110px}.gauge{width:110px}
-.scroll{overflow:visible}td,th{padding-right:8px}}
+table{font-size:10.5px}.plot{height:120px}.dist,.gauge{width:90px}
+.scroll{overflow:visible;margin:0;padding:0}td,th,td.n,th.n{padding-right:9px}td{padding-top:4px;padding-bottom:4px}}
 """

@@ -30,6 +30,8 @@ def digits(number: float) -> str:
         return NOTHING
     if not number:
         return "0"
+    if abs(number) < 0.0005:  # noqa: PLR2004
+        return "< 0.001"
     size = abs(number)
     places = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 0.1 else 3  # noqa: PLR2004
     text = f"{number:.{places}f}"
@@ -88,7 +90,7 @@ def size(number: float) -> str:
 
 def value(number: float | None, unit: str) -> str:
     """Return a value of a threshold or a baseline in its unit."""
-    if number is None:
+    if number is None or not math.isfinite(number):
         return NOTHING
     if unit == "s":
         return delay(number)

@@ -387,4 +387,44 @@ def refused() -> LoadReport:
     )
 
 
+@cache
+def small() -> LoadReport:
+    """Eight seconds, with something in every part: for tests that make many."""
+    story = Story(plan(stages=(Stage(2, 4, 4, warmup=True), Stage(6, 4, 4))), stall=range(4, 7))
+    story.tell()
+    return report(
+        story,
+        Verdict.FAIL,
+        1,
+        Why(Verdict.FAIL, "threshold", "want p99(iteration.latency) < 1s, got 2.6s"),
+        comparison=comparison(story),
+        errors=(Told("login", "timeout", "want an answer within 3 s, got none", 3),),
+        generators=generators(story, state="lost", why="killed by signal 9", seconds=5),
+        notes=("one note",),
+        resolved={"shop.test": ("192.0.2.1",)},
+    )
+
+
+@cache
+def closed() -> LoadReport:
+    """Four users without a pause: no arrivals are due, so none is dropped."""
+    made = passed()
+    assert made.plan is not None
+    users = replace(
+        made.plan, model="closed", users=4, stages=(Stage(10, 0, 4, warmup=True), Stage(110, 4, 4))
+    )
+    book = Book(LIMITS)
+    for key, histogram in made.book.durations.items():
+        if key.metric != "iteration.latency":
+            book.durations[key] = histogram
+    for key, number in made.book.numbers.items():
+        if key.metric not in ("iteration.due", "iteration.dropped"):
+            book.numbers[key] = number
+    seconds = tuple(
+        replace(it, due=0, rate=min(4.0, it.at * 0.4), users=4, idle=0, latency_p99=None)
+        for it in made.timeline
+    )
+    return replace(made, plan=users, book=book, timeline=seconds)
+
+
 EVERY = {"passed": passed, "stalled": stalled, "half_lost": half_lost, "refused": refused}
