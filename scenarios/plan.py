@@ -110,6 +110,7 @@ class Plan:
         requests_per_iteration: of the mix on average, for sizing.
         config_hash: see load.md 10.2.
         locust_html: whether Locust's own report is wanted.
+        max_seconds: when a run without stages is ended at the latest; 0: never.
     """
 
     run_id: str
@@ -134,6 +135,7 @@ class Plan:
     requests_per_iteration: float = 1.0
     config_hash: str = ""
     locust_html: bool = False
+    max_seconds: float = 0.0
 
     @property
     def seconds(self) -> float:

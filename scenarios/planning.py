@@ -132,6 +132,7 @@ def make_plan(  # noqa: PLR0913 - what the machine can do, by keyword
         limits=limits_of(rule.threshold for rule in rules_of(keys.thresholds)),
         requests_per_iteration=requests,
         locust_html=keys.reports.locust_html,
+        max_seconds=0.0 if profile.stages else config.safety.load.max_duration,
     )
     plan = replace(plan, config_hash=config_hash(plan))
     whys = [

@@ -147,6 +147,12 @@ def test_a_plan_says_all_that_a_shard_needs(made: Made, directory: Path) -> None
     assert Plan.from_json(plan.to_json()) == plan
 
 
+def test_a_run_without_stages_ends_at_the_ceiling_of_durations_at_the_latest(made: Made) -> None:
+    assert made("counted").plan.max_seconds == 900
+    assert made("counted").plan.iterations == 500
+    assert made("open").plan.max_seconds == 0
+
+
 def test_a_child_compiles_what_the_plan_and_the_secrets_say(made: Made) -> None:
     planned = made("open", Flags(variables={"currency": "USD"}))
 
