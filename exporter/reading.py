@@ -11,16 +11,16 @@ import typer
 from exporter.command import (
     ConfigOption,
     Variables,
+    completed_config,
     config_path,
     fail,
     kind_words,
     load_config,
     named,
-    names,
     variables,
 )
 from probes.errors import ConfigError
-from scenarios.section import SCENARIOS
+from scenarios.section import SCENARIOS, scenarios_of
 
 
 def lint(
@@ -92,19 +92,36 @@ def kinds(
         typer.echo(f"{kind.name:<12} {first}{extra}")
 
 
+def _entries(context: typer.Context, incomplete: str) -> list[str]:
+    """Complete the name of a probe or a scenario."""
+    config = completed_config(context)
+    if config is None:
+        return []
+    found = [*(probe.name for probe in config.probes), *scenarios_of(config)]
+    return [name for name in dict.fromkeys(found) if name.startswith(incomplete)]
+
+
 def explain(
-    name: Annotated[str, typer.Argument(help="Name of a probe.", autocompletion=names)],
+    name: Annotated[
+        str, typer.Argument(help="Name of a probe or a scenario.", autocompletion=_entries)
+    ],
     *,
     config: ConfigOption = None,
     var: Variables = None,
 ) -> None:
-    """Print every setting of a probe.
+    """Print every setting of a probe or a scenario.
 
     As it is in force: defaults and modules merged in, secrets starred; of a journey, its steps.
     """
     from probes.config.explain import explain as explained
+    from probes.config.explain import explain_entry
 
     loaded = load_config(config, var=var)
+    scenario = scenarios_of(loaded).get(name)
+    if scenario is not None:
+        typer.echo(explain_entry(name, scenario.in_force, loaded.redact))
+        if all(probe.name != name for probe in loaded.probes):
+            return
     typer.echo(explained(named(loaded, name), loaded.journeys, loaded.variables))
 
 

@@ -75,7 +75,7 @@ def _keys_of_model(load: LoadKeys) -> Iterator[Flaw]:
         ("stages", load.model != "iterations", "want stages in the models open and closed alone"),
     )
     for key, fits, want in needs:
-        if key in load.model_fields_set and not fits:
+        if getattr(load, key) and not fits:
             yield Flaw((_LOAD, key), f"{want}, got it in the model {load.model}", at_key=True)
 
 

@@ -91,7 +91,7 @@ def _mix(keys: ScenarioKeys, around: Around) -> Iterator[Flaw]:
 
 def _of_locust_alone(part: PartKeys, path: Path) -> Iterator[Flaw]:
     for key in ("user_class", "trust"):
-        if key in part.model_fields_set:
+        if getattr(part, key):
             yield Flaw((*path, key), f"want {key} beside locustfile alone, got it", at_key=True)
 
 

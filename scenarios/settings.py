@@ -11,9 +11,9 @@ at another section is `scenarios.reading`'s. Knows neither the file nor how a lo
 """
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from probes.journey.loading.settings import BaseUrl
 from probes.journey.safety import HostName
@@ -76,6 +76,14 @@ def _worse(value: object) -> float:
     return parse_number(found[1]) / 100
 
 
+def _shards_text(shards: int) -> str | int:
+    return shards or "auto"
+
+
+def _worse_text(share: float) -> str:
+    return f"{100 * share:.6f}".rstrip("0").rstrip(".") + "%"
+
+
 def _above_zero(ramp: tuple[float, float]) -> tuple[float, float]:
     if ramp[0] != ramp[1] or ramp[0] == 0:
         raise ValueError("want one number > 0, got a ramp or 0; ramps stand in load.stages")
@@ -85,6 +93,7 @@ def _above_zero(ramp: tuple[float, float]) -> tuple[float, float]:
 Shards = Annotated[
     int,
     BeforeValidator(_shards),
+    PlainSerializer(_shards_text, when_used="json"),
     Word("`auto` or whole number", default="auto"),
     WithJsonSchema(
         {"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": MAX_SHARDS}]}
@@ -94,6 +103,7 @@ Shards = Annotated[
 Worse = Annotated[
     float,
     BeforeValidator(_worse),
+    PlainSerializer(_worse_text, when_used="json"),
     Word("share"),
     WithJsonSchema({"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?%$", "examples": ["15%"]}),
 ]
@@ -213,8 +223,8 @@ class ThresholdKeys(Settings):
     """Not judged earlier than this from the start."""
     for_: int = Field(default=1, ge=1, le=MAX_IN_A_ROW, alias="for")
     """Breaches in a row, one a second, that count."""
-    source: Literal["load", "prometheus"] = "load"
-    """Who knows the number; ``promql(...)`` comes from ``prometheus``."""
+    source: Literal["load", "prometheus"] | None = None
+    """Who knows the number: ``prometheus`` that of ``promql(...)``, ``load`` any other."""
 
 
 class PrometheusKeys(Settings):
@@ -341,6 +351,15 @@ class ScenarioKeys(Settings):
     """Hosts of ``safety.load.protected`` that this scenario may load."""
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None
     """Of everything that is random; else drawn for each run and told in its report."""
+
+    @property
+    def in_force(self) -> Self:
+        """The same, the short form and the users written out."""
+        short = dict.fromkeys(("journey", "users", "rate", "duration"))
+        load = self.load
+        if load.model != "closed":
+            load = load.model_copy(update={"users": load.pool})
+        return self.model_copy(update={**short, "mix_": self.mix, "load_": load})
 
     @property
     def mix(self) -> tuple[PartKeys, ...]:

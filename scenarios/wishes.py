@@ -119,7 +119,7 @@ def _times(wish: ThresholdKeys, path: Path, load: LoadKeys) -> Iterator[Flaw]:
 
 
 def _source(wish: ThresholdKeys, threshold: Threshold, path: Path) -> Iterator[Flaw]:
-    if "source" in wish.model_fields_set:
+    if wish.source is not None:
         meant = "prometheus" if threshold.asks_prometheus else "load"
         if wish.source != meant:
             shown = "promql(...)" if threshold.asks_prometheus else "a metric of the run"

@@ -1,4 +1,4 @@
-"""One probe with every setting it ended up with, defaults included and secrets starred, as YAML."""
+"""One probe, or another entry, with every setting it ended up with: secrets starred, as YAML."""
 
 from collections.abc import Mapping
 from itertools import pairwise
@@ -60,6 +60,12 @@ def explain(
     shown = {key: _text(value, key, redact) for key, value in keys.items()}
     shown |= _settings(probe.kind, dumped, redact)
     return f"{head}\n{_yaml(shown)}" + _journeys(probe, journeys, variables)
+
+
+def explain_entry(name: str, settings: BaseModel, redact: Redactor) -> str:
+    """Return a named group of settings as it could stand in a probe file, but for its secrets."""
+    shown = _settings(settings, settings.model_dump(mode="json", by_alias=True), redact)
+    return _yaml({name: shown})
 
 
 def _yaml(value: Any) -> str:
@@ -128,7 +134,7 @@ def _settings(settings: BaseModel, dumped: Mapping[str, Any], redact: Redactor) 
 def _value(value: object, dumped: Any, key: str, redact: Redactor) -> Any:
     if isinstance(value, BaseModel):
         return _settings(value, dumped, redact)
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple) and isinstance(dumped, list):
         pairs = zip(value, dumped, strict=True)
         return [_value(item, form, key, redact) for item, form in pairs]
     return _text(dumped, key, redact)

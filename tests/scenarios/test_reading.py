@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import pytest
 
+from probes.config.explain import explain_entry
 from probes.config.load import Config, load
 from probes.errors import ConfigError
 from scenarios.section import SCENARIOS, scenarios_of
@@ -367,3 +369,31 @@ def test_a_file_that_nobody_reads_scenarios_of_has_none(place: Path) -> None:
 
     assert scenarios_of(load(file, environ={})) == {}
     assert scenarios_of(load(file, environ={}, further=(SCENARIOS,))) == {}
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        pytest.param(GOOD, id="open, short"),
+        pytest.param("journey: shop, users: 10, duration: 1m", id="closed, short"),
+        pytest.param(
+            "journey: shop, load: {model: iterations, iterations: 5, users: 2}", id="iterations"
+        ),
+        pytest.param(
+            "mix: [{journey: shop, weight: 2}, {locustfile: users.py, user_class: Api,"
+            " trust: true}], target: http://shop.test, load: {stages: [{duration: 1m, rate: 0/s -> 90/m}],"
+            " shards: 2}, thresholds: [promql(up) == 1, {expr: rate(request.failed) < 1%, abort:"
+            " true, window: 5s}], baseline: {fail_on: [{stat: throughput, worse_by: 12.5%}]}",
+            id="long",
+        ),
+    ],
+)
+def test_what_is_explained_means_the_same(read: Reader, keys: str) -> None:
+    first = read(f"{SOUND}\nscenarios: {{s: {{{keys}}}}}")
+
+    shown = explain_entry("s", scenarios_of(first)["s"].in_force, first.redact)
+    second = read(f"{SOUND}\nscenarios:\n{indent(shown, '  ')}")
+
+    wanted, got = (scenarios_of(config)["s"].in_force for config in (first, second))
+    assert got.model_dump() == wanted.model_dump()
+    assert got.load_ is not None
