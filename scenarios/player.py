@@ -118,6 +118,7 @@ class Player:
         "_measured",
         "_number",
         "_stand",
+        "_told",
         "asked",
         "failure",
         "is_answered",
@@ -132,6 +133,7 @@ class Player:
         self._hidden: frozenset[str] = frozenset()
         self._measured = False
         self._cut: Answer = None
+        self._told: Failure | None = None
         self.failure: Failure | None = None
         """Of the last play."""
         self.asked = 0
@@ -233,7 +235,7 @@ class Player:
         Raises:
             CutOff: in its clean-up too.
         """
-        self.asked, self.is_answered, self.failure = 0, False, None
+        self.asked, self.is_answered, self.failure, self._told = 0, False, None, None
         played = play(self._stand.journey, context)
         is_cut = False
         answer: Answer = None
@@ -253,7 +255,8 @@ class Player:
         except StopIteration as end:
             found: Played = end.value
             self.failure = found.failure
-            if found.failure is not None and not self.asked and not is_cut:
+            if found.failure not in (None, self._told) and not is_cut:
+                # it asked nobody: an expression without a value, a file without rows
                 self._tell(found.failure, _failed_step(found), found.hidden)
             return found, is_cut
         finally:
@@ -296,6 +299,7 @@ class Player:
     def _tell(self, failure: Failure, step: str, hidden: frozenset[str]) -> None:
         text = (self._stand.redact | (self._hidden | hidden))(failure.message)
         self._stand.counts.error(step, failure.reason.value, text)
+        self._told = failure
 
 
 _UP, _DEGRADED = Outcome.UP.value, Outcome.DEGRADED.value

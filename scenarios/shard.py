@@ -326,4 +326,4 @@ class LogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         with suppress(ValueError, TypeError):
-            self._shard.log(record.levelname.lower(), record.getMessage())
+            self._shard.log(record.levelname.lower(), " ".join(record.getMessage().split()))

@@ -7,6 +7,7 @@ Locust's loop stays in charge: `on_start`, nested task sets, `interrupt` and `wa
 there. It is handed in and never imported here: whoever imports it patches the process.
 """
 
+import ssl
 import threading
 import traceback
 from collections.abc import Callable, Mapping
@@ -91,6 +92,8 @@ def reason_of(error: BaseException | None, status: int) -> Reason:
         if isinstance(inner, Fenced):
             return Reason.POLICY
         # those of `requests` are OSErrors too, and say nothing
+        if isinstance(inner, ssl.SSLError) and not hasattr(inner, "reason"):
+            return Reason.TLS  # made by hand: OpenSSL's own have one
         if isinstance(inner, OSError | EOFError) and not _is_of_client(inner):
             return classify(inner, phase=None).reason
         if "Timeout" in type(inner).__name__:

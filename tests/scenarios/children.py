@@ -85,9 +85,9 @@ class _Answers(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_DELETE = do_GET
+    do_DELETE = do_GET  # noqa: N815 - of the base class
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *args: Any) -> None:
         """Say nothing."""
 
 
@@ -114,7 +114,7 @@ class Child:
         self.place = place
         self.records: list[Record] = []
         ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.settimeout(15)
+        ours.settimeout(60)
         self.end = ours
         self._decoder = Decoder(REPORTS)
         environ = {

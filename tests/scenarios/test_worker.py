@@ -100,7 +100,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Ran]]:
     with target() as one, target() as two, target() as three, target() as four, target() as five:
         jobs = {
             "open": (plan(one.url), one, None),
-            "stall": (plan(two.url, pool=Pool(2, 200), stages=(Stage(4, 40, 40),)), two, stall(two)),
+            "stall": (plan(two.url, pool=Pool(2, 200), stages=(Stage(4, 40, 40),)),
+                      two, stall(two)),
             "fixed": (plan(three.url, model="iterations", iterations=33, users=4, stages=()),
                       three, None),
             "stock": (plan(four.url, mix=stock, stages=(Stage(2, 60, 60),)), four, None),
@@ -221,8 +222,8 @@ def test_closed_users_come_go_and_stop(tmp_path: Path) -> None:
         made = plan(server.url, model="closed", stages=stages, pace_s=0.05)
         with child(made, tmp_path) as it:
             it.start()
-            for _ in range(2):
-                last = it.until(Progress)
+            it.until(Progress)
+            last = it.until(Progress)
             it.say(Stop("enough", 1.0))
             began = time.monotonic()
             final = it.finish()

@@ -14,6 +14,7 @@ from probes.journey.steps import Common, LogStep
 from probes.matcher import MISSING
 from probes.redact import Secret
 from probes.result import Failure, Reason
+from probes.wire.url import parse_url
 from tests.probes.journey.building import http, journey, ok
 from tests.probes.journey.memory import Clock, Memory, run, scope
 
@@ -187,3 +188,14 @@ def test_what_is_hidden_is_bounded() -> None:
     hidden = it.played(None).hidden
     assert len(hidden) == 16
     assert sum(map(len, hidden)) == MAX_HIDDEN_CHARACTERS_OF_ALL
+
+
+def test_what_an_earlier_play_brought_is_trusted_no_more_than_an_answer() -> None:
+    """A load plays the set-up apart: its token is known, and its address is still a stranger's."""
+    context = Context(scope(), Clock(), brought={"token": "https://elsewhere.test/x"})
+    it = Stage(journey(http("a"), vars=(("token", tree("own")),)), context)
+    it.prepare()
+
+    assert it.scope.values["token"] == "https://elsewhere.test/x"
+    assert it.is_told(["token"])
+    assert it.is_led_away(parse_url("https://elsewhere.test/x"), template("${token}"))
