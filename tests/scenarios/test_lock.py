@@ -156,3 +156,16 @@ def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(NotADirectoryError):
         RunLock(tmp_path / "file", "a", "r").take()
+
+
+def test_a_lock_that_is_no_file_is_told_and_the_others_are_let_go(tmp_path: Path) -> None:
+    with RunLock(tmp_path, "a", "r"):
+        pass
+    (tmp_path / DIRECTORY / "run-2.lock").mkdir()
+
+    with pytest.raises(IsADirectoryError):
+        interrupted(tmp_path)
+
+    (tmp_path / DIRECTORY / "run-2.lock").rmdir()
+    with RunLock(tmp_path, "a", "r"):
+        pass
