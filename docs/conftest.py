@@ -13,6 +13,7 @@ from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 from probes.config.load import load
+from scenarios.section import SCENARIOS
 
 # what the examples read from the environment
 ENVIRON = {"PRIVATE_PASSWORD": "opensesame"}
@@ -26,7 +27,7 @@ class ProbeFileParser(CodeBlockParser):
     def evaluate(self, example: Example) -> None:
         path = Path(example.namespace["directory"]) / "probes.yaml"
         path.write_text(example.parsed, encoding="utf-8")
-        config = load(path, environ=ENVIRON)
+        config = load(path, environ=ENVIRON, further=(SCENARIOS,))
         assert config.probes
         assert not config.warnings
         example.namespace["probes_yaml"] = path

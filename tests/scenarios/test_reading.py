@@ -381,9 +381,9 @@ def test_a_file_that_nobody_reads_scenarios_of_has_none(place: Path) -> None:
         ),
         pytest.param(
             "mix: [{journey: shop, weight: 2}, {locustfile: users.py, user_class: Api,"
-            " trust: true}], target: http://shop.test, load: {stages: [{duration: 1m, rate: 0/s -> 90/m}],"
-            " shards: 2}, thresholds: [promql(up) == 1, {expr: rate(request.failed) < 1%, abort:"
-            " true, window: 5s}], baseline: {fail_on: [{stat: throughput, worse_by: 12.5%}]}",
+            " trust: true}], target: http://shop.test,"
+            " load: {stages: [{duration: 1m, rate: 0/s -> 90/m}], shards: 2},"
+            " thresholds: [promql(up) == 1, {expr: rate(request.failed) < 1%, abort: true, window: 5s}], baseline: {fail_on: [{stat: throughput, worse_by: 12.5%}]}",
             id="long",
         ),
     ],
