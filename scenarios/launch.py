@@ -227,7 +227,8 @@ class Fleet:
 
         Afterwards `tally` is final.
         """
-        await asyncio.gather(*(child.gone.wait() for child in self._children))
+        while not self.is_over:
+            await self._next_end()
         if self._is_settled:
             return
         results: dict[int, Result] = {}
@@ -243,6 +244,21 @@ class Fleet:
         await self._errands.call(partial(self.tally.finish, results), RESULT_S)
         self._is_settled = True
         self.changed.set()
+
+    async def _next_end(self) -> None:
+        """Wait for the end of a child, or of the watch: without one nobody is safe to run."""
+        loop = asyncio.get_running_loop()
+        left = [child for child in self._children if not child.gone.is_set()]
+        waits = {loop.create_task(child.gone.wait()) for child in left}
+        watch = {self._watching} if self._watching is not None else set[asyncio.Task[None]]()
+        try:
+            await asyncio.wait({*waits, *watch}, return_when=asyncio.FIRST_COMPLETED)
+            for task in watch:
+                if task.done():
+                    task.result()
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     def _heard(self, child: Child, record: Record) -> None:
         if isinstance(record, Secrets | Start | Stop) or record.shard not in child.shards:

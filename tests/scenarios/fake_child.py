@@ -4,6 +4,7 @@ Not a test: `tests.scenarios.test_launch` starts it in the place of the real one
 only, and records written by hand: both sides from one codec would agree on its mistakes.
 """
 
+import copy
 import hashlib
 import json
 import os
@@ -55,7 +56,7 @@ class Fake:
         self.requests = 0
         self.t0 = 0.0
         self.stopped = False
-        self.errors: list[Any] = []
+        self.orders: list[str] = []
 
     def say(self, t: str, **fields: Any) -> None:
         self.end.send(json.dumps({"t": t, "shard": self.shard, **fields}).encode())
@@ -120,7 +121,10 @@ class Fake:
                 return
             if not data:
                 os._exit(4)
+            if data.startswith(b"part "):
+                continue
             order = json.loads(data)
+            self.orders.append(order["t"])
             self.stopped = order["t"] == "stop" and self.mode != "ignores-stop"
             if order["t"] == "start":
                 self.t0 = order["t0"]
@@ -164,8 +168,28 @@ class Fake:
             self.progress(**CHANGED[self.mode])
             time.sleep(FOR_EVER)
 
+    def relay(self) -> None:
+        """Speak for three shards, of which the second one repeats itself."""
+        every = [copy.copy(self) for _ in range(3)]
+        for number, it in enumerate(every):
+            it.shard = number
+            it.hello()
+        while not self.t0:
+            self.hear(FOR_EVER)
+        self.hear(max(0.0, self.t0 - time.monotonic()))
+        for it in every:
+            it.t0 = self.t0
+            it.progress()
+        every[1].progress(seq=1)
+        for it in (every[0], every[2]):
+            it.progress()
+            it.final()
+        os._exit(0)
+
     def main(self) -> None:
         self.before_hello()
+        if self.mode == "relay":
+            self.relay()
         self.hello()
         while not self.t0 and not self.stopped:
             self.hear(FOR_EVER)
@@ -177,7 +201,8 @@ class Fake:
         while not self.stopped and time.monotonic() < end:
             self.hear(min(SECOND_S, end - time.monotonic()))
             self.progress()
-        self.final("stopped" if self.stopped else "completed")
+        text = ",".join(self.orders)
+        self.final("stopped" if self.stopped else "completed", text=text)
         if self.mode == "stubborn":
             time.sleep(FOR_EVER)
         if self.mode == "after-final":
