@@ -45,7 +45,7 @@ def incoming(  # noqa: PLR0913 - the parts of a Response
         sent = len(request.body) if any(phase.name in _ASKED for phase in phases) else 0
     return Response(
         came.status,
-        tuple([(name.decode("latin-1"), message.text(v)) for name, v in came.headers]),
+        tuple([(n.decode("latin-1"), v.decode("utf-8", "replace")) for n, v in came.headers]),
         came.body.data,
         seconds,
         phases,

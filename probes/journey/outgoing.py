@@ -6,6 +6,7 @@ Pure. Knows no connection.
 import base64
 import re
 from dataclasses import replace
+from functools import lru_cache
 
 from probes.errors import CheckFailed
 from probes.journey.model import Request
@@ -18,8 +19,12 @@ from probes.wire.url import Url, split_host_port
 
 # What the load driver can decode too (load.md 3.3).
 ACCEPT_ENCODING = "gzip, deflate"
+# Longer ones are not kept: the cookies of one hostile server would fill 400 MB (2026-11).
+MAX_KEPT_CHARACTERS = 2048
 # A line break in a header is a second header; a lone surrogate is no text.
 _UNSENDABLE = re.compile(r"[\r\n\0\ud800-\udfff]")
+
+Lines = tuple[tuple[str, str], ...]
 
 
 def outgoing(request: Request) -> message.Request:
@@ -28,26 +33,41 @@ def outgoing(request: Request) -> message.Request:
     Raises:
         CheckFailed: ``config``: a header that is none.
     """
-    judge_lines(request.headers)
+    url, headers = request.url, request.headers
+    # a load sends the same lines for ever; those that hold what a target said may be long
+    size = sum([len(value) for _, value in headers])
+    lines, host, is_known = (_kept if size <= MAX_KEPT_CHARACTERS else _lines)(headers)
+    if (url.user or url.password) and not request.hop and not is_known:
+        pair = base64.b64encode(f"{url.user}:{url.password}".encode()).decode()
+        lines = (*lines, ("Authorization", f"Basic {pair}"))
+    return message.Request(url, request.method, lines, request.body, host)
+
+
+def _lines(headers: Lines) -> tuple[Lines, str, bool]:
+    """Return what goes out for *headers*, the value of Host, and whether they authorize.
+
+    Raises:
+        CheckFailed: ``config``: one that is none.
+    """
+    judge_lines(headers)
     host = ""
-    headers: list[tuple[str, str]] = []
+    lines: list[tuple[str, str]] = []
     names: set[str] = set()
-    for name, value in request.headers:
+    for name, value in headers:
         lower = name.lower()
         if lower == "host":
             host = _host(value)
             continue
         names.add(lower)
-        headers.append((name, value))
+        lines.append((name, value))
     if "user-agent" not in names:
-        headers.append(("User-Agent", USER_AGENT))
+        lines.append(("User-Agent", USER_AGENT))
     if "accept-encoding" not in names:
-        headers.append(("Accept-Encoding", ACCEPT_ENCODING))
-    url = request.url
-    if (url.user or url.password) and not request.hop and "authorization" not in names:
-        pair = base64.b64encode(f"{url.user}:{url.password}".encode()).decode()
-        headers.append(("Authorization", f"Basic {pair}"))
-    return message.Request(request.url, request.method, tuple(headers), request.body, host)
+        lines.append(("Accept-Encoding", ACCEPT_ENCODING))
+    return tuple(lines), host, "authorization" in names
+
+
+_kept = lru_cache(maxsize=1024)(_lines)
 
 
 def _host(value: str) -> str:
@@ -59,7 +79,7 @@ def _host(value: str) -> str:
     return value
 
 
-def judge_lines(headers: tuple[tuple[str, str], ...]) -> None:
+def judge_lines(headers: Lines) -> None:
     """Judge header lines that a journey has made.
 
     Raises:

@@ -21,7 +21,6 @@ from probes.wire.message import (
     Request,
     Response,
 )
-from probes.wire.url import Url
 
 SWITCHING_PROTOCOLS = 101
 FIRST_FINAL = 200
@@ -48,35 +47,34 @@ def encode(request: Request) -> bytes:
 def encode_kept(request: Request) -> bytes:
     """Return *request* for a connection that stays open, which is what HTTP/1.1 takes for granted.
 
-    The bodies differ from request to request, what stands before them does not.
+    Paths and bodies differ from request to request, the lines between them do not.
     """
-    size = len(request.url.path_query) + sum([len(value) for _, value in request.headers])
-    make = _kept_head if size <= MAX_KEPT_HEAD_CHARACTERS else _head
-    head = make(request.method, request.url, request.headers, request.host)
-    if request.body or request.method in WITH_BODY:
-        return b"%bContent-Length: %d\r\n\r\n%b" % (head, len(request.body), request.body)
-    return head + b"\r\n"
+    make = _kept_lines
+    if sum([len(value) for _, value in request.headers]) > MAX_KEPT_HEAD_CHARACTERS:
+        make = _lines
+    lines = make(request.host or request.url.authority, request.headers)
+    first = f"{request.method} {request.url.path_query} HTTP/1.1\r\n".encode()
+    body = request.body
+    if body or request.method in WITH_BODY:
+        return b"%b%bContent-Length: %d\r\n\r\n%b" % (first, lines, len(body), body)
+    return b"%b%b\r\n" % (first, lines)
 
 
 def _encode(request: Request) -> bytes:
-    head = _head(request.method, request.url, request.headers, request.host)
+    lines = _lines(request.authority, request.headers)
     length = b""
     if request.body or request.method in WITH_BODY:
         length = b"Content-Length: %d\r\n" % len(request.body)
-    return b"%b%bConnection: close\r\n\r\n%b" % (head, length, request.body)
+    first = f"{request.method} {request.url.path_query} HTTP/1.1\r\n".encode()
+    return b"%b%b%bConnection: close\r\n\r\n%b" % (first, lines, length, request.body)
 
 
-def _head(method: str, url: Url, headers: tuple[tuple[str, str], ...], host: str) -> bytes:
-    lines = [
-        f"{method} {url.path_query} HTTP/1.1",
-        f"Host: {host or url.authority}",
-        *(f"{name}: {value}" for name, value in headers),
-        "",
-    ]
-    return "\r\n".join(lines).encode("utf-8")
+def _lines(authority: str, headers: tuple[tuple[str, str], ...]) -> bytes:
+    lines = [f"Host: {authority}", *[f"{name}: {value}" for name, value in headers], ""]
+    return "\r\n".join(lines).encode()
 
 
-_kept_head = lru_cache(maxsize=1024)(_head)
+_kept_lines = lru_cache(maxsize=1024)(_lines)
 
 
 class Http1:

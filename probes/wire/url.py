@@ -139,6 +139,15 @@ def split_host_port(text: str, default_port: int | None = None) -> tuple[str, in
     return host, default_port
 
 
+@lru_cache(maxsize=4096)
+def _authority(scheme: str, host: str, port: int) -> tuple[str, str]:
+    """Return authority and origin of a URL: asked for several times in each request."""
+    authority = literal_host(tls_name(host))
+    if port != DEFAULT_PORTS[scheme]:
+        authority = f"{authority}:{port}"
+    return authority, f"{scheme}://{authority}"
+
+
 @dataclass(frozen=True, slots=True)
 class Url:
     """An http or https URL, read once. ``str()`` shows it without user and password."""
@@ -158,13 +167,12 @@ class Url:
     @property
     def authority(self) -> str:
         """The value of the Host header: the port only where it is not the scheme's own."""
-        host = literal_host(tls_name(self.host))
-        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+        return _authority(self.scheme, self.host, self.port)[0]
 
     @property
     def origin(self) -> str:
         """Scheme, host and port; two URLs of one origin have equal ones."""
-        return f"{self.scheme}://{self.authority}"
+        return _authority(self.scheme, self.host, self.port)[1]
 
     def __str__(self) -> str:
         return f"{self.origin}{self.path_query}"

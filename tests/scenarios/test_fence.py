@@ -72,9 +72,8 @@ def dials(module: Any, family: int, address: Any, kind: int = socket.SOCK_STREAM
     """Tell whether a socket gets to *address*."""
     before = len(module.dialled)
     for name in ("connect", "connect_ex"):
-        with module.socket(family, kind) as sock:
-            with suppress(Fenced):
-                getattr(sock, name)(address)
+        with module.socket(family, kind) as sock, suppress(Fenced):
+            getattr(sock, name)(address)
     assert len(module.dialled) - before in (0, 2)
     return len(module.dialled) > before
 
