@@ -217,7 +217,7 @@ class Course:
                     raise ConfigError([Problem(where, 0, 0, self._name, str(unready))]) from None
                 raise NoLoad(Why(Verdict.INCONCLUSIVE, "unready", str(unready))) from None
             except OSError as error:
-                text = f"want to start the load in {place}, got {error.strerror or error!r}"
+                text = f"want to start the load in {place}, got {error.strerror or type(error).__name__}"
                 raise NoLoad(Why(Verdict.INCONCLUSIVE, "start", text)) from None
             return await self._watched(fleet, ready)
 

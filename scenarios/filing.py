@@ -91,7 +91,9 @@ def file_report(report: LoadReport, wish: Wish, forms: Mapping[str, Form] | None
         report = _told(report, broken)
         # what could be written says now that something could not
         _write_all(report, wish, directory, makers)
-    odd = tuple(_prune(directory.parent, wish.keep)) if directory and wish.keep else ()
+    if directory is None or not directory.is_dir():
+        return Filed(report, None, broken)
+    odd = tuple(_prune(directory.parent, wish.keep)) if wish.keep else ()
     return Filed(report, directory, broken, odd)
 
 
@@ -130,13 +132,17 @@ def _write_all(
     places: list[tuple[str, Path]] = list((wish.files or {}).items())
     if directory is not None:
         places += [(form, directory / FILES[form]) for form in wish.forms]
-    broken: list[str] = []
+    broken: dict[str, None] = {}
     for form, path in places:
+        where = path
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.parent.is_dir():
+                where = path.parent
+                where.mkdir(parents=True, exist_ok=True)
+            where = path
             write_whole(path, makers[form](report))
         except OSError as error:
-            broken.append(f"want to write {path}, got {error.strerror}")
+            broken[f"want to write {where}, got {error.strerror}"] = None
     return tuple(broken)
 
 

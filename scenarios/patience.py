@@ -88,7 +88,7 @@ class Patience:
             raise NoLoad(Why(Verdict.INCONCLUSIVE, CODE, text)) from None
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
-            text = f"want to {what}, got {where}{error.strerror or error!r}"
+            text = f"want to {what}, got {where}{error.strerror or type(error).__name__}"
             raise NoLoad(Why(Verdict.INCONCLUSIVE, CODE, text)) from None
         if isinstance(found, ConfigError | Refused):
             raise found

@@ -13,8 +13,12 @@ from time import monotonic
 from xml.etree import ElementTree as ET
 
 import pytest
+from typer.testing import CliRunner
 
-pytestmark = pytest.mark.slow
+from exporter.cli import app
+
+# a crowded machine starts three interpreters for a run
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
 
 COMMAND = [sys.executable, "-c", "from exporter.cli import main; main()", "load"]
 FILE = """
@@ -31,7 +35,7 @@ safety:
   targets: {{allow: [127.0.0.1/32]}}
   load: {{max_users: 100, max_rate: 50/s, max_duration: 1m}}
 scenarios:
-  good: {{journey: home, rate: 20/s, duration: 2s, thresholds: [rate(request.failed) < 1%]}}
+  good: {{journey: home, rate: 20/s, duration: 1s, thresholds: [rate(request.failed) < 1%]}}
   slow: {{journey: home, rate: 20/s, duration: 1s, thresholds: [p50(request.duration) < 0.001ms]}}
   thin: {{journey: home, rate: 20/s, duration: 1s, min_samples: 10000}}
   down: {{journey: missing, rate: 20/s, duration: 1s, preflight: {{attempts: 1}}}}
@@ -82,7 +86,7 @@ class Site:
 
     def load(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command(*words), capture_output=True, text=True, timeout=30, check=False
+            self.command(*words), capture_output=True, text=True, timeout=60, check=False
         )
 
     def result(self, scenario: str) -> dict[str, object]:
@@ -110,8 +114,8 @@ def test_a_run_that_holds_what_it_must_passes_with_0(site: Site, tmp_path: Path)
 
     assert (done.returncode, done.stderr) == (0, "")
     # one more is the preflight's
-    assert site.requests.count("GET /") == 41
-    assert site.requests.count("DELETE /") == 41
+    assert site.requests.count("GET /") == 21
+    assert site.requests.count("DELETE /") == 21
     suite = ET.parse(junit).getroot()
     assert suite.get("failures") == suite.get("errors") == "0"
     names = {case.get("name") for case in suite.iter("testcase")}
@@ -133,20 +137,21 @@ def test_a_run_that_holds_what_it_must_passes_with_0(site: Site, tmp_path: Path)
         pytest.param(
             "thin", 3, "inconclusive: want at least 10000 measured requests, got 40", 21, id="3"
         ),
-        pytest.param("away", 4, "refused: want a host of safety.targets.allow", 0, id="4"),
+        pytest.param("good --rate 60/s", 4, "refused: want at most 50/s", 0, id="4: a ceiling"),
+        pytest.param("away", 4, "refused: want a host of safety.targets.allow", 0, id="4: a host"),
     ],
 )
 def test_every_other_end_has_its_code_and_one_line(
     site: Site, scenario: str, code: int, reason: str, requests: int
 ) -> None:
-    done = site.load(scenario)
+    done = site.load(*scenario.split())
 
     assert done.returncode == code
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"sonde: {reason}")
     assert sum(it.startswith("GET") for it in site.requests) == requests
     if code != 2:
-        assert site.result(scenario)["exit_code"] == code
+        assert site.result(scenario.split(maxsplit=1)[0])["exit_code"] == code
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -156,13 +161,13 @@ def test_a_signal_ends_a_run_with_its_clean_up_and_its_reports(
     process = subprocess.Popen(
         site.command("long", "--json"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    deadline = monotonic() + 15
+    deadline = monotonic() + 40
     while len(site.requests) < 10 and monotonic() < deadline:
         site.first.wait(0.1)
         site.first.clear()
 
     process.send_signal(number)
-    out, error = process.communicate(timeout=20)
+    out, error = process.communicate(timeout=60)
 
     assert process.returncode == 128 + number
     assert error == f"sonde: aborted: {number.name} ended the run\n"
@@ -197,20 +202,18 @@ def test_a_rehearsal_tells_the_plan_and_sends_nothing(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "reason"),
+    ("words", "reason"),
     [
-        pytest.param(("--rate", "60/s"), 4, "refused: want at most 50/s", id="ceiling"),
-        pytest.param(("--rate", "fast"), 2, "--rate: want ", id="no rate"),
-        pytest.param(("--duration", "5"), 2, "--duration: want ", id="no duration"),
-        pytest.param(("--push", "gw"), 2, "--push: want an http:// or https:// URL", id="no URL"),
+        pytest.param(("--rate", "fast"), "--rate: want ", id="no rate"),
+        pytest.param(("--rate", "1/s -> 5/s"), "--rate: want one rate > 0", id="a ramp"),
+        pytest.param(("--duration", "5"), "--duration: want ", id="no duration"),
+        pytest.param(("--push", "gw"), "--push: want an http:// or https:// URL", id="no URL"),
     ],
 )
-def test_flags_are_judged_before_anything_is_sent(
-    site: Site, words: tuple[str, ...], code: int, reason: str
-) -> None:
-    done = site.load("fast", *words)
+def test_flags_are_judged_before_the_file_is_read(words: tuple[str, ...], reason: str) -> None:
+    done = CliRunner().invoke(app, ["load", "good", "--config", "/nowhere", *words])
 
-    assert (done.returncode, site.requests) == (code, [])
+    assert done.exit_code == 2
     assert done.stderr.startswith(f"sonde: {reason}")
     assert done.stderr.count("\n") == 1
 
@@ -223,7 +226,7 @@ def test_a_report_that_cannot_be_written_is_named_and_never_green(
     done = site.load("fast", "--junit", str(tmp_path / "a-file" / "out.xml"))
 
     assert done.returncode == 3
-    assert done.stderr == f"sonde: want to write {tmp_path}/a-file/out.xml, got File exists\n"
+    assert done.stderr == f"sonde: want to write {tmp_path}/a-file, got File exists\n"
     assert site.result("fast")["verdict"] == "inconclusive"
 
 
@@ -236,7 +239,7 @@ def test_without_the_extra_the_command_names_it(site: Site, tmp_path: Path) -> N
     environ = {**os.environ, "PYTHONPATH": f"{tmp_path}:{Path.cwd()}"}
 
     done = subprocess.run(
-        site.command("good"), capture_output=True, text=True, env=environ, timeout=30, check=False
+        site.command("good"), capture_output=True, text=True, env=environ, timeout=60, check=False
     )
 
     assert done.returncode == 2
