@@ -14,6 +14,7 @@ from probes.config.mistakes import Layered, Place
 from probes.config.wording import got
 from probes.journey.flaws import Flaw, Path
 from probes.units import short
+from probes.wire.url import parse_url
 from scenarios.profile import as_written, judge_profile
 from scenarios.references import advice, journeys_of, judge_references
 from scenarios.section import NAME
@@ -74,6 +75,7 @@ class Scenarios:
         except ValidationError as error:
             mistakes.refuse(error, Layered(values, (place,)), ScenarioKeys)
             return
+        self._around.secrets.update(filter(None, [parse_url(keys.prometheus.url).password]))
         self.found[name] = _bounded(keys, self._around.sections.safety.load.max_users)
         for flaw in _flaws(keys, self._around):
             at = _place(place, _in_data(as_written(keys, flaw.path), values))

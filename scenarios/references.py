@@ -16,7 +16,9 @@ from probes.pattern import suggest
 from probes.units import short
 from probes.wire.url import parse_url
 from scenarios.cron import parse_cron
+from scenarios.plan import Fences
 from scenarios.playable import obstacles, requests_of
+from scenarios.rails import Fence
 from scenarios.settings import PartKeys, ScenarioKeys
 
 
@@ -48,10 +50,22 @@ def advice(keys: ScenarioKeys, around: Around) -> Iterator[Flaw]:
     if not safety.targets.allow:
         text = "want safety.targets.allow to say where loads may go, got none"
         yield Flaw((), f"{text}: this scenario will be refused", at_key=True)
+    else:
+        yield from _outside(keys, around)
     for host in _hosts(keys, around):
         if keys.schedule and host in safety.load.protected and host not in keys.confirm:
             text = f"want confirm: [{host}] beside a schedule, got none for the protected host"
             yield Flaw(("schedule",), f"{text}: its runs will be refused", at_key=True)
+
+
+def _outside(keys: ScenarioKeys, around: Around) -> Iterator[Flaw]:
+    targets = around.sections.safety.targets
+    fence = Fence(Fences(targets.allow, targets.deny))
+    for host in _hosts(keys, around):
+        if not fence.admits_name(host):
+            text = f"want a host of safety.targets.allow, got {short(host)}"
+            path = ("target",) if keys.target else ("mix",)
+            yield Flaw(path, f"{text}: this scenario will be refused")
 
 
 def journeys_of(keys: ScenarioKeys, around: Around) -> dict[str, Journey]:

@@ -230,7 +230,7 @@ class ThresholdKeys(Settings):
 class PrometheusKeys(Settings):
     """The Prometheus that thresholds ask."""
 
-    url: BaseUrl = "http://127.0.0.1:9090"
+    url: Annotated[BaseUrl, Field(min_length=1)] = "http://127.0.0.1:9090"
     """Where it is."""
     timeout: Duration = DEFAULT_PROMETHEUS_S
     """Time for one question."""

@@ -380,10 +380,13 @@ def test_a_file_that_nobody_reads_scenarios_of_has_none(place: Path) -> None:
             "journey: shop, load: {model: iterations, iterations: 5, users: 2}", id="iterations"
         ),
         pytest.param(
-            "mix: [{journey: shop, weight: 2}, {locustfile: users.py, user_class: Api,"
-            " trust: true}], target: http://shop.test,"
+            "mix: [{journey: shop, weight: 2},"
+            " {locustfile: users.py, user_class: Api, trust: true}],"
+            " target: http://shop.test,"
             " load: {stages: [{duration: 1m, rate: 0/s -> 90/m}], shards: 2},"
-            " thresholds: [promql(up) == 1, {expr: rate(request.failed) < 1%, abort: true, window: 5s}], baseline: {fail_on: [{stat: throughput, worse_by: 12.5%}]}",
+            " thresholds: [promql(up) == 1,"
+            " {expr: rate(request.failed) < 1%, abort: true, window: 5s}],"
+            " baseline: {fail_on: [{stat: throughput, worse_by: 12.5%}]}",
             id="long",
         ),
     ],
@@ -397,3 +400,39 @@ def test_what_is_explained_means_the_same(read: Reader, keys: str) -> None:
     wanted, got = (scenarios_of(config)["s"].in_force for config in (first, second))
     assert got.model_dump() == wanted.model_dump()
     assert got.load_ is not None
+
+
+def test_a_target_outside_of_the_fences_is_a_warning(read: Reader) -> None:
+    keys = f'{GOOD}, target: "http://elsewhere.test"'
+    config = read(f"{SOUND}\nscenarios: {{s: {{{keys}}}}}")
+
+    (warning,) = (it for it in config.warnings if it.path.startswith("scenarios"))
+    assert (warning.path, warning.message) == (
+        "scenarios.s.target",
+        "want a host of safety.targets.allow, got 'elsewhere.test': this scenario will be refused",
+    )
+
+
+def test_no_outlet_shows_the_password_of_a_prometheus(read: Reader) -> None:
+    keys = f'{GOOD}, prometheus: {{url: "http://me:opensesame@127.0.0.1:9090"}}'
+    config = read(f"{SOUND}\nscenarios: {{s: {{{keys}}}}}")
+
+    assert "opensesame" in config.secrets
+    assert "opensesame" not in explain_entry("s", scenarios_of(config)["s"], config.redact)
+
+
+def test_steps_of_a_locust_file_are_not_judged(read: Reader) -> None:
+    mix = "[{journey: shop}, {locustfile: users.py, user_class: Api, trust: true}]"
+    threshold = "'p95(request.duration{step=\"/any\"}) < 1s'"
+    text = f"{{mix: {mix}, rate: 1/s, duration: 1m, thresholds: [{threshold}]}}"
+
+    assert [*scenarios_of(read(f"{SOUND}\nscenarios: {{s: {text}}}"))] == ["s"]
+
+
+def test_steps_of_a_named_journey_are_judged_beside_a_locust_file(refused: Refused) -> None:
+    mix = "[{journey: shop}, {locustfile: users.py, user_class: Api, trust: true}]"
+    threshold = '\'p95(request.duration{journey="shop",step="any"}) < 1s\''
+    text = f"{{mix: {mix}, rate: 1/s, duration: 1m, thresholds: [{threshold}]}}"
+
+    (said,) = refused(f"  s: {text}")
+    assert said.endswith("want step to be one of home, login, got 'any'")
