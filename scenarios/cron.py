@@ -99,7 +99,9 @@ def parse_cron(text: object) -> Cron:
     Raises:
         ValueError: it is none, or its day never comes.
     """
-    fields = text.lower().split() if isinstance(text, str) and len(text) <= _MAX_CHARACTERS else ()
+    fields: list[str] = []
+    if isinstance(text, str) and len(text) <= _MAX_CHARACTERS:
+        fields = text.lower().split()
     if not isinstance(text, str) or len(fields) != len(FIELDS):
         raise ValueError(f"want five cron fields such as '{EXAMPLE}', got {short(text)}")
     minutes, hours, days, months, weekdays = (

@@ -5,7 +5,7 @@ Knows where a mistake stands and not what makes one.
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -123,5 +123,5 @@ def _in_data(path: Path, data: Any) -> Path:
         inside = isinstance(data, list) and isinstance(step, int) and step < len(data)
         if not inside and not (isinstance(data, dict) and step in data):
             return path[:at]
-        data = data[step]
+        data = cast("Any", data)[step]
     return path
