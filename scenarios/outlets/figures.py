@@ -7,6 +7,7 @@
 Pure. Knows no outlet.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -30,7 +31,8 @@ class Totals:
         unknown: of them the generator's own fault.
         duration: of the good ones.
         completed: iterations that ended.
-        due: iterations that should have begun; 0 in a closed model.
+        is_open: iterations were due at times of their own, so that some may be dropped.
+        due: iterations that should have begun.
         latency: of iterations, from the intended start; empty in a closed model.
         iteration: durations of iterations.
         unmeasured: requests of warm-up, setup and drain.
@@ -41,6 +43,7 @@ class Totals:
     failed: int = 0
     unknown: int = 0
     duration: Histogram = field(default_factory=Histogram)
+    is_open: bool = True
     due: int = 0
     completed: int = 0
     iterations_failed: int = 0
@@ -76,17 +79,18 @@ def totals(report: LoadReport) -> Totals:
     book = report.book
     every = _requests(book)
     good = Histogram()
-    number = dict.fromkeys(("up", "degraded", "down", "unknown"), 0)
+    number = Counter[str]()
     for outcome, histogram in every:
-        number[outcome] = number.get(outcome, 0) + histogram.count
+        number[outcome] += histogram.count
         if outcome in GOOD:
             good.merge(histogram)
     return Totals(
         seconds=_measured_seconds(report),
-        requests=sum(number.values()),
+        requests=number.total(),
         failed=number["down"],
         unknown=number["unknown"],
         duration=good,
+        is_open=report.plan is None or report.plan.model == "open",
         due=book.total("iteration.due", measured=True),
         completed=book.total("iteration.completed", measured=True),
         iterations_failed=book.total("iteration.failed", measured=True),

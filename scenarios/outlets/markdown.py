@@ -48,10 +48,10 @@ def _head(report: LoadReport) -> Iterator[list[str]]:
         f"**{words.share(found.failed_share)}** failed",
         f"p95 **{words.delay(found.duration.quantile(0.95))}**",
         f"**{words.whole(found.completed)}** iterations ({words.rate(found.throughput)})",
-        f"**{words.whole(found.dropped)}** dropped",
+        f"**{words.whole(found.dropped)}** dropped" if found.is_open else "",
         f"{words.clock(report.seconds)} at {in_code(report.target)}",
     ]
-    yield [" · ".join(parts)]
+    yield [" · ".join(filter(None, parts))]
 
 
 def _thresholds(report: LoadReport) -> list[str]:

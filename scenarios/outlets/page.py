@@ -104,8 +104,7 @@ def _broken(report: LoadReport) -> str:
 
 def _tiles(it: Totals, broken: str) -> str:
     """Return the tiles; *broken*: expressions of thresholds, whose subjects are marked."""
-    open_model = bool(it.due)
-    whole = it.latency if open_model and it.latency.count else it.iteration
+    whole = it.latency if it.is_open and it.latency.count else it.iteration
     tiles = [
         ("Requests", words.whole(it.requests), f"{words.rate(it.request_rate)}, measured", False),
         (
@@ -118,8 +117,8 @@ def _tiles(it: Totals, broken: str) -> str:
         ("Iteration p95", *_delays(whole.quantile(0.95), whole.quantile(0.99)), False),
         ("Iterations", words.whole(it.completed), words.rate(it.throughput), False),
     ]
-    if open_model:
-        share = words.share(it.dropped / it.due)
+    if it.is_open:
+        share = words.share(it.dropped / it.due if it.due else None)
         text = f"{share} of {words.whole(it.due)} due"
         tiles.append(("Dropped", words.whole(it.dropped), text, "iteration.dropped" in broken))
     else:

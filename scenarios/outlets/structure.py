@@ -205,7 +205,7 @@ def _report(values: Mapping[str, Any]) -> LoadReport:
         thresholds=tuple(Judged(**it) for it in values["thresholds"]),
         comparison=_comparison(values["baseline"]),
         generators=tuple(
-            Generator(**{_LONGER.get(key, key): value for key, value in it.items()})
+            Generator(**{_LONGER.get(str(key), str(key)): value for key, value in it.items()})
             for it in values["generators"]
         ),
         timeline=tuple(Second(**it) for it in values["timeline"]),
@@ -224,7 +224,9 @@ def _moment(text: str) -> datetime:
 def _comparison(values: Mapping[str, Any] | None) -> Comparison | None:
     if values is None:
         return None
-    return Comparison(**{**values, "stats": tuple(Compared(**it) for it in values["stats"])})
+    stats = tuple(Compared(**it) for it in values["stats"])
+    rest = {key: it for key, it in values.items() if key != "stats"}
+    return Comparison(**rest, stats=stats)
 
 
 def _book(series: list[Mapping[str, Any]], limits: Mapping[str, tuple[int, ...]]) -> Book:

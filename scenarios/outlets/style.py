@@ -98,7 +98,7 @@ color:var(--dim);white-space:nowrap}
 .plot .x{top:100%;margin-top:5px;transform:translateX(-50%)}
 .plot .x.end{transform:translateX(-100%);margin-left:4px}
 .plot .lim{right:3px;margin-bottom:2px;color:var(--ink);background:var(--card);padding:0 3px;
-border-radius:3px;opacity:.85}
+border-radius:3px}
 .plot .lim.under{transform:translateY(100%);margin-bottom:-3px}
 .plot .sh{top:2px;margin-left:3px;font-size:10.5px}
 .plot .mk{top:3px;margin-left:5px;color:var(--bad);font-weight:650}

@@ -68,7 +68,7 @@ def _totals(it: Totals) -> Iterator[str]:
         f"{words.plural(it.requests, 'request')} ({words.rate(it.request_rate)}), "
         f"{words.share(it.failed_share)} failed"
     )
-    dropped = f", {words.whole(it.dropped)} dropped" if it.due else ""
+    dropped = f", {words.whole(it.dropped)} dropped" if it.is_open else ""
     interrupted = f", {words.whole(it.interrupted)} interrupted" if it.interrupted else ""
     yield (
         f"{words.plural(it.completed, 'iteration')} ({words.rate(it.throughput)})"

@@ -418,7 +418,7 @@ def closed() -> LoadReport:
         if key.metric != "iteration.latency":
             book.durations[key] = histogram
     for key, number in made.book.numbers.items():
-        if key.metric not in ("iteration.due", "iteration.dropped"):
+        if key.metric != "iteration.dropped":
             book.numbers[key] = number
     seconds = tuple(
         replace(it, due=0, rate=min(4.0, it.at * 0.4), users=4, idle=0, latency_p99=None)

@@ -10,7 +10,7 @@ from scenarios.book import Book, Key
 from scenarios.outlets.page import POLICY, to_html
 from scenarios.plan import Stage
 from scenarios.report import LoadReport, Second
-from tests.scenarios.outlets.test_hostile import Skeleton
+from tests.scenarios.outlets.test_cleaning import Skeleton
 from tests.scenarios.reports import EVERY, closed, half_lost, passed, plan, refused, small, stalled
 
 MAKERS = {**EVERY, "small": small, "closed": closed}
@@ -94,7 +94,7 @@ def test_a_refused_run_shows_no_empty_parts() -> None:
 def test_a_lost_generator_stands_where_it_was_lost() -> None:
     page = to_html(half_lost())
 
-    assert page.count('<span class="mk left" style="left:59.2%">generator 1 lost</span>') == 6
+    assert page.count('<span class="mk left" style="left:59.17%">generator 1 lost</span>') == 6
     assert "? no data" in page
 
 
