@@ -139,7 +139,7 @@ class Shard:
         self.trouble: Callable[[], str] = _no_trouble
         """Asked each second whether something broke that nobody has told of."""
         self._link = link
-        self._place = place
+        self.place = place
         self._pulse = Pulse()
         self._desk: Desk | None = None
         self._t0 = 0.0
@@ -194,7 +194,7 @@ class Shard:
         book, errors = self.counts.everything()
         values = {"book": book.as_dict(), "errors": [astuple(it) for it in errors]}
         text = json.dumps(values, separators=(",", ":")).encode()
-        path = self._place / f"result-{self.number}.json"
+        path = self.place / f"result-{self.number}.json"
         begun = path.with_suffix(".part")
         begun.write_bytes(text)
         begun.replace(path)

@@ -40,7 +40,9 @@ import locust.argument_parser  # noqa: TID253 - its home
 import locust.env  # noqa: TID253 - its home
 import locust.event  # noqa: TID253 - its home
 import locust.exception  # noqa: TID253 - its home
+import locust.html  # noqa: TID253 - its home
 import locust.log  # noqa: TID253 - its home
+import locust.stats  # noqa: TID253 - its home
 import locust.util.load_locustfile  # noqa: TID253 - its home
 from locust.user.task import DefaultTaskSet  # noqa: TID253 - its home
 
@@ -274,12 +276,18 @@ class Machine:
     def run(self, start: Start) -> None:
         """Play the plan, in the order of events that locust files expect."""
         events, environment, shard = self.environment.events, self.environment, self._shard
+        if self._plan.locust_html:
+            gevent.spawn(locust.stats.stats_history, environment.runner)
         self.begin()
         shard.run(self.desk, start, self.spawned)
         events.test_stopping.fire(environment=environment)
         shard.end(self.desk)
         events.test_stop.fire(environment=environment)
         events.quitting.fire(environment=environment, reverse=True)
+        if self._plan.locust_html:
+            text = locust.html.get_html_report(environment)  # type: ignore[no-untyped-call]
+            path = shard.place / f"locust-{shard.number}.html"
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
         shard.exit_code = environment.process_exit_code
 
 

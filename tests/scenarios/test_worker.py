@@ -104,7 +104,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Ran]]:
                       two, stall(two)),
             "fixed": (plan(three.url, model="iterations", iterations=33, users=4, stages=()),
                       three, None),
-            "stock": (plan(four.url, mix=stock, stages=(Stage(2, 60, 60),)), four, None),
+            "stock": (plan(four.url, mix=stock, stages=(Stage(2, 60, 60),), locust_html=True),
+                      four, None),
             "cut": (plan(five.url, graceful_stop_s=0.3, journeys={"shop": parked}), five, None),
         }  # fmt: skip
         with ThreadPoolExecutor(len(jobs)) as threads:
@@ -197,6 +198,13 @@ def test_events_come_in_the_order_that_locust_files_expect(runs: dict[str, Ran])
     assert order == [
         "init", "test_start", "spawning_complete", "test_stopping", "test_stop", "quitting",
     ]  # fmt: skip
+
+
+def test_the_report_of_locust_itself_can_be_had(runs: dict[str, Ran]) -> None:
+    text = (runs["stock"].child.place / "locust-0.html").read_text(encoding="utf-8")
+
+    assert "</html>" in text
+    assert "login" in text
 
 
 def test_names_of_a_locust_file_are_clean_and_bounded(runs: dict[str, Ran]) -> None:
