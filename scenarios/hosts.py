@@ -23,6 +23,8 @@ _AUTHORITY = re.compile(r"https?://([^/?#\\]*)", re.ASCII | re.IGNORECASE)
 # load.md 2.3: where a step says its URL; graphql and rpc steps say it in their mapping.
 _URL_KEYS = frozenset({"get", "post", "put", "patch", "delete", "head", "options", "url"})
 _PARTS = ("setup", "steps", "cleanup")
+# A URL may begin with a variable whose value stands in the file.
+_VARIABLE = re.compile(r"\$\{(?:vars\.)?([a-z_][a-z0-9_]*)\}", re.ASCII)
 
 
 def plain_host(text: str) -> str:
@@ -117,9 +119,17 @@ def _urls(plan: Plan) -> Iterator[str]:
         keys = plan.journeys.get(part.name, {})
         if not part.locustfile and not plan.target and keys.get("base_url"):
             yield keys["base_url"]
-    for name in _played(plan):
+    played = _played(plan)
+    # the journey of the mix wins over what it includes
+    values = {
+        key: value
+        for name in reversed(played)
+        for key, value in (plan.journeys.get(name, {}).get("vars") or {}).items()
+        if isinstance(value, str)
+    } | dict(plan.variables)
+    for name in played:
         for part_name in _PARTS:
-            yield from _urls_of(plan.journeys.get(name, {}).get(part_name, ()))
+            yield from _urls_of(plan.journeys.get(name, {}).get(part_name, ()), values)
 
 
 def _played(plan: Plan) -> list[str]:
@@ -139,11 +149,14 @@ def _included(steps: Any) -> Iterator[str]:
             yield step["include"]
 
 
-def _urls_of(steps: Any) -> Iterator[str]:
+def _urls_of(steps: Any, values: Mapping[str, str]) -> Iterator[str]:
     for step in _walk(steps):
         for key in _URL_KEYS & step.keys():
-            if isinstance(step[key], str) and _AUTHORITY.match(step[key]):
-                yield step[key]
+            if not isinstance(step[key], str):
+                continue
+            url = _VARIABLE.sub(lambda found: values.get(found[1], found[0]), step[key])
+            if _AUTHORITY.match(url):
+                yield url
 
 
 def _walk(value: Any) -> Iterator[Mapping[str, Any]]:

@@ -1,6 +1,7 @@
 """Where load may go: one judgement of every spelling, deny wins, protected under any name."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
@@ -342,6 +343,21 @@ async def test_every_host_of_every_step_is_judged() -> None:
     assert await judged(whole, app_test="10.1.1.1") == [
         ("not_allowed", "want a host of safety.targets.allow, got 'old.other'")
     ]
+
+
+def test_a_host_in_a_variable_of_the_file_or_of_a_flag_is_judged_too() -> None:
+    steps = [
+        {"name": "a", "get": "${vars.api}/a"},
+        {"name": "b", "get": "https://${region}.shop.test/b"},
+        {"name": "c", "get": "${token}/c"},
+        {"name": "d", "get": "${nested}/d"},
+    ]
+    values = {"api": "https://api.test", "region": "eu", "nested": "https://${token}.x", "n": 1}
+    whole = plan(it={"vars": values, "steps": steps})
+    flagged = replace(whole, variables={"region": "us"})
+
+    assert hosts_of(whole) == ("app.test", "api.test", "eu.shop.test")
+    assert hosts_of(flagged) == ("app.test", "api.test", "us.shop.test")
 
 
 async def test_the_resolver_of_the_probes_tells_all_addresses() -> None:
