@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TextIO, TypeVar
 
@@ -147,14 +147,14 @@ def open_log(
     return handle
 
 
-def named(config: "Config", name: str) -> "Probe":
-    """Return the probe *name*, or leave with 2 and the nearest name."""
+def named(config: "Config", name: str, also: Iterable[str] = ()) -> "Probe":
+    """Return the probe *name*, or leave with 2 and the nearest name, be it one of *also*."""
     from probes.pattern import suggest
 
     for candidate in config.probes:
         if candidate.name == name:
             return candidate
-    names = [candidate.name for candidate in config.probes]
+    names = [*(candidate.name for candidate in config.probes), *also]
     fail(f"want the name of a probe, got {name!r}{suggest(name, names)}")
 
 

@@ -122,7 +122,8 @@ def explain(
         typer.echo(explain_entry(name, scenario.in_force, loaded.redact))
         if all(probe.name != name for probe in loaded.probes):
             return
-    typer.echo(explained(named(loaded, name), loaded.journeys, loaded.variables))
+    probe = named(loaded, name, also=scenarios_of(loaded))
+    typer.echo(explained(probe, loaded.journeys, loaded.variables))
 
 
 def _short(number: float) -> str:

@@ -1,0 +1,63 @@
+"""The commands that read: what they say of scenarios."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from exporter.cli import app
+
+FILE = """\
+version: 1
+safety: {targets: {allow: [127.0.0.1]}}
+journeys:
+  shop: {base_url: "http://127.0.0.1:1", steps: [{name: home, get: /}]}
+probes:
+  - {name: shop, kind: journey, journey: shop}
+scenarios:
+  quick: {journey: shop, rate: 5/s, duration: 30s}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "probes.yaml"
+    path.write_text(FILE)
+    return path
+
+
+def test_lint_tells_mistakes_of_scenarios_with_all_others(file: Path) -> None:
+    file.write_text(FILE.replace("kind: journey", "knd: journey").replace("rate: 5/s", "rate: 5"))
+
+    done = CliRunner().invoke(app, ["lint", str(file)])
+
+    assert done.exit_code == 2
+    assert [line.removeprefix(str(file)) for line in done.stdout.splitlines()] == [
+        ":6:5: probes.0: want the key 'kind' or 'module', got neither",
+        ":6:18: probes.0.knd: want a known key, got 'knd'; did you mean 'kind'?",
+        ":8:32: scenarios.quick.rate: want a rate such as 20/s or 1/s -> 20/s, got 5",
+    ]
+
+
+def test_a_scenario_is_explained_written_out(file: Path) -> None:
+    done = CliRunner().invoke(app, ["explain", "quick", "--config", str(file)])
+
+    assert done.exit_code == 0
+    assert "    stages:\n    - duration: 30s\n      rate: 5/s\n" in done.stdout
+    assert "    users:\n      start: 1\n      max: 100\n" in done.stdout
+
+
+def test_a_scenario_and_a_probe_of_one_name_are_both_explained(file: Path) -> None:
+    file.write_text(FILE.replace("quick:", "shop:"))
+
+    done = CliRunner().invoke(app, ["explain", "shop", "--config", str(file)])
+
+    assert done.stdout.startswith("shop:\n")
+    assert "\nname: shop\nkind: journey\n" in done.stdout
+
+
+def test_names_of_scenarios_are_suggested_too(file: Path) -> None:
+    done = CliRunner().invoke(app, ["explain", "quik", "--config", str(file)])
+
+    assert done.exit_code == 2
+    assert done.stderr == "sonde: want the name of a probe, got 'quik'; did you mean 'quick'?\n"
