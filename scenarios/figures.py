@@ -73,6 +73,22 @@ class Figure:
         self.part += other.part
         self.whole += other.whole
 
+    def remove(self, other: "Figure") -> None:
+        """Take away what was merged before; least and greatest stay as they are."""
+        trend, gone = self.trend, other.trend
+        for bucket, number in gone.buckets.items():
+            left = trend.buckets[bucket] - number
+            if left:
+                trend.buckets[bucket] = left
+            else:
+                del trend.buckets[bucket]
+        for limit, number in gone.above.items():
+            trend.above[limit] -= number
+        trend.count -= gone.count
+        trend.total -= gone.total
+        self.part -= other.part
+        self.whole -= other.whole
+
     def __bool__(self) -> bool:
         return bool(self.trend.count or self.part or self.whole)
 

@@ -26,13 +26,44 @@ _EPSILON_S = 1e-6
 
 @dataclass(slots=True)
 class _Track:
-    """A rule and what it has seen: ``seconds`` of its window, or those that are not judged yet."""
+    """A rule and what it has seen.
+
+    Args:
+        rule: the rule.
+        coming: seconds that are not judged yet.
+        inside: those of its window; empty without one.
+        sum: of its window, or of all so far. It is kept, not made anew: ten minutes of durations
+            take 15 ms to add up, in each second and for each rule (2026-11).
+        streak: breaches in a row.
+        judged: how it stands.
+    """
 
     rule: Rule
-    so_far: Figure = field(default_factory=Figure)
-    seconds: dict[int, Figure] = field(default_factory=dict)
+    coming: dict[int, Figure] = field(default_factory=dict)
+    inside: dict[int, Figure] = field(default_factory=dict)
+    sum: Figure = field(default_factory=Figure)
     streak: int = 0
     judged: Judged | None = None
+
+    def move(self, end: int, window: int | None) -> None:
+        """Let the window end at *end*."""
+        for at in [at for at in self.coming if at < end]:
+            figure = self.coming.pop(at)
+            self.sum.merge(figure)
+            if window is not None:
+                self.inside.setdefault(at, Figure()).merge(figure)
+        if window is not None:
+            self._forget(end - window)
+
+    def _forget(self, first: int) -> None:
+        gone = [self.inside.pop(at) for at in list(self.inside) if at < first]
+        for figure in gone:
+            self.sum.remove(figure)
+        if gone:
+            # what has gone may have been the least or the greatest
+            trends = [it.trend for it in self.inside.values() if it.trend.count]
+            self.sum.trend.least = min((it.least for it in trends), default=0)
+            self.sum.trend.greatest = max((it.greatest for it in trends), default=0)
 
 
 class Watch:
@@ -61,7 +92,7 @@ class Watch:
         for track in self._tracks:
             figure = figure_of(track.rule.threshold, delta)
             if figure:
-                track.seconds.setdefault(at, Figure()).merge(figure)
+                track.coming.setdefault(at, Figure()).merge(figure)
 
     def tick(self, now_s: float) -> tuple[Judged, ...]:
         """Judge each second that is over and of which something came, once and in their order.
@@ -105,26 +136,14 @@ class Watch:
 
     def _judge(self, track: _Track, end: int) -> Judged:
         rule = track.rule
-        if rule.window_s is not None:
-            return self._judge_window(track, end, max(1, math.ceil(rule.window_s)))
-        for at in [at for at in track.seconds if at < end]:
-            track.so_far.merge(track.seconds.pop(at))
-        if rule.threshold.metric == THROUGHPUT:
+        window = None if rule.window_s is None else max(1, math.ceil(rule.window_s))
+        track.move(end, window)
+        if rule.threshold.metric != THROUGHPUT:
+            return judge_figure(rule, track.sum)
+        if window is None:
             return judge_value(rule, throughput(rule.threshold, self.windows.rates(end)))
-        return judge_figure(rule, track.so_far)
-
-    def _judge_window(self, track: _Track, end: int, window: int) -> Judged:
-        first = end - window
-        for old in [at for at in track.seconds if at < first]:
-            del track.seconds[old]
-        found = Figure()
-        for at, figure in track.seconds.items():
-            if at < end:
-                found.merge(figure)
-        if track.rule.threshold.metric == THROUGHPUT:
-            is_whole = self.windows.is_inside(first, end)
-            return judge_value(track.rule, found.part / window if is_whole else None)
-        return judge_figure(track.rule, found)
+        is_whole = self.windows.is_inside(end - window, end)
+        return judge_value(rule, track.sum.part / window if is_whole else None)
 
     def _note(self, track: _Track, judged: Judged, now_s: float) -> None:
         track.judged = judged

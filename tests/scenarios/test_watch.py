@@ -1,10 +1,13 @@
 """Thresholds while the run goes on: windows, `after`, `for`, what ends it, and what it costs."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scenarios.book import Book, Key
+from scenarios.figures import Windows
 from scenarios.plan import Stage
-from scenarios.rules import Rule
+from scenarios.rules import Rule, judge
 from scenarios.thresholds import limits_of, parse
 from scenarios.watch import Watch
 
@@ -168,6 +171,31 @@ def test_a_day_of_load_keeps_no_more_than_its_windows() -> None:
         watch.add(at, BAD)
         watch.tick(at + 1.0)
 
-    kept = [len(track.seconds) for track in watch._tracks]
+    kept = [(len(track.coming), len(track.inside)) for track in watch._tracks]
 
-    assert kept == [10, 0]
+    assert kept == [(0, 10), (0, 0)]
+
+
+@given(
+    st.lists(st.lists(st.floats(0, 5), max_size=3), min_size=1, max_size=12),
+    st.integers(1, 5),
+    st.sampled_from(["p90", "min", "max", "avg", "sum", "count"]),
+)
+def test_a_window_is_what_its_seconds_hold(
+    story: list[list[float]], window: int, aggregate: str
+) -> None:
+    unit = "" if aggregate == "count" else "s"
+    text = f"{aggregate}(request.duration) < 1{unit}"
+    watch = Watch([Rule(parse(text), window_s=float(window))], STAGES)
+    for at, durations in enumerate(story):
+        delta = Book(limits_of([parse(text)]))
+        for it in durations:
+            delta.time(Key("request.duration", "shop", "a", "GET", "2xx", "up"), it)
+        watch.add(at, delta)
+
+    (judged,) = watch.tick(len(story))
+
+    whole = Book(limits_of([parse(text)]))
+    for it in (it for durations in story[-window:] for it in durations):
+        whole.time(Key("request.duration", "shop", "a", "GET", "2xx", "up"), it)
+    assert judged == judge(Rule(parse(text)), whole, Windows(), len(story))
