@@ -49,9 +49,8 @@ def encode_kept(request: Request) -> bytes:
 
     Paths and bodies differ from request to request, the lines between them do not.
     """
-    make = _kept_lines
-    if sum([len(value) for _, value in request.headers]) > MAX_KEPT_HEAD_CHARACTERS:
-        make = _lines
+    size = sum([len(value) for _, value in request.headers])
+    make = _kept_lines if size <= MAX_KEPT_HEAD_CHARACTERS else _lines
     lines = make(request.host or request.url.authority, request.headers)
     first = f"{request.method} {request.url.path_query} HTTP/1.1\r\n".encode()
     body = request.body
