@@ -8,6 +8,7 @@ import copy
 import hashlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -198,6 +199,11 @@ class Fake:
         self.hear(max(0.0, self.t0 - time.monotonic()))
         self.progress()
         self.lose_mind()
+        if self.mode == "unread":
+            # an order comes, and stays where it is
+            select.select([self.end], [], [])
+            self.final()
+            os._exit(0)
         while not self.stopped and time.monotonic() < end:
             self.hear(min(SECOND_S, end - time.monotonic()))
             self.progress()

@@ -145,6 +145,39 @@ async def test_child_6_output_is_cut_back_and_the_run_goes_on(place: Path) -> No
     assert fleet.lost == []
 
 
+async def test_the_last_word_of_one_that_ended_with_an_order_unread_is_heard(place: Path) -> None:
+    async with fake_fleet(place, "unread", stages=lasting(FOR_EVER_S)) as fleet:
+        await fleet.ready(10)
+        fleet.begin()
+        await until(lambda: bool(fleet.tally.book))
+        (child,) = processes_in(place)
+        fleet.stop("signal", 0.2)
+        # both are there when the loop looks: the last word and the end of the socket
+        block_until_zombie(child)
+        await fleet.ended()
+
+    assert fleet.lost == []
+    assert fleet.finals[0].why == "completed"
+
+
+def block_until_zombie(process: int) -> None:
+    while b") Z " not in Path(f"/proc/{process}/stat").read_bytes():
+        pass
+
+
+@ONE_LOOP
+async def test_a_flood_of_records_does_not_hold_up_the_loop_and_ends_its_shard(
+    place: Path,
+) -> None:
+    async with fake_fleet(place, "flood-records", "sane", stages=lasting(3.0)) as fleet:
+        await fleet.ready(10)
+        fleet.begin()
+        await fleet.ended()
+
+    assert [it.shard for it in fleet.lost] == [0]
+    assert "want 1000 records a second at most" in fleet.lost[0].text
+
+
 @ONE_LOOP
 async def test_child_9_nothing_is_signalled_once_the_exit_code_is_taken(
     place: Path, monkeypatch: pytest.MonkeyPatch

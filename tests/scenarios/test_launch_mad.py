@@ -37,7 +37,6 @@ LOST = {
     "other-count": "want a result of 5 requests",
     "no-json": "want a result as JSON",
     "escape": "want a result file in",
-    "flood-records": "records a second at most",
     "silent": "want a record every second, got none for 1.5 s",
     "closes": "got its socket closed",
     "children": "SIGKILL",
