@@ -27,14 +27,17 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_lint_tells_mistakes_of_scenarios_with_all_others(file: Path) -> None:
-    file.write_text(FILE.replace("kind: journey", "knd: journey").replace("rate: 5/s", "rate: 5"))
+    file.write_text(
+        FILE.replace("journey: shop}", "journey: shop, evry: 1m}", 1).replace(
+            "rate: 5/s", "rate: 5"
+        )
+    )
 
     done = CliRunner().invoke(app, ["lint", str(file)])
 
     assert done.exit_code == 2
     assert [line.removeprefix(str(file)) for line in done.stdout.splitlines()] == [
-        ":6:5: probes.0: want the key 'kind' or 'module', got neither",
-        ":6:18: probes.0.knd: want a known key, got 'knd'; did you mean 'kind'?",
+        ":6:47: probes.0.evry: want a known key, got 'evry'; did you mean 'every'?",
         ":8:32: scenarios.quick.rate: want a rate such as 20/s or 1/s -> 20/s, got 5",
     ]
 
