@@ -37,7 +37,7 @@ def test_lint_tells_mistakes_of_scenarios_with_all_others(file: Path) -> None:
 
     assert done.exit_code == 2
     assert [line.removeprefix(str(file)) for line in done.stdout.splitlines()] == [
-        ":6:47: probes.0.evry: want a known key, got 'evry'; did you mean 'every'?",
+        ":6:48: probes.0.evry: want a known key, got 'evry'; did you mean 'every'?",
         ":8:32: scenarios.quick.rate: want a rate such as 20/s or 1/s -> 20/s, got 5",
     ]
 
