@@ -30,10 +30,10 @@ from locust.exception import StopUser
 
 from probes.journey.loading.compile import compile_journey
 from probes.journey.loading.settings import JourneyKeys, World
-from scenarios.counting import Counts
-from scenarios.driver import LoadDriver
-from scenarios.player import Player, Stand, Ticket
-from scenarios.resolver import Resolver
+from scenarios.child.counting import Counts
+from scenarios.child.driver import LoadDriver
+from scenarios.child.player import Player, Stand, Ticket
+from scenarios.child.resolver import Resolver
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 STEPS = 3

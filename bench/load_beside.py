@@ -26,7 +26,7 @@ from probes.kinds.http import Http
 from probes.probe import Probe
 from probes.run import run_once
 from scenarios.arrivals import count
-from scenarios.launch import Fleet
+from scenarios.fleet.launch import Fleet
 from scenarios.plan import Fences, Part, Plan, Pool, Stage
 from scenarios.records import Secrets
 

@@ -13,7 +13,7 @@ from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 from probes.config.load import load
-from scenarios.section import SCENARIOS
+from scenarios.config.section import SCENARIOS
 
 # what the examples read from the environment
 ENVIRON = {"PRIVATE_PASSWORD": "opensesame"}

@@ -17,7 +17,7 @@ import typer
 from exporter.log import Format, Level, LogHandle, configure
 from probes.errors import ConfigError
 from probes.redact import Redactor
-from scenarios.section import SCENARIOS
+from scenarios.config.section import SCENARIOS
 
 if TYPE_CHECKING:
     from probes.config.load import Config

@@ -1,7 +1,7 @@
 """The command ``sonde load NAME``: words of a command line in, one run, its verdict as exit code.
 
-Owns the signals and what stands on the terminal; the run is `scenarios.course`'s. Imports what a
-run needs when there is one: ``sonde smoke`` starts without it.
+Owns the signals and what stands on the terminal; the run is `scenarios.course.run`'s. Imports what
+a run needs when there is one: ``sonde smoke`` starts without it.
 """
 
 import asyncio
@@ -32,17 +32,16 @@ from exporter.command import (
 from exporter.log import wants_colour
 from probes.errors import ConfigError
 from probes.pattern import suggest
-from scenarios.section import scenarios_of
+from scenarios.config.section import scenarios_of
 
 if TYPE_CHECKING:
-    from scenarios.planning import Flags
-
     from probes.config.load import Config
-    from scenarios.course import Course
-    from scenarios.filing import Filed
-    from scenarios.readiness import Options
+    from scenarios.config.settings import ScenarioKeys
+    from scenarios.course.filing import Filed
+    from scenarios.course.readiness import Options
+    from scenarios.course.run import Course
+    from scenarios.planning.make import Flags
     from scenarios.report import LoadReport
-    from scenarios.settings import ScenarioKeys
 
 
 def scenario_names(context: typer.Context, incomplete: str) -> list[str]:
@@ -149,7 +148,7 @@ def load(  # noqa: PLR0913 - a command has many flags
     """  # noqa: D301 - the mark is a character, for click
     # stack.md 15: each command imports what it needs
     from exporter.pushing import address  # noqa: PLC0415 - as above
-    from scenarios.course import Course  # noqa: PLC0415 - as above
+    from scenarios.course.run import Course  # noqa: PLC0415 - as above
 
     try:
         flags = _flags(users, rate, duration, shards)
@@ -199,10 +198,9 @@ def _flags(
     Raises:
         ValueError: one that cannot be read.
     """
-    from scenarios.planning import Flags  # noqa: PLC0415 - as above
-
     from probes.units import parse_duration  # noqa: PLC0415 - as above
-    from scenarios.rates import parse_ramp  # noqa: PLC0415 - as above
+    from scenarios.config.rates import parse_ramp  # noqa: PLC0415 - as above
+    from scenarios.planning.make import Flags  # noqa: PLC0415 - as above
 
     per_s: float | None = None
     seconds: float | None = None
@@ -245,7 +243,7 @@ def _options(
     junit: Path | None,
     markdown: Path | None,
 ) -> "Options":
-    from scenarios.readiness import Options, wish_of  # noqa: PLC0415 - as above
+    from scenarios.course.readiness import Options, wish_of  # noqa: PLC0415 - as above
 
     place = data or state_directory()
     files = {form: it for form, it in (("junit", junit), ("markdown", markdown)) if it is not None}
@@ -277,7 +275,7 @@ def _show(filed: "Filed", *, as_json: bool, is_dry: bool, config: "Config") -> N
 
 def _write_textfile(path: Path, report: "LoadReport") -> str | None:
     from exporter.pushing import page  # noqa: PLC0415 - as above
-    from scenarios.filing import write_whole  # noqa: PLC0415 - as above
+    from scenarios.course.filing import write_whole  # noqa: PLC0415 - as above
 
     try:
         write_whole(path, page(report))

@@ -20,7 +20,7 @@ from exporter.command import (
     variables,
 )
 from probes.errors import ConfigError
-from scenarios.section import SCENARIOS, scenarios_of
+from scenarios.config.section import SCENARIOS, scenarios_of
 
 
 def lint(

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from probes.config.sections import SafetySettings
 from probes.units import format_duration
 from scenarios.arrivals import count
+from scenarios.config.rates import format_ramp, format_users
 from scenarios.plan import Plan, Stage
-from scenarios.rates import format_ramp, format_users
 from scenarios.report import LoadReport
 
 _COLUMN = 11

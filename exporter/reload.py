@@ -14,7 +14,7 @@ from typing import Any
 from probes.config.load import Config, load
 from probes.errors import ConfigError
 from probes.run import prepare
-from scenarios.section import SCENARIOS
+from scenarios.config.section import SCENARIOS
 
 Stamp = Mapping[Path, tuple[int, int, int]]
 

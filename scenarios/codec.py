@@ -17,7 +17,20 @@ from probes.journey.codec import encode as plain
 from probes.units import short
 from scenarios.book import Book
 from scenarios.histogram import MAX_US
-from scenarios.records import Final, Hello, Log, Progress, Record, Secrets, Start, Stop, Told
+from scenarios.records import (
+    Bye,
+    Final,
+    Hello,
+    Left,
+    Log,
+    Offer,
+    Progress,
+    Record,
+    Secrets,
+    Start,
+    Stop,
+    Told,
+)
 
 # A datagram above the send buffer fails with EMSGSIZE, above the reader's it is cut in silence.
 MAX_BYTES = 128 * 1024
@@ -30,10 +43,12 @@ MAX_NUMBER = 2**53
 _PART = b"part "
 _ROOM = MAX_BYTES - len(b"part 512/512\n")
 
-REPORTS: tuple[type[Any], ...] = (Hello, Progress, Log, Final)
+REPORTS: tuple[type[Any], ...] = (Hello, Progress, Log, Final, Left)
 """What a child says."""
-ORDERS: tuple[type[Any], ...] = (Secrets, Start, Stop)
+ORDERS: tuple[type[Any], ...] = (Secrets, Start, Stop, Bye)
 """What a parent says."""
+OFFERS: tuple[type[Any], ...] = (Offer, Log, Left)
+"""What the child of a worker says to its own parent."""
 
 
 def encode(record: Record) -> list[bytes]:
@@ -62,7 +77,7 @@ class Decoder:
     """Reads what comes of one socket.
 
     Args:
-        forms: which records may come: `REPORTS` or `ORDERS`.
+        forms: which records may come: `REPORTS`, `ORDERS` or `OFFERS`.
     """
 
     __slots__ = ("_forms", "_number", "_parts")
@@ -118,7 +133,7 @@ class Decoder:
             wanted = ", ".join(self._forms)
             raise ValueError(f"want a record of {wanted}, got {self._shown(text)}")
         form = self._forms[word]
-        if form in REPORTS and b"\\u" in text:
+        if form not in ORDERS and b"\\u" in text:
             _check_texts(data)
         if form is Progress:
             data["book"] = read_book(data.get("book"))

@@ -1,7 +1,7 @@
 """What parent and child of a load run say to each other, as frozen values: load.md 7.2.
 
-    child -> parent    Hello, Progress (every second), Log, Final
-    parent -> child    Secrets, Start, Stop
+    child -> parent    Hello, Progress (every second), Log, Final; Offer, Left of other machines
+    parent -> child    Secrets, Start, Stop; Bye
 
 The same records travel through a socket pair on one machine and in Locust's messages past it.
 Pure. Knows no socket and no process.
@@ -157,4 +157,33 @@ class Stop:
     grace_s: float | None = None
 
 
-Record = Hello | Progress | Log | Final | Secrets | Start | Stop
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A master of another machine offers a share of its run; the child of a worker says so.
+
+    Args:
+        shard: that it is to be.
+        plan: as text, without journeys.
+    """
+
+    shard: int
+    plan: str
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A shard plays no more, or never will: the child of a master or of a worker says so."""
+
+    shard: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bye:
+    """A shard is to leave, or not to begin: whatever it says from now on is not heard."""
+
+    shard: int
+    text: str = ""
+
+
+Record = Hello | Progress | Log | Final | Secrets | Start | Stop | Offer | Left | Bye

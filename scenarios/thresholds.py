@@ -5,7 +5,7 @@
 
 The limit is kept in the base unit of what is compared (seconds, per cent, a second, bytes), and the
 text in one normal form, so that it can be a label. Pure. Knows no book and no run: see
-`scenarios.figures`; no scenario but the names that `misfits` is given.
+`scenarios.judging.figures`; no scenario but the names that `misfits` is given.
 """
 
 import json

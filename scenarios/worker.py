@@ -47,22 +47,22 @@ import locust.util.load_locustfile  # noqa: TID253 - its home
 from locust.user.task import DefaultTaskSet  # noqa: TID253 - its home
 
 from probes.units import parse_number, short
-from scenarios.channel import Channel, Link
-from scenarios.counting import clean
-from scenarios.crew import LocustCrew
-from scenarios.desks import DESKS
-from scenarios.driver import LoadDriver
-from scenarios.fence import guard
-from scenarios.loading import PlanError, load_journeys
+from scenarios.child.channel import Channel, Link
+from scenarios.child.counting import clean
+from scenarios.child.crew import LocustCrew
+from scenarios.child.desks import DESKS
+from scenarios.child.driver import LoadDriver
+from scenarios.child.fence import guard
+from scenarios.child.loading import PlanError, load_journeys
+from scenarios.child.player import CutOff, Player, Stand
+from scenarios.child.pool import Desk, Seat
+from scenarios.child.process import GONE, die_with_parent, raise_limits
+from scenarios.child.resolver import Resolver
+from scenarios.child.shard import Gone, LogHandler, Orders, Shard, refuse
+from scenarios.child.stock import OURS, SETUP_WAIT_S, Stock, load_class
 from scenarios.plan import Plan
-from scenarios.player import CutOff, Player, Stand
-from scenarios.pool import Desk, Seat
-from scenarios.process import GONE, die_with_parent, raise_limits
-from scenarios.rails import Fence
+from scenarios.rails.fences import Fence
 from scenarios.records import Secrets, Start
-from scenarios.resolver import Resolver
-from scenarios.shard import Gone, LogHandler, Orders, Shard, refuse
-from scenarios.stock import OURS, SETUP_WAIT_S, Stock, load_class
 
 
 def versions() -> Mapping[str, str]:

@@ -59,7 +59,7 @@ def load() -> str:
     """Return docs/load-keys.md."""
     from probes.journey.safety import LoadSafety, TargetSafety
     from probes.reference import keys_page
-    from scenarios import settings
+    from scenarios.config import settings
 
     sections: list[tuple[str, Any]] = [
         ("A scenario", settings.ScenarioKeys),
@@ -139,7 +139,7 @@ def _parameter(parameter: Any) -> str | None:
 def schema() -> str:
     """Return docs/probes.schema.json."""
     from probes.config.schema import json_schema
-    from scenarios.section import SCENARIOS
+    from scenarios.config.section import SCENARIOS
 
     return json.dumps(json_schema(further=(SCENARIOS,)), indent=1, ensure_ascii=False) + "\n"
 

@@ -216,7 +216,7 @@ def test_nobody_uses_the_default_executor() -> None:
 # gevent has patched a load child: what blocks there lets the other users run, and its fence stands
 # before the system's resolver, which users' locust files ask too.
 IN_A_PATCHED_CHILD = frozenset(
-    {"scenarios/driver.py", "scenarios/resolver.py", "scenarios/transport.py"}
+    {"scenarios/child/driver.py", "scenarios/child/resolver.py", "scenarios/child/transport.py"}
 )
 
 

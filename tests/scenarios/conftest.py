@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from scenarios import child
-from scenarios.child import Crew
-from scenarios.launch import Fleet
+from scenarios.fleet import member as child
+from scenarios.fleet.launch import Fleet
+from scenarios.fleet.member import Crew
 from scenarios.plan import Part, Plan, Stage
 from scenarios.records import Secrets
 

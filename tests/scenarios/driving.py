@@ -19,8 +19,8 @@ from probes.journey.loading.settings import JourneyKeys, World
 from probes.journey.model import Played
 from probes.journey.playing.play import Context, play
 from probes.journey.steps import Journey
-from scenarios.driver import LoadDriver, play_through
-from scenarios.resolver import Resolver
+from scenarios.child.driver import LoadDriver, play_through
+from scenarios.child.resolver import Resolver
 from tests.probes.journey import memory
 
 T = TypeVar("T")

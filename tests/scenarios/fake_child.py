@@ -1,7 +1,7 @@
 """A shard without Locust that behaves as its arguments say: ``fake_child.py hang``.
 
-Not a test: `tests.scenarios.test_launch` starts it in the place of the real one. Standard library
-only, and records written by hand: both sides from one codec would agree on its mistakes.
+Not a test: `tests.scenarios.fleet.test_launch` starts it in the place of the real one. Standard
+library only, and records written by hand: both sides from one codec would agree on its mistakes.
 """
 
 import copy

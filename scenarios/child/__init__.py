@@ -1,0 +1,1 @@
+"""What runs in the child: users, tickets, connections, counts; Locust itself is the worker's."""

@@ -1,0 +1,1 @@
+"""What a probe file says of load: scenarios read, and judged at the load of the file."""

@@ -1,0 +1,127 @@
+"""Scenarios out of the files: each read by itself, then judged by what stands around it.
+
+Knows where a mistake stands and not what makes one.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from probes.config.further import Around
+from probes.config.mistakes import Layered, Place
+from probes.config.wording import got
+from probes.journey.flaws import Flaw, Path
+from probes.units import short
+from probes.wire.url import parse_url
+from scenarios.config.profile import as_written, judge_profile
+from scenarios.config.references import advice, journeys_of, judge_references
+from scenarios.config.section import NAME
+from scenarios.config.settings import PoolKeys, ScenarioKeys
+from scenarios.config.wishes import Mix, judge_wishes
+
+_NAME = re.compile(NAME, re.ASCII)
+# A file with more comes from a program.
+MAX_SCENARIOS = 500
+
+
+class Scenarios:
+    """Reads the scenarios of all files.
+
+    Args:
+        around: what else the files say, and where mistakes go.
+    """
+
+    def __init__(self, around: Around) -> None:
+        self.found: dict[str, ScenarioKeys] = {}
+        """Every scenario whose keys have no mistake."""
+        self._around = around
+        self._places: dict[str, Place] = {}
+
+    def read(self, raw: Any, place: Place) -> None:
+        """Read what one file holds at *place*."""
+        if not isinstance(raw, dict):
+            text = f"want a mapping of names to scenarios, got {got(raw)}"
+            self._around.mistakes.add(place, text)
+            return
+        for name, values in raw.items():
+            self._one(name, values, place / name)
+
+    def _one(self, name: str, values: Any, place: Place) -> None:
+        mistakes = self._around.mistakes
+        if not _NAME.fullmatch(name):
+            text = f"want a name of a-z, 0-9 and '-' such as 'nightly', got {short(name)}"
+            mistakes.add(place, text, at_key=True)
+        if name in self._places:
+            text = f"want a unique name of a scenario, got {short(name)} again"
+            mistakes.add(place, f"{text} (first at {self._places[name]})", at_key=True)
+            return
+        self._places[name] = place
+        if len(self._places) > MAX_SCENARIOS:
+            if len(self._places) == MAX_SCENARIOS + 1:
+                text = f"want at most {MAX_SCENARIOS} scenarios, got more"
+                mistakes.add(place, text, at_key=True)
+            return
+        if isinstance(values, dict):
+            self._validated(name, values, place)
+        else:
+            mistakes.add(place, f"want a mapping with mix and load, got {got(values)}")
+
+    def _validated(self, name: str, values: dict[str, Any], place: Place) -> None:
+        mistakes = self._around.mistakes
+        try:
+            keys = ScenarioKeys.model_validate(values)
+        except ValidationError as error:
+            mistakes.refuse(error, Layered(values, (place,)), ScenarioKeys)
+            return
+        self._around.secrets.update(filter(None, [parse_url(keys.prometheus.url).password]))
+        self.found[name] = _bounded(keys, self._around.sections.safety.load.max_users)
+        for flaw in _flaws(keys, self._around):
+            at = _place(place, _in_data(as_written(keys, flaw.path), values))
+            mistakes.add(at, flaw.message, at_key=flaw.at_key)
+        for flaw in advice(keys, self._around):
+            at = _place(place, _in_data(as_written(keys, flaw.path), values))
+            mistakes.warn(at, flaw.message, at_key=flaw.at_key)
+
+
+def _bounded(keys: ScenarioKeys, most: int) -> ScenarioKeys:
+    """Return *keys* with a pool that nobody has written as large as the ceiling lets it be."""
+    load = keys.load
+    if load.model != "open" or load.users is not None or load.pool.max <= most:
+        return keys
+    pool = PoolKeys(start=min(load.pool.start, most), max=most)
+    return keys.model_copy(update={"load_": load.model_copy(update={"users": pool})})
+
+
+def _flaws(keys: ScenarioKeys, around: Around) -> Iterator[Flaw]:
+    yield from judge_profile(keys, around.sections.safety.load)
+    yield from judge_references(keys, around)
+    yield from judge_wishes(keys, _mix(keys, around))
+
+
+def _mix(keys: ScenarioKeys, around: Around) -> Mix:
+    journeys = journeys_of(keys, around)
+    guards = {guard.probe for guard in keys.guards}
+    return Mix(
+        names=[part.name for part in keys.mix],
+        journeys=journeys,
+        is_whole=all(part.journey in journeys for part in keys.mix),
+        browsers=[
+            it.name for it in around.probes if it.name in guards and it.kind.name == "browser"
+        ],
+    )
+
+
+def _place(place: Place, path: Path) -> Place:
+    return Place(place.document, (*place.path, *path))
+
+
+def _in_data(path: Path, data: Any) -> Path:
+    """Return as much of *path* as is written: a short form has fewer steps."""
+    for at, step in enumerate(path):
+        inside = isinstance(data, list) and isinstance(step, int) and step < len(data)
+        if not inside and not (isinstance(data, dict) and step in data):
+            return path[:at]
+        data = cast("Any", data)[step]
+    return path

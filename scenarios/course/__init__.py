@@ -1,0 +1,1 @@
+"""One run from the first rail to the last file."""

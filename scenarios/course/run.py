@@ -1,0 +1,391 @@
+"""One load run, from the first rail to the last file: every way through it ends in a `Filed`.
+
+    plan ── rails ── lock ── preflight ── children ── load ── verdict ── baseline ── files
+     └────────┴────────┴─────────┴───────────┴── a report that says why no load was sent
+
+Knows the order and who is asked; what a rail, a threshold or a verdict is, is told elsewhere. Files
+are read and written in threads: the loop belongs to the load's clock and to the guards.
+"""
+
+import asyncio
+import platform
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from time import monotonic
+from typing import Any, TypeVar
+
+from probes.config.load import Config
+from probes.errors import ConfigError, Problem
+from probes.kinds import release_kinds
+from probes.prober_health import ProberHealth
+from probes.result import Result
+from probes.wire.net import close_resolvers, reachable
+from scenarios.arrivals import stage_at
+from scenarios.book import Book
+from scenarios.config.section import scenarios_of
+from scenarios.course.capacities import note_capacity
+from scenarios.course.cutoff import report_of
+from scenarios.course.filing import Filed, file_report, unfiled
+from scenarios.course.guards import Guards, note_vitals
+from scenarios.course.lock import Claim, RunLock
+from scenarios.course.patience import NoLoad, Patience
+from scenarios.course.preflight import preflight
+from scenarios.course.readiness import Options, Ready, make_ready
+from scenarios.course.revision import git_ref
+from scenarios.course.vigil import Ask, Vigil
+from scenarios.fleet.launch import Fleet, Unready
+from scenarios.judging.baseline import Found, Shelf
+from scenarios.judging.figures import Windows
+from scenarios.judging.promql import ask, ask_all
+from scenarios.judging.regression import compare
+from scenarios.judging.rules import Rule, implicit, judge_all, rules_of
+from scenarios.judging.verdict import Findings, judge
+from scenarios.judging.watch import Watch
+from scenarios.outlets.cleaning import cleaned
+from scenarios.outlets.live import Live
+from scenarios.plan import Plan
+from scenarios.planning.make import Flags
+from scenarios.planning.sizing import capacity_of
+from scenarios.rails.fences import Refused, resolve_and_judge
+from scenarios.records import Hello
+from scenarios.report import Judged, LoadReport, Verdict, Why
+
+T = TypeVar("T")
+
+# load.md 7.1: the children's time to say that they are ready.
+READY_S = 30.0
+# A disk that takes longer to give or to take a few files is broken.
+FILES_S = 30.0
+# Importing pydantic's models, compiling a few hundred journeys and hashing their data.
+PLAN_S = 60.0
+
+
+class Course:
+    """One run.
+
+    Args:
+        config: of the probe file.
+        name: of the scenario; it is there.
+        flags: of the command line.
+        options: how it is made.
+        tell: gets each `Live`; must not block.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        name: str,
+        flags: Flags,
+        options: Options,
+        tell: Callable[[Live], None],
+    ) -> None:
+        self._config = config
+        self._name = name
+        self._keys = scenarios_of(config)[name]
+        self._flags = flags
+        self._options = options
+        self._tell = tell
+        self._patience = Patience()
+        self._shelf = Shelf(options.data, name)
+        self._windows: Windows | None = None
+        self._health = ProberHealth(config.prober.connectivity, reachable)
+        self._fleet: Fleet | None = None
+        self._vigil: Vigil | None = None
+        now = datetime.now(UTC)
+        self._report = LoadReport(
+            name, "", Verdict.INCONCLUSIVE, 3, (), now, now, versions=_versions()
+        )
+
+    def interrupt(self, number: int) -> None:
+        """End the run because of a signal: first with its grace, the second time at once."""
+        if self._patience.signal and self._fleet is not None:
+            self._fleet.stop("signal", 0.0)
+        self._patience.interrupt(number)
+        if self._vigil is not None:
+            self._vigil.stop(signal.Signals(number).name)
+
+    async def run(self) -> Filed:
+        """Run, judge and file it.
+
+        Raises:
+            ConfigError: the scenario or a flag cannot be; nothing was sent and nothing is filed.
+        """
+        self._health.start()
+        try:
+            findings = await self._findings()
+        finally:
+            await self._health.stop()
+            await release_kinds()
+            await close_resolvers()
+        return await self._filed(findings)
+
+    async def _findings(self) -> Findings:
+        """Return all that was found; on the way `_report` gets what is known."""
+        try:
+            ready = await self._made_ready()
+            if self._options.is_dry:
+                return Findings(was_sent=False)
+            async with self._locked(ready.plan) as lock:
+                await self._looked_before(ready)
+                return await self._loaded(ready, lock)
+        except Refused as refused:
+            self._note(resolved=refused.addresses)
+            return Findings(refused.whys, self._patience.signal, was_sent=False)
+        except NoLoad as ended:
+            return Findings(ended.whys, self._patience.signal, was_sent=False)
+
+    async def _made_ready(self) -> Ready:
+        """Return the plan, judged by every rail but the lock."""
+        self._show("planning")
+        planned = await self._patience.unless_interrupted(
+            self._patience.call("make the plan", self._make, PLAN_S)
+        )
+        plan = planned.plan
+        self._note(
+            run_id=plan.run_id, plan=plan, target=plan.target, config_hash=plan.config_hash,
+            notes=planned.notes,
+        )  # fmt: skip
+        standing = self._options.standing() if self._options.standing is not None else frozenset()
+        for state in self._keys.skip_if:
+            if state in standing:
+                text = f"want no {state.replace('_', ' ')} (skip_if), got one"
+                raise Refused(Why(Verdict.REFUSED, state, text))
+        confirmed = self._options.confirmed | frozenset(self._keys.confirm)
+        resolved = await self._patience.unless_interrupted(
+            resolve_and_judge(plan, self._config.safety.load, confirmed)
+        )
+        self._note(
+            plan=resolved.plan, resolved=resolved.addresses,
+            notes=(*planned.notes, *resolved.notes),
+        )  # fmt: skip
+        return replace(planned, plan=resolved.plan)
+
+    @asynccontextmanager
+    async def _locked(self, plan: Plan) -> AsyncIterator[RunLock]:
+        most = self._config.safety.load.max_concurrent_runs
+        lock = RunLock(self._options.data, self._name, plan.run_id, most)
+        await self._patience.call("take the lock", lock.take, FILES_S)
+        try:
+            await self._told_of(lock.interrupted)
+            yield lock
+        finally:
+            # the kernel takes it back with our process at the latest
+            with suppress(OSError, TimeoutError):
+                await self._patience.calls.call("unlock", lock.release, FILES_S)
+
+    async def _told_of(self, claims: Sequence[Claim]) -> None:
+        """File a report of each run that was cut off before this one."""
+        wish = replace(self._options.wish, files=None)
+        for report in map(report_of, claims):
+            text = f"the run {report.run_id} of {report.scenario} was cut off before this one"
+            self._note(notes=(*self._report.notes, text))
+
+            def file(report: LoadReport = report) -> Filed:
+                return file_report(report, wish)
+
+            await self._patience.call(f"file the run {report.run_id}", file, FILES_S)
+
+    async def _looked_before(self, ready: Ready) -> None:
+        self._show("preflight")
+        attempts = self._keys.preflight.attempts
+        whys = await self._patience.unless_interrupted(
+            preflight(ready.before, attempts, self._health)
+        )
+        if whys:
+            raise NoLoad(*whys)
+
+    async def _loaded(self, ready: Ready, lock: RunLock) -> Findings:
+        """Return what came of the load; leaves no child."""
+        self._show("starting")
+        place = Path(tempfile.gettempdir())
+        fleet = Fleet(ready.plan, ready.secrets, place, self._keys.load.on_lost_shard)
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(fleet)
+                self._fleet = fleet
+                await self._patience.unless_interrupted(fleet.ready(READY_S))
+                await self._patience.call("note the start", lock.start, FILES_S)
+            except Unready as unready:
+                if unready.is_plan:
+                    where = str(self._config.path)
+                    raise ConfigError([Problem(where, 0, 0, self._name, str(unready))]) from None
+                raise NoLoad(Why(Verdict.INCONCLUSIVE, "unready", str(unready))) from None
+            except OSError as error:
+                got = error.strerror or type(error).__name__
+                text = f"want to start the load in {place}, got {got}"
+                raise NoLoad(Why(Verdict.INCONCLUSIVE, "start", text)) from None
+            return await self._watched(fleet, ready)
+
+    async def _watched(self, fleet: Fleet, ready: Ready) -> Findings:
+        plan, rules = ready.plan, rules_of(self._keys.thresholds)
+        watch, vitals = Watch(rules, plan.stages), Book(plan.limits)
+        began = [0.0]
+
+        def seen(result: Result) -> None:
+            stage = stage_at(plan.stages, monotonic() - began[0])
+            is_measured = stage.is_measured if stage is not None else not plan.stages
+            note_vitals(result, vitals, is_measured=is_measured)
+
+        guards = Guards(ready.guards, self._health, seen)
+        vigil = self._vigil = Vigil(plan, fleet.tally, watch, guards, fleet.stop, self._tell)
+        asker = self._asker(watch)
+        self._note(started_at=datetime.now(UTC), versions=_versions(fleet.hellos.values()))
+        began[0] = fleet.begin()
+        guards.start()
+        ended = asyncio.get_running_loop().create_task(fleet.ended())
+        try:
+            await vigil.keep(ended, began[0], asker)
+            ended.result()
+        finally:
+            await guards.stop()
+        ended_s = vigil.ended_s(monotonic() - began[0])
+        self._show("judging")
+        book = fleet.tally.book
+        book.merge(vitals)
+        self._note(
+            ended_at=datetime.now(UTC), seconds=ended_s, book=book, errors=fleet.tally.errors,
+            generators=fleet.tally.generators, timeline=tuple(fleet.tally.timeline),
+            notes=(*self._report.notes, *guards.notes),
+        )  # fmt: skip
+        every = (*rules, *implicit(rules, plan.model, book))
+        judged = judge_all(every, book, watch.windows, ended_s, await self._elsewhere(rules, watch))
+        self._note(thresholds=judged)
+        found = (*guards.whys, *_last_words(fleet), *await self._beside(book, watch.windows))
+        self._windows = watch.windows
+        return Findings(
+            found, self._patience.signal, book=book, generators=fleet.tally.generators,
+            shards=plan.shards, min_samples=self._keys.min_samples, judged=judged,
+        )  # fmt: skip
+
+    def _make(self) -> Ready:
+        config = self._config
+        ref = git_ref(config.path.parent)
+        self._note(git_ref=ref)
+        return make_ready(config, self._name, self._keys, self._flags, self._options.data)
+
+    async def _beside(self, book: Book, windows: Windows) -> tuple[Why, ...]:
+        """Hold the run against earlier ones."""
+        keys, report = self._keys.baseline, self._report
+        if keys is None:
+            return ()
+        beside = self._config.path.parent
+        try:
+            found = await self._patience.calls.call(
+                "baseline",
+                lambda: self._shelf.find(keys.compare_to, report.config_hash, beside),
+                FILES_S,
+            )
+        except TimeoutError:
+            found = Found(missing="a disk that hangs")
+        made = compare(keys, found, book, windows.rates(report.seconds))
+        self._note(comparison=made.comparison, notes=(*report.notes, *made.notes))
+        return made.whys
+
+    async def _keep(self, windows: Windows) -> None:
+        """Keep what the next run asks for: of one that passed its numbers, of each what it cost."""
+        report, data = self._report, self._options.data
+
+        def keep() -> None:
+            self._shelf.save(report, windows)
+            if (requests := capacity_of(report)) is not None:
+                note_capacity(data, report.config_hash, requests)
+
+        try:
+            await self._patience.calls.call("keep", keep, FILES_S)
+        except (OSError, TimeoutError) as error:
+            text = f"want to keep the run as a baseline, got {_reason(error)}"
+            self._note(notes=(*report.notes, text))
+
+    async def _elsewhere(
+        self, rules: Sequence[Rule], watch: Watch
+    ) -> dict[str, Judged | float | None]:
+        """Return what Prometheus says at the end, and what ended the run."""
+        asked = [rule.threshold for rule in rules if rule.threshold.asks_prometheus]
+        keys = self._keys.prometheus
+        answers = await ask_all(keys.url, (it.metric for it in asked), keys.timeout)
+        found: dict[str, Judged | float | None] = {}
+        for threshold, answer in zip(asked, answers, strict=True):
+            found[threshold.expr] = answer.value
+            if answer.why:
+                self._note(notes=(*self._report.notes, f"{threshold.expr}: {answer.why}"))
+        if watch.aborted is not None:
+            found[watch.aborted.expr] = watch.aborted
+        return found
+
+    def _asker(self, watch: Watch) -> Ask | None:
+        if not watch.asked:
+            return None
+        keys = self._keys.prometheus
+
+        async def put(query: str) -> float | None:
+            return (await ask(keys.url, query, keys.timeout)).value
+
+        return put
+
+    async def _filed(self, findings: Findings) -> Filed:
+        """Return the report, judged, clean and in its files."""
+        if self._options.is_dry and not findings.found and not findings.signal:
+            self._note(verdict=Verdict.PASS, exit_code=0)
+        else:
+            judgement = judge(findings)
+            self._note(
+                verdict=judgement.verdict, exit_code=judgement.exit_code, reasons=judgement.reasons
+            )
+        if not findings.was_sent:
+            self._note(ended_at=datetime.now(UTC))
+        if self._windows is not None:
+            await self._keep(self._windows)
+        self._report = cleaned(self._report, self._config.redact)
+        if self._options.is_dry:
+            return Filed(self._report, None)
+        wish, report = self._options.wish, self._report
+        if not report.run_id:
+            self._note(run_id="none")
+        try:
+            return await self._patience.calls.call(
+                "file", lambda: file_report(report, wish), FILES_S
+            )
+        except TimeoutError:
+            text = f"want the reports written within {FILES_S:g} s, got a disk that hangs"
+            return unfiled(report, text)
+
+    def _note(self, **values: Any) -> None:
+        self._report = replace(self._report, **values)
+
+    def _show(self, phase: str) -> None:
+        self._tell(Live(self._name, phase))
+
+
+def _last_words(fleet: Fleet) -> Iterator[Why]:
+    """Yield what children had to say against the run."""
+    for shard, final in sorted(fleet.finals.items()):
+        if final.why in ("internal", "plan_error", "parent_gone"):
+            text = f"want shard {shard} to end by itself, got {final.why}: {final.text}"
+            yield Why(Verdict.INCONCLUSIVE, final.why, text)
+        if final.exit_code:
+            text = f"want exit code 0 of the locust file, got {final.exit_code}"
+            yield Why(Verdict.FAIL, "locust_exit", text)
+
+
+def _reason(error: OSError | TimeoutError) -> str:
+    return getattr(error, "strerror", "") or "a disk that hangs"
+
+
+def _versions(hellos: Iterable[Hello] = ()) -> dict[str, str]:
+    found = {"sonde": version("sonde"), "python": platform.python_version()}
+    for hello in hellos:
+        found |= hello.versions
+    return found
+
+
+async def run(
+    config: Config, name: str, flags: Flags, options: Options, tell: Callable[[Live], None]
+) -> Filed:
+    """Run the scenario *name*; see `Course`."""
+    return await Course(config, name, flags, options, tell).run()

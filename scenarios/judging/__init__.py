@@ -1,0 +1,1 @@
+"""What a run proves: thresholds, rules of every run, earlier runs, the verdict."""

@@ -1,0 +1,1 @@
+"""A scenario becomes a plan that this machine can make, or is refused."""

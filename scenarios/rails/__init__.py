@@ -1,0 +1,1 @@
+"""Where load may go: names and addresses, judged before a run and at each connection."""
