@@ -10,6 +10,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from probes.config.further import Around
+from probes.config.journeys import NAME
 from probes.config.mistakes import Layered, Place
 from probes.config.wording import got
 from probes.journey.flaws import Flaw, Path
@@ -17,7 +18,6 @@ from probes.units import short
 from probes.wire.url import parse_url
 from scenarios.config.profile import as_written, judge_profile
 from scenarios.config.references import advice, journeys_of, judge_references
-from scenarios.config.section import NAME
 from scenarios.config.settings import PoolKeys, ScenarioKeys
 from scenarios.config.wishes import Mix, judge_wishes
 

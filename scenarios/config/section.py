@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from probes.config.further import Around, Further
+from probes.config.journeys import NAME
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from scenarios.config.settings import ScenarioKeys
 
 KEY = "scenarios"
-# load.md 2.2, the same as that of journeys: it stands in paths, labels and on command lines.
-NAME = r"[a-z][a-z0-9-]{0,62}"
 
 
 def scenarios_of(config: "Config") -> "Mapping[str, ScenarioKeys]":

@@ -345,6 +345,8 @@ class ScenarioKeys(Settings):
     """What must be up before any load is sent."""
     skip_if: tuple[Literal["incident_open", "maintenance"], ...] = ()
     """States in which the run is refused."""
+    compat: tuple[Literal["locust", "k6"], ...] = ()
+    """Also exposed under the names of locust_exporter or k6, for dashboards that know those."""
     reports: ReportKeys = ReportKeys()
     """Which reports are written."""
     confirm: tuple[HostName, ...] = ()
