@@ -38,7 +38,6 @@ for _name in [name for name in os.environ if name.startswith("LOCUST_")]:
 import locust  # noqa: TID253 - its home
 import locust.argument_parser  # noqa: TID253 - its home
 import locust.env  # noqa: TID253 - its home
-import locust.event  # noqa: TID253 - its home
 import locust.exception  # noqa: TID253 - its home
 import locust.html  # noqa: TID253 - its home
 import locust.log  # noqa: TID253 - its home
@@ -48,11 +47,11 @@ from locust.user.task import DefaultTaskSet  # noqa: TID253 - its home
 
 from probes.units import parse_number, short
 from scenarios.child.channel import Channel, Link
-from scenarios.child.counting import clean
 from scenarios.child.crew import LocustCrew
 from scenarios.child.desks import DESKS
 from scenarios.child.driver import LoadDriver
 from scenarios.child.fence import guard
+from scenarios.child.hooks import Cleaned, Cleaning
 from scenarios.child.loading import PlanError, load_journeys
 from scenarios.child.player import CutOff, Player, Stand
 from scenarios.child.pool import Desk, Seat
@@ -69,51 +68,6 @@ def versions() -> Mapping[str, str]:
     """Return what this child is made of."""
     python = ".".join(map(str, sys.version_info[:3]))
     return {"sonde": version("sonde"), "locust": locust.__version__, "python": python}
-
-
-# --- events of Locust
-
-
-class Cleaning(locust.event.EventHook):
-    """An event whose texts are clean and bounded before any listener sees them: load.md 7.3.
-
-    Args:
-        original: whose listeners are taken over.
-        names: makes the name of a request one of so many.
-    """
-
-    def __init__(self, original: Any, names: Callable[[str], str] = clean) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._handlers = list(original._handlers)  # noqa: SLF001 - Locust has no other way
-        self._names = names
-
-    @property
-    def listeners(self) -> list[Any]:
-        """Whoever is told, in this order."""
-        return self._handlers
-
-    @listeners.setter
-    def listeners(self, them: list[Any]) -> None:
-        self._handlers[:] = them
-
-    def fire(self, *, reverse: bool = False, **values: Any) -> None:
-        if "name" in values:
-            values["name"] = self._names(str(values["name"]))
-        if "request_type" in values:
-            values["request_type"] = clean(str(values["request_type"]))
-        error = values.get("exception")
-        if error is not None:
-            text = str(error)
-            cleaned = clean(text)
-            if cleaned != text:
-                values["exception"] = Cleaned(cleaned)
-                # who looks for what it was finds it
-                values["exception"].__cause__ = error if isinstance(error, BaseException) else None
-        super().fire(reverse=reverse, **values)  # type: ignore[no-untyped-call]
-
-
-class Cleaned(Exception):
-    """An exception whose text could not be shown as it was."""
 
 
 # --- users
