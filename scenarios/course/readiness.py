@@ -11,6 +11,7 @@ from pathlib import Path
 from probes.config.load import Config
 from probes.errors import ConfigError, Problem
 from probes.probe import Probe
+from probes.prober_health import ProberHealth
 from probes.run import prepare
 from scenarios.config.settings import GuardKeys, ScenarioKeys
 from scenarios.course.capacities import read_capacities
@@ -35,6 +36,8 @@ class Options:
         is_dry: nothing is sent: the report holds the plan and the addresses.
         standing: says which of the states ``incident_open`` and ``maintenance`` hold; nobody knows
             outside of the service.
+        health: of the service that makes the run beside its probes, whose kinds and resolvers stay
+            open after it; None: the run has the process to itself.
     """
 
     data: Path
@@ -42,6 +45,7 @@ class Options:
     confirmed: frozenset[str] = frozenset()
     is_dry: bool = False
     standing: Callable[[], frozenset[str]] | None = None
+    health: ProberHealth | None = None
 
 
 def wish_of(keys: ScenarioKeys, directory: Path, files: Mapping[str, Path]) -> Wish:

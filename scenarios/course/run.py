@@ -40,6 +40,7 @@ from scenarios.course.readiness import Options, Ready, make_ready
 from scenarios.course.revision import git_ref
 from scenarios.course.vigil import Ask, Vigil
 from scenarios.fleet.launch import Fleet, Unready
+from scenarios.fleet.merge import Tally
 from scenarios.judging.baseline import Found, Shelf
 from scenarios.judging.figures import Windows
 from scenarios.judging.promql import ask, ask_all
@@ -94,7 +95,7 @@ class Course:
         self._patience = Patience()
         self._shelf = Shelf(options.data, name)
         self._windows: Windows | None = None
-        self._health = ProberHealth(config.prober.connectivity, reachable)
+        self._health = options.health or ProberHealth(config.prober.connectivity, reachable)
         self._fleet: Fleet | None = None
         self._vigil: Vigil | None = None
         now = datetime.now(UTC)
@@ -102,13 +103,25 @@ class Course:
             name, "", Verdict.INCONCLUSIVE, 3, (), now, now, versions=_versions()
         )
 
-    def interrupt(self, number: int) -> None:
-        """End the run because of a signal: first with its grace, the second time at once."""
-        if self._patience.signal and self._fleet is not None:
-            self._fleet.stop("signal", 0.0)
+    @property
+    def tally(self) -> Tally | None:
+        """What its children have counted so far; None: there are none yet."""
+        return None if self._fleet is None else self._fleet.tally
+
+    def interrupt(self, number: int, grace_s: float | None = None) -> None:
+        """End the run because of a signal: first with its grace, the second time at once.
+
+        Args:
+            number: of the signal.
+            grace_s: at most so much of it; None: all that the scenario grants.
+        """
+        if self._patience.signal:
+            grace_s = 0.0
         self._patience.interrupt(number)
         if self._vigil is not None:
             self._vigil.stop(signal.Signals(number).name)
+        if self._fleet is not None and grace_s is not None:
+            self._fleet.stop("signal", grace_s)
 
     async def run(self) -> Filed:
         """Run, judge and file it.
@@ -116,6 +129,8 @@ class Course:
         Raises:
             ConfigError: the scenario or a flag cannot be; nothing was sent and nothing is filed.
         """
+        if self._options.health is not None:  # what kinds and resolvers hold is its owner's
+            return await self._filed(await self._findings())
         self._health.start()
         try:
             findings = await self._findings()
@@ -382,10 +397,3 @@ def _versions(hellos: Iterable[Hello] = ()) -> dict[str, str]:
     for hello in hellos:
         found |= hello.versions
     return found
-
-
-async def run(
-    config: Config, name: str, flags: Flags, options: Options, tell: Callable[[Live], None]
-) -> Filed:
-    """Run the scenario *name*; see `Course`."""
-    return await Course(config, name, flags, options, tell).run()
