@@ -56,4 +56,4 @@ def test_a_file_without_scenarios_imports_none(tmp_path: Path) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=15
     )
 
-    assert found.stdout.strip() == "['scenarios.config.section']"
+    assert found.stdout.strip() == "['scenarios.config', 'scenarios.config.section']"
