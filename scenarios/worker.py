@@ -1,4 +1,8 @@
-"""The child of a load run, ``python -m scenarios.worker shard``: the home of Locust and gevent.
+"""The child of a load run, ``python -m scenarios.worker ROLE``: the home of Locust and gevent.
+
+    shard             of a parent on this machine
+    master ADDRESS    relays between its parent and workers on other machines
+    worker ADDRESS    a shard of a master there
 
     plan.json     in the working directory
     SONDE_FD      its end of the socket pair; secrets come first
@@ -41,27 +45,28 @@ import locust.env  # noqa: TID253 - its home
 import locust.exception  # noqa: TID253 - its home
 import locust.html  # noqa: TID253 - its home
 import locust.log  # noqa: TID253 - its home
+import locust.runners  # noqa: TID253 - its home
 import locust.stats  # noqa: TID253 - its home
 import locust.util.load_locustfile  # noqa: TID253 - its home
+from locust.exception import RPCError  # noqa: TID253 - its home
 from locust.user.task import DefaultTaskSet  # noqa: TID253 - its home
 
 from probes.units import parse_number, short
+from scenarios.afar.roles import PLAN_ERROR, Engine, follow, lead
 from scenarios.child.channel import Channel, Link
-from scenarios.child.crew import LocustCrew
-from scenarios.child.desks import DESKS
-from scenarios.child.driver import LoadDriver
 from scenarios.child.fence import guard
-from scenarios.child.hooks import Cleaned, Cleaning
-from scenarios.child.loading import PlanError, load_journeys
-from scenarios.child.player import CutOff, Player, Stand
+from scenarios.child.machine import Locust, Machine
+from scenarios.child.player import CutOff, Player
 from scenarios.child.pool import Desk, Seat
 from scenarios.child.process import GONE, die_with_parent, raise_limits
-from scenarios.child.resolver import Resolver
 from scenarios.child.shard import Gone, LogHandler, Orders, Shard, refuse
-from scenarios.child.stock import OURS, SETUP_WAIT_S, Stock, load_class
+from scenarios.child.stock import SETUP_WAIT_S
 from scenarios.plan import Plan
 from scenarios.rails.fences import Fence
-from scenarios.records import Secrets, Start
+
+# load.md 8.2: Locust alone tries for five minutes.
+CONNECT_S = 60.0
+NEVER_S = 86400.0
 
 
 def versions() -> Mapping[str, str]:
@@ -97,155 +102,6 @@ class JourneyUser(locust.User):
             self.desk.leave(self.seat)
 
 
-# --- the shard
-
-
-class Machine:
-    """Locust around one shard: environment, runner, user classes and events.
-
-    Args:
-        plan: of the run.
-        shard: whose users these are.
-        secrets: what the plan does not say.
-    """
-
-    def __init__(self, plan: Plan, shard: Shard, secrets: Secrets) -> None:
-        self._plan = plan
-        self._shard = shard
-        self._broken = ""
-        self._journeys = load_journeys(plan, secrets)
-        self._secrets = secrets
-        self._resolver = Resolver()
-        self._found: dict[int, Any] = {}
-        for index, part in enumerate(plan.mix):
-            if part.locustfile:
-                load = locust.util.load_locustfile.load_locustfile
-                self._found[index], warning = load_class(part, load)
-                # what the file imports while it runs stands beside it
-                sys.path.append(str(Path(part.locustfile).parent))
-                if warning:
-                    shard.log("warning", warning)
-        self.environment = self._environment()
-        self.desk = self._desk()
-
-    def _environment(self) -> Any:
-        parser = locust.argument_parser.get_parser(default_config_files=[])
-        made = locust.env.Environment(
-            events=locust.events,
-            host=self._plan.target or None,
-            parsed_options=parser.parse_args(["--headless"]),
-            catch_exceptions=True,
-        )
-        made.events.request = Cleaning(made.events.request, self._shard.counts.name_of)
-        made.events.user_error = Cleaning(made.events.user_error)
-        return made
-
-    def _desk(self) -> Desk:
-        plan, shard = self._plan, self._shard
-        crew = LocustCrew(self.broke)
-        desk = DESKS[plan.model](plan, shard.number, shard.counts, crew)
-        parts = {index: plan.mix[index].name for index in self._found}
-        stock = Stock(_NAMES, desk, shard.counts, self.environment, parts)
-        crew.classes = [
-            stock.subclass(self._found[index]) if index in self._found
-            else self._journey(part.name, desk)
-            for index, part in enumerate(plan.mix)
-        ]  # fmt: skip
-        if plan.target:
-            for kind in crew.classes:
-                kind.host = plan.target
-        if parts:
-            stock.install()
-            self.environment.events.request.add_listener(stock.heard)
-        self._run_by(crew)
-        return desk
-
-    def _run_by(self, crew: LocustCrew) -> None:
-        """Create the runner, and let the locust files know."""
-        environment = self.environment
-        environment.user_classes = crew.classes
-        listeners = list(environment.events.user_error.listeners)
-        crew.runner = environment.create_local_runner()
-        # it would keep and format a traceback of each error, for a page that nobody serves
-        environment.events.user_error.listeners = listeners
-        environment.events.init.fire(environment=environment, runner=crew.runner, web_ui=None)
-        if text := self.trouble():
-            raise PlanError(text)
-
-    def _journey(self, name: str, desk: Desk) -> Any:
-        plan, journey = self._plan, self._journeys[name]
-        stand = Stand(
-            journey,
-            plan.run_id,
-            plan.seed,
-            plan.target,
-            self._secrets.environ,
-            self._shard.counts,
-            self._tell if plan.locust_html or self._found else None,
-        )
-
-        def make(number: int) -> Player:
-            return Player(stand, LoadDriver(journey.tls, self._resolver), number)
-
-        values = {"desk": desk, "make": staticmethod(make), "__module__": __name__}
-        return type(f"journey:{name}", (JourneyUser,), values)
-
-    def _tell(self, method: str, step: str, seconds: float, size: int, failure: Any) -> None:
-        """Let Locust's listeners know of a request that a journey has made."""
-        self.environment.events.request.fire(
-            request_type=method,
-            name=step,
-            response_time=seconds * 1000,
-            response_length=size,
-            exception=Cleaned(failure.message) if failure is not None else None,
-            context=OURS,
-        )
-
-    # --- what goes wrong
-
-    def broke(self, greenlet: Any) -> None:
-        """Take note of a greenlet that an exception has ended."""
-        error = greenlet.exception
-        self._broken = (
-            f"want no exception in a user, got {type(error).__name__}: {short(str(error))}"
-        )
-
-    def trouble(self) -> str:
-        """Return what broke that nobody has told of; empty: nothing."""
-        if locust.log.unhandled_greenlet_exception:
-            return "want listeners and greenlets of the locust file to work, got an exception"
-        return self._broken
-
-    # --- its life
-
-    def begin(self) -> None:
-        """Tell the listeners that the test starts."""
-        self.environment.events.test_start.fire(environment=self.environment)
-
-    def spawned(self) -> None:
-        """Tell the listeners that the first users are there."""
-        users = self.environment.runner.user_count
-        self.environment.events.spawning_complete.fire(user_count=users)
-
-    def run(self, start: Start) -> None:
-        """Play the plan, in the order of events that locust files expect."""
-        events, environment, shard = self.environment.events, self.environment, self._shard
-        if self._plan.locust_html:
-            gevent.spawn(locust.stats.stats_history, environment.runner)
-        self.begin()
-        shard.run(self.desk, start, self.spawned)
-        events.test_stopping.fire(environment=environment)
-        shard.end(self.desk)
-        events.test_stop.fire(environment=environment)
-        events.quitting.fire(environment=environment, reverse=True)
-        if self._plan.locust_html:
-            report: Any = locust.html.get_html_report
-            text = report(environment, show_download_link=False)
-            path = shard.place / f"locust-{shard.number}.html"
-            path.write_text(text, encoding="utf-8", errors="backslashreplace")
-        shard.exit_code = environment.process_exit_code
-
-
 _NAMES = SimpleNamespace(
     TaskSet=locust.TaskSet,
     DefaultTaskSet=DefaultTaskSet,
@@ -260,10 +116,90 @@ _NAMES = SimpleNamespace(
 )
 
 
+# --- Locust
+
+
+class Machinery(Engine, Locust):
+    """Locust, as a shard and the roles past one machine ask for it."""
+
+    def __init__(self) -> None:
+        self.versions = versions()
+        self.environment: Any = None
+        self.names = _NAMES
+        self.user = JourneyUser
+
+    def new_environment(self) -> Any:
+        """Return one that reads nothing of the machine."""
+        parser = locust.argument_parser.get_parser(default_config_files=[])
+        return locust.env.Environment(
+            events=locust.events,
+            parsed_options=parser.parse_args(["--headless"]),
+            catch_exceptions=True,
+        )
+
+    def load_file(self, path: str) -> Any:
+        return locust.util.load_locustfile.load_locustfile(path)
+
+    def keep_history(self, environment: Any) -> None:
+        gevent.spawn(locust.stats.stats_history, environment.runner)
+
+    def page(self, environment: Any) -> str:
+        report: Any = locust.html.get_html_report
+        text: str = report(environment, show_download_link=False)
+        return text
+
+    def lead(self, host: str, port: int) -> Any:
+        # without options: with them it ends when its last worker does
+        environment = locust.env.Environment(events=locust.events)
+        try:
+            return environment.create_master_runner(host, port)
+        except SystemExit:
+            raise OSError("it in use") from None
+        except RPCError as error:
+            raise OSError(short(str(error))) from None
+
+    def follow(self, host: str, port: int) -> Any:
+        # load.md 8.4: its statistics and its log are nothing that a master of ours reads
+        locust.runners.WORKER_LOG_REPORT_INTERVAL = -1
+        locust.runners.WORKER_REPORT_INTERVAL = NEVER_S
+        self.environment = self.new_environment()
+        hooks = (locust.events.user_error, locust.events.quitting)
+        before = [list(hook._handlers) for hook in hooks]  # noqa: SLF001 - as in Cleaning
+        with gevent.Timeout(CONNECT_S, exception=False):
+            self.environment.create_worker_runner(host, port)
+        if self.environment.runner is None:
+            raise OSError(f"want a master at {host}:{port} within {CONNECT_S:g} s, got none")
+        # it would tell the master of each error, and have it quit before the last word
+        for hook, listeners in zip(hooks, before, strict=True):
+            hook._handlers[:] = listeners  # noqa: SLF001 - as above
+        return self.environment.runner
+
+    def spawn(self, work: Callable[[], object]) -> None:
+        handler = locust.runners.locust_exception_handler(self.environment)
+        gevent.spawn(work).link_exception(handler)
+
+    def is_broken(self) -> bool:
+        return locust.log.unhandled_greenlet_exception
+
+    def send(self, runner: Any, kind: str, data: Mapping[str, Any], client: str | None) -> None:
+        try:
+            runner.send_message(kind, data, client)
+        except RPCError as error:
+            raise ConnectionError(short(str(error))) from None
+
+    def on_stop(self, told: Callable[[], object]) -> None:
+        gevent.signal_handler(signal.SIGTERM, told)
+
+
+ENGINE = Machinery()
+
+
 # --- roles
 
 
-def play(link: Link, orders: Orders, number: int, place: Path) -> None:
+def play(
+    link: Link, orders: Orders, number: int, place: Path, die: Callable[[Shard], object]
+) -> int:
     """Be one shard, from the plan to the last word; the same in each role.
 
     Args:
@@ -271,6 +207,10 @@ def play(link: Link, orders: Orders, number: int, place: Path) -> None:
         orders: that come from there.
         number: of the shard.
         place: where the plan lies and the result goes.
+        die: called when nobody is left who leads, while it runs.
+
+    Returns:
+        The exit code: of a plan that cannot be played here, or 0.
 
     Raises:
         Gone: nobody is left who leads.
@@ -282,17 +222,17 @@ def play(link: Link, orders: Orders, number: int, place: Path) -> None:
         random.seed(f"{plan.seed}:{number}")
         shard = Shard(plan, number, link, place)
         _quiet(shard)
-        machine = Machine(plan, shard, orders.wait_for_secrets())
+        machine = Machine(plan, shard, orders.wait_for_secrets(), ENGINE)
     except ValueError as error:
         refuse(link, number, str(error))
-        return
+        return PLAN_ERROR
     # what is here now stays: nobody looks for garbage in it while users wait
     gc.collect()
     gc.freeze()
     shard.trouble = machine.trouble
     shard.hello(text, versions(), socket.gethostname())
     start = orders.wait_for_start()
-    shard.follow(orders, partial(os._exit, GONE))
+    shard.follow(orders, partial(die, shard))
     if start is not None:
         for work in (partial(shard.tell, start), shard.beat):
             gevent.spawn(work).link_exception(machine.broke)
@@ -301,6 +241,7 @@ def play(link: Link, orders: Orders, number: int, place: Path) -> None:
         shard.stop("stopped")
     shard.over()
     shard.final()
+    return 0
 
 
 def _quiet(shard: Shard) -> None:
@@ -308,41 +249,43 @@ def _quiet(shard: Shard) -> None:
     logging.getLogger().addHandler(LogHandler(shard))
 
 
-def as_shard(environ: Mapping[str, str]) -> None:
+def as_shard(link: Channel, number: int, place: Path) -> int:
     """Be a shard of a parent on this machine."""
+    orders = Orders(link)
+    gevent.spawn(orders.listen)
+    ENGINE.on_stop(lambda: orders.on_stop("SIGTERM", None))
+    play(link, orders, number, place, lambda _: os._exit(GONE))
+    return 0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Play a role: ``shard``, ``master ADDRESS`` or ``worker ADDRESS``.
+
+    Returns:
+        The exit code.
+    """
+    environ = {name: text for name, text in os.environ.items() if name.startswith("SONDE_")}
+    for name in environ:
+        del os.environ[name]
+    role, *rest = arguments or [""]
+    if role not in ("shard", "master", "worker") or "SONDE_FD" not in environ:
+        sys.stderr.write("want to be started by sonde load, got started by somebody else\n")
+        return 2
     end, parent, number = (
         int(parse_number(environ[f"SONDE_{name}"])) for name in ("FD", "PARENT", "SHARD")
     )
     die_with_parent(parent)
     raise_limits()
-    link = Channel(end)
-    orders = Orders(link)
-    gevent.spawn(orders.listen)
-    gevent.signal_handler(signal.SIGTERM, lambda: orders.on_stop("SIGTERM", None))
-    play(link, orders, number, Path.cwd())
-
-
-ROLES: Mapping[str, Callable[[Mapping[str, str]], None]] = {"shard": as_shard}
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Play a role.
-
-    Returns:
-        The exit code.
-    """
-    role = ROLES.get(arguments[0]) if len(arguments) == 1 else None
-    environ = {name: text for name, text in os.environ.items() if name.startswith("SONDE_")}
-    for name in environ:
-        del os.environ[name]
-    if role is None or "SONDE_FD" not in environ:
-        sys.stderr.write("want to be started by sonde load, got started by somebody else\n")
-        return 2
+    link, place = Channel(end), Path.cwd()
     try:
-        role(environ)
+        if role == "shard":
+            return as_shard(link, number, place)
+        logging.getLogger("locust").setLevel(logging.CRITICAL)
+        if role == "master":
+            return lead(link, rest[0], place, ENGINE)
+        return follow(link, rest[0], place, ENGINE, play)
     except Gone:
         return GONE
-    return 0
 
 
 if __name__ == "__main__":

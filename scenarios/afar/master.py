@@ -147,9 +147,10 @@ class Master:
         if number != guest.shard or isinstance(record, Left):
             raise ValueError(f"want a record of shard {guest.shard}, got {short(record)}")
         if isinstance(record, Final):
-            if record.file != f"result-{guest.shard}.json":
-                raise ValueError(f"want a result of shard {guest.shard}, got {short(record.file)}")
-            (self._place / record.file).write_bytes(b"".join(guest.result))
+            name = f"result-{guest.shard}.json"
+            if record.file not in ("", name):
+                raise ValueError(f"want the result {name}, got {short(record.file)}")
+            (self._place / name).write_bytes(b"".join(guest.result))
             guest.result.clear()
             guest.is_open = False
             guest.why = "the run is over"
@@ -203,7 +204,8 @@ class Master:
         """
         while not self.is_over.wait(WATCH_S):
             if trouble():
-                self.dismiss("the master cannot hear its workers any more")
+                self._dismiss("want messages on the port that Locust can read, got others")
+                self.is_over.wait(WATCH_S)
                 return False
             gone = missing()
             for guest in self._open_ones():
@@ -213,11 +215,16 @@ class Master:
                     self._tell(message.TICK, b"", guest.client)
         return True
 
-    def dismiss(self, text: str) -> None:
-        """Tell all workers to leave."""
+    def _dismiss(self, text: str) -> None:
+        """End the run: nobody can be heard any more."""
+        done = {it.shard for it in self._guests.values() if not it.is_open}
         for guest in self._open_ones():
             guest.is_open, guest.why = False, text
             self._tell(message.BYE, message.text_body(text), guest.client)
+        for number in range(self.plan.shards):
+            if number not in done:
+                self._outgoing.put(Left(number, text))
+        self._outgoing.put(None)
 
     def _lose(self, guest: _Guest, text: str) -> None:
         guest.is_open, guest.why = False, text or "lost"

@@ -66,7 +66,8 @@ def unpack(data: object) -> Message:
         raise ValueError(f"want a message with run, n and b, got {short(data)}")
     run, number, body = data["run"], data["n"], data["b"]
     if not isinstance(run, str) or not isinstance(number, int) or not isinstance(body, bytes):
-        raise ValueError(f"want a text, a number and bytes in a message, got {short(data)}")
+        text = f"want a text, a number and bytes in a message, got {short(data)}"
+        raise ValueError(text)  # noqa: TRY004 - of whoever sends it, not of a caller
     if not 0 < number <= MAX_NUMBER or len(body) > MAX_PLAN:
         raise ValueError(f"want at most {MAX_PLAN} bytes in a message, got {len(body)}")
     return Message(run, number, body)
