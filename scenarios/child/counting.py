@@ -236,6 +236,11 @@ class Counts:
 
     # --- what is told
 
+    @property
+    def has_news(self) -> bool:
+        """Whether anything was counted since it was last taken."""
+        return bool(self.book.durations or self.book.numbers or self._errors)
+
     def take(self) -> Taken:
         """Return what is new, and count on from nothing."""
         book, errors = self.book, self._errors

@@ -191,6 +191,8 @@ class Shard:
 
     def final(self) -> None:
         """Write all that was counted into a file, and say the last word."""
+        if self._t0 and self.counts.has_news:
+            self.progress()  # what came after the last whole second has its place in time too
         book, errors = self.counts.everything()
         values = {"book": book.as_dict(), "errors": [astuple(it) for it in errors]}
         text = json.dumps(values, separators=(",", ":")).encode()

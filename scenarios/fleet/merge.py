@@ -24,7 +24,7 @@ from scenarios.book import OTHER, Book
 from scenarios.codec import check_counts, read_book
 from scenarios.histogram import Histogram
 from scenarios.plan import Plan
-from scenarios.records import Final, Progress, Told
+from scenarios.records import Final, Progress, Told, Vitals
 from scenarios.report import Generator, Second
 
 # load.md 7.3: more texts than this come from a URL or an id in them.
@@ -33,6 +33,10 @@ MAX_ERRORS = 50
 MAX_TEXT = 1024
 # A second that a shard owes is waited for so long; what comes later counts in a later second.
 LATE_S = 2.0
+# A record that comes so much later than the whole second before it is of what came after: the last.
+REST_S = 0.1
+# Of less than this nobody can tell how busy a generator was.
+SHORT_S = 0.5
 # Seconds that nobody has settled yet: beyond this the oldest ones become one.
 MAX_OPEN = 120
 # load.md 10.1: a generator that is busier, or whose timers are later, measures itself.
@@ -144,13 +148,16 @@ class Tally:
     def add(self, progress: Progress) -> None:
         """Add what a shard counted since its last record."""
         it = self._shards[progress.shard]
+        before_s = it.last.at_s if it.last is not None else 0.0
         it.last = progress
         it.book.merge(progress.book)
         it.errors.add(progress.errors)
-        it.generator = _watched(it.generator, progress)
+        it.generator = _watched(it.generator, progress, progress.at_s - before_s)
         self.book.merge(progress.book)
         # a record of the end of second 3 comes at 4.0, give or take
         at = max(self._next, round(progress.at_s) - 1)
+        if at == it.spoken and progress.at_s >= at + 1 + REST_S:
+            at += 1
         it.spoken = max(it.spoken, at)
         second = self._open.get(at)
         if second is None:
@@ -253,8 +260,9 @@ class Tally:
         return every.told
 
 
-def _watched(before: Generator, progress: Progress) -> Generator:
-    now = progress.vitals
+def _watched(before: Generator, progress: Progress, seconds: float) -> Generator:
+    is_whole = seconds >= SHORT_S
+    now = progress.vitals if is_whole else Vitals()
     is_busy = now.cpu > SATURATED_CPU or now.lag_p99_s > SATURATED_LAG_S
     return replace(
         before,
@@ -263,7 +271,7 @@ def _watched(before: Generator, progress: Progress) -> Generator:
         rss_bytes=max(before.rss_bytes, now.rss_bytes),
         fds=max(before.fds, now.fds),
         saturated_seconds=before.saturated_seconds + is_busy,
-        seconds=before.seconds + 1,
+        seconds=before.seconds + is_whole,
         requests=before.requests + count_requests(progress.book),
         overflow=before.overflow + progress.overflow,
     )

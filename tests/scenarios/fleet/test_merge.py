@@ -88,6 +88,21 @@ def test_a_shard_that_has_ended_or_is_lost_is_not_waited_for() -> None:
     assert [at for at, _ in sums.settle(2.1)] == [0, 1]
 
 
+def test_what_came_after_the_last_whole_second_has_a_second_of_its_own() -> None:
+    """And is too short to tell whether its generator was busy."""
+    sums = tally()
+    busy = Vitals(lag_p99_s=0.2, cpu=0.9)
+    for at_s in (1.0, 2.0, 3.0):
+        sums.add(Progress(0, int(at_s), at_s, book=book(0.1)))
+    sums.add(Progress(0, 4, 3.4, vitals=busy, book=book(0.1, 0.2)))
+
+    sums.settle(FOR_EVER)
+
+    assert [(it.at, it.requests) for it in sums.timeline] == [(0, 1), (1, 1), (2, 1), (3, 2)]
+    assert (sums.generators[0].seconds, sums.generators[0].saturated_seconds) == (3, 0)
+    assert sums.generators[0].requests == 5
+
+
 def test_a_second_of_silence_is_an_empty_book() -> None:
     sums = tally(1)
     sums.add(told(0, 0, 0.1))
@@ -105,7 +120,7 @@ def test_a_second_of_the_timeline_adds_up_shards_and_keeps_the_worst_generator()
     sums.add(told(1, 2, 0.3, users=4, idle=2, rate=3.0, vitals=Vitals(0.01, 0.01, 0.1)))
     bad = book(9.0, outcome="down")
     bad.count(Key("request.failed", "buy"))
-    sums.add(Progress(1, 4, 3.2, users=4, idle=2, rate=3.0, vitals=slow, book=bad))
+    sums.add(Progress(1, 4, 3.05, users=4, idle=2, rate=3.0, vitals=slow, book=bad))
 
     sums.settle(FOR_EVER)
     warmup, *_, last = sums.timeline
