@@ -5,7 +5,7 @@ Ready       plan, secrets, what must be up before, what watches meanwhile
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from probes.config.load import Config
@@ -18,11 +18,14 @@ from scenarios.course.capacities import read_capacities
 from scenarios.course.filing import FILES, Wish
 from scenarios.course.guards import Guard
 from scenarios.course.preflight import of_journeys, watching
+from scenarios.course.workers import Workers, enough_work
 from scenarios.plan import Plan
 from scenarios.planning.make import Flags, make_plan
 from scenarios.records import Secrets
 
 NO_FILES = Wish()
+# load.md 7.1: the children's time to say that they are ready.
+READY_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class Options:
         is_dry: nothing is sent: the report holds the plan and the addresses.
         standing: says which of the states ``incident_open`` and ``maintenance`` hold; nobody knows
             outside of the service.
+        workers: of other machines, that play instead of children of ours.
         health: of the service that makes the run beside its probes, whose kinds and resolvers stay
             open after it; None: the run has the process to itself.
     """
@@ -46,6 +50,12 @@ class Options:
     is_dry: bool = False
     standing: Callable[[], frozenset[str]] | None = None
     health: ProberHealth | None = None
+    workers: Workers | None = None
+
+    @property
+    def ready_s(self) -> float:
+        """How long to wait for whoever plays."""
+        return READY_S if self.workers is None else self.workers.wait_s
 
 
 def wish_of(keys: ScenarioKeys, directory: Path, files: Mapping[str, Path]) -> Wish:
@@ -77,7 +87,9 @@ class Ready:
     notes: tuple[str, ...] = ()
 
 
-def make_ready(config: Config, name: str, keys: ScenarioKeys, flags: Flags, data: Path) -> Ready:
+def make_ready(
+    config: Config, name: str, keys: ScenarioKeys, flags: Flags, options: Options
+) -> Ready:
     """Return what is ready; blocks (files of data, compiled journeys, contexts of TLS).
 
     Args:
@@ -85,14 +97,20 @@ def make_ready(config: Config, name: str, keys: ScenarioKeys, flags: Flags, data
         name: of the scenario.
         keys: its keys.
         flags: of the command line.
-        data: directory of what earlier runs have told.
+        options: how it is made.
 
     Raises:
         Refused: a ceiling, the capacity.
         ConfigError: a flag or a file of data that cannot be.
         OSError: a file cannot be read.
     """
-    planned = make_plan(config, name, keys, flags, history=read_capacities(data))
+    workers, history = options.workers, read_capacities(options.data)
+    if workers is not None:
+        flags = replace(flags, shards=workers.count)
+    cpus = None if workers is None else workers.count
+    planned = make_plan(config, name, keys, flags, cpus=cpus, history=history)
+    if workers is not None:
+        enough_work(planned.plan, workers)
     target = planned.plan.target
     try:
         before = _before(config, keys, target)

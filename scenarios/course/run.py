@@ -39,6 +39,7 @@ from scenarios.course.preflight import preflight
 from scenarios.course.readiness import Options, Ready, make_ready
 from scenarios.course.revision import git_ref
 from scenarios.course.vigil import Ask, Vigil
+from scenarios.course.workers import fleet_of
 from scenarios.fleet.launch import Fleet, Unready
 from scenarios.fleet.merge import Tally
 from scenarios.judging.baseline import Found, Shelf
@@ -59,8 +60,6 @@ from scenarios.report import Judged, LoadReport, Verdict, Why
 
 T = TypeVar("T")
 
-# load.md 7.1: the children's time to say that they are ready.
-READY_S = 30.0
 # A disk that takes longer to give or to take a few files is broken.
 FILES_S = 30.0
 # Importing pydantic's models, compiling a few hundred journeys and hashing their data.
@@ -219,12 +218,13 @@ class Course:
         """Return what came of the load; leaves no child."""
         self._show("starting")
         place = Path(tempfile.gettempdir())
-        fleet = Fleet(ready.plan, ready.secrets, place, self._keys.load.on_lost_shard)
+        on_lost, workers = self._keys.load.on_lost_shard, self._options.workers
+        fleet = fleet_of(ready.plan, ready.secrets, place, on_lost, workers)
         async with AsyncExitStack() as stack:
             try:
                 await stack.enter_async_context(fleet)
                 self._fleet = fleet
-                await self._patience.unless_interrupted(fleet.ready(READY_S))
+                await self._patience.unless_interrupted(fleet.ready(self._options.ready_s))
                 await self._patience.call("note the start", lock.start, FILES_S)
             except Unready as unready:
                 if unready.is_plan:
@@ -282,7 +282,7 @@ class Course:
         config = self._config
         ref = git_ref(config.path.parent)
         self._note(git_ref=ref)
-        return make_ready(config, self._name, self._keys, self._flags, self._options.data)
+        return make_ready(config, self._name, self._keys, self._flags, self._options)
 
     async def _beside(self, book: Book, windows: Windows) -> tuple[Why, ...]:
         """Hold the run against earlier ones."""

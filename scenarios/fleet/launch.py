@@ -34,7 +34,7 @@ from scenarios.fleet.member import Child, Crew, Ears, Spawned, spawn
 from scenarios.fleet.merge import Result, Tally, read_result
 from scenarios.fleet.roll import Lost, Roll
 from scenarios.plan import Plan
-from scenarios.records import Final, Hello, Log, Progress, Record, Secrets, Start, Stop
+from scenarios.records import Bye, Final, Hello, Left, Log, Progress, Record, Secrets, Start, Stop
 
 log = logging.getLogger("sonde.load")
 
@@ -261,7 +261,8 @@ class Fleet:
                 wait.cancel()
 
     def _heard(self, child: Child, record: Record) -> None:
-        if isinstance(record, Secrets | Start | Stop) or record.shard not in child.shards:
+        reports = Hello | Progress | Log | Final | Left
+        if not isinstance(record, reports) or record.shard not in child.shards:
             raise ValueError(f"want records of shards {child.shards}, got {short(record)}")
         number = record.shard
         if self.roll.shards[number].state == "lost":
@@ -277,7 +278,7 @@ class Fleet:
             self.tally.add(record)
         elif isinstance(record, Final):
             self.tally.end(number, "final", f"{record.why}: {record.text}".rstrip(": "))
-        else:
+        elif isinstance(record, Log):
             self._write(record)
         self.changed.set()
 
@@ -303,9 +304,11 @@ class Fleet:
         log.warning("lost shard %d: %s", number, text)
         self.tally.end(number, "lost", text)
         for child in self._children:
-            # a child that relays for others goes on for them
             if number in child.shards and not self.roll.open_ones(child.shards):
                 child.signal_group(signal.SIGKILL)
+            elif number in child.shards:
+                # a child that relays for others goes on for them
+                child.send(Bye(number, text))
         self.changed.set()
         if self._on_lost == "stop" and not self.stopped:
             self.stop(f"shard {number} is lost")

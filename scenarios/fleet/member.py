@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from probes.units import short
 from scenarios import codec
@@ -26,7 +27,7 @@ from scenarios.records import Record
 # What Python and TLS need of our environment; a plan's `env()` travels in the secrets.
 PASSED_ON: tuple[str, ...] = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR")
 # Ours may lie beside the child's working directory and not among the installed packages.
-PACKAGES = str(Path(__file__).resolve().parents[1])
+PACKAGES = str(Path(__file__).resolve().parents[2])
 WORKER = (sys.executable, "-m", "scenarios.worker", "shard")
 # load.md 7.2: the default holds one long record.
 SEND_BUFFER = 1024 * 1024
@@ -165,16 +166,23 @@ class Child:
         shards: that it plays, or relays.
         spawned: what it consists of.
         ears: are told.
+        forms: of the records that it may say.
     """
 
-    def __init__(self, shards: tuple[int, ...], spawned: Spawned, ears: Ears) -> None:
+    def __init__(
+        self,
+        shards: tuple[int, ...],
+        spawned: Spawned,
+        ears: Ears,
+        forms: tuple[type[Any], ...] = codec.REPORTS,
+    ) -> None:
         self.shards = shards
         self.gone = asyncio.Event()
         self.records = 0
         """Read since somebody set it to 0."""
         self._spawned = spawned
         self._ears = ears
-        self._decoder = codec.Decoder(codec.REPORTS)
+        self._decoder = codec.Decoder(forms)
         self._outgoing: deque[bytes] = deque()
         self._is_heard = True
         self._closing: asyncio.TimerHandle | None = None

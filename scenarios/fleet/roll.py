@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from probes.units import short
-from scenarios.records import Final, Hello, Log, Progress
+from scenarios.records import Final, Hello, Left, Log, Progress
 
 # load.md 7.2: a shard says something every second.
 SILENCE_S = 5.0
 # A clock of another machine that has run ahead so far is no clock.
 AHEAD_S = 5.0
 
-Report = Hello | Progress | Log | Final
+Report = Hello | Progress | Log | Final | Left
 State = Literal["waiting", "ready", "final", "lost"]
 
 
@@ -78,8 +78,10 @@ class Roll:
         """Note a record of a shard that is not lost.
 
         Raises:
-            ValueError: it does not follow what was said before.
+            ValueError: it does not follow what was said before, or says that the shard is gone.
         """
+        if isinstance(record, Left):
+            raise ValueError(record.text)  # noqa: TRY004 - of whoever says it
         shard = self.shards[record.shard]
         shard.heard_at = max(shard.heard_at, now)
         if isinstance(record, Hello):
