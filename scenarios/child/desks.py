@@ -116,6 +116,7 @@ class _Paced(Desk):
     """Users that take their next ticket when they are ready, and not before their pace allows."""
 
     def take(self, seat: Seat) -> Ticket | None:
+        seat.is_ready = True
         if self.rest(seat, seat.not_before - monotonic()):
             return None
         with self._room:
@@ -171,6 +172,7 @@ class Fixed(_Paced):
     def __init__(self, plan: Plan, shard: int, counts: Counts, crew: Crew) -> None:
         super().__init__(plan, shard, counts, crew)
         self._numbers = iter(range(shard, plan.iterations, plan.shards))
+        self._is_dealt_out = False
 
     def is_measured(self) -> bool:
         return True
@@ -178,6 +180,7 @@ class Fixed(_Paced):
     def _tickets(self) -> Iterator[Ticket]:
         for n in self._numbers:
             yield Ticket(n)
+        self._is_dealt_out = True
 
     def rate(self, at_s: float) -> float:  # noqa: ARG002 - of the interface
         return self._wanted
@@ -195,8 +198,15 @@ class Fixed(_Paced):
             return
         self._admit(self._wanted)
         with self._room:
-            while self._seats and not self._stopping.is_set():
+            while self._is_somebody_busy() and not self._stopping.is_set():
                 self._room.wait(TICK_S)
+
+    def _is_somebody_busy(self) -> bool:
+        """Tell whether an iteration may still come, or be under way."""
+        if not self._is_dealt_out:
+            return bool(self._seats)
+        # whose set-up never works waits for iterations that others have played
+        return any(seat.is_ready for seat in self._seats.values())
 
 
 DESKS: Mapping[Model, type[Desk]] = {"open": Open, "closed": Closed, "iterations": Fixed}

@@ -1,6 +1,7 @@
 """Puts the reports of a run into files, whole or not at all, and keeps the last N runs.
 
     DIR/<scenario>/<started>-<run_id>/   result.json  junit.xml  report.md  report.html
+                                         locust.html, of each shard, where it is asked for
 
 Knows where files go and when they count as written; what stands in them is `scenarios.outlets`'.
 Blocks (files): call it in a thread.
@@ -29,6 +30,7 @@ FILES: Mapping[str, str] = {
 # Only what looks like ours is ever deleted.
 _RUN = re.compile(r"[0-9]{8}T[0-9]{6}Z-[A-Za-z0-9-]{1,64}", re.ASCII)
 CODE = "report"
+NO_PAGES: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +78,25 @@ def outlets() -> Mapping[str, Form]:
     return {"json": to_json, "junit": to_junit, "markdown": to_markdown, "html": to_html}
 
 
-def file_report(report: LoadReport, wish: Wish, forms: Mapping[str, Form] | None = None) -> Filed:
+def file_report(
+    report: LoadReport,
+    wish: Wish,
+    forms: Mapping[str, Form] | None = None,
+    pages: Mapping[str, str] = NO_PAGES,
+) -> Filed:
     """Write what is wanted. A report that cannot be written is told, and the others are written.
 
     Args:
         report: what came of the run.
         wish: which reports go where.
         forms: what makes the text of each form; None: those of `outlets`.
+        pages: name -> text of what somebody else has written about the run.
     """
     makers = outlets() if forms is None else forms
     directory = wish.directory and wish.directory / report.scenario / directory_name(report)
     broken = _write_all(report, wish, directory, makers)
+    if directory is not None and not broken:
+        broken = tuple(_write_pages(directory, pages))
     if broken:
         report = _told(report, broken)
         # what could be written says now that something could not
@@ -144,6 +154,16 @@ def _write_all(
         except OSError as error:
             broken[f"want to write {where}, got {error.strerror}"] = None
     return tuple(broken)
+
+
+def _write_pages(directory: Path, pages: Mapping[str, str]) -> Iterator[str]:
+    """Write them beside the reports; yield what could not be written."""
+    for name, text in pages.items():
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            write_whole(directory / name, text)
+        except OSError as error:
+            yield f"want to write {directory / name}, got {error.strerror}"
 
 
 def _told(report: LoadReport, broken: tuple[str, ...]) -> LoadReport:

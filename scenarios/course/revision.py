@@ -1,4 +1,6 @@
-"""Which revision a directory stands at, read from git's own files: nothing is started for it.
+"""Which revision a directory stands at, and which versions of what make a run.
+
+Read from git's own files: nothing is started for it.
 
 Source:
     https://git-scm.com/docs/gitrepository-layout
@@ -7,9 +9,13 @@ Knows no report. Blocks (files): call it in a thread.
 """
 
 import os
+import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
 from pathlib import Path
+
+from scenarios.records import Hello
 
 # A job of CI checks out a commit and no branch, and says the branch here: GitHub, GitLab.
 CI_NAMES = ("GITHUB_REF_NAME", "CI_COMMIT_REF_NAME")
@@ -49,3 +55,11 @@ def _head(git: Path) -> str:
 def _line(path: Path) -> str:
     with path.open("rb") as file:
         return file.read(MAX_BYTES).decode("utf-8", "replace").strip()
+
+
+def versions(hellos: Iterable[Hello] = ()) -> dict[str, str]:
+    """Return which sonde, Python and Locust make a run."""
+    found = {"sonde": version("sonde"), "python": platform.python_version()}
+    for hello in hellos:
+        found |= hello.versions
+    return found

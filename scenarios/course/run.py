@@ -8,14 +8,12 @@ are read and written in threads: the loop belongs to the load's clock and to the
 """
 
 import asyncio
-import platform
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
@@ -37,7 +35,8 @@ from scenarios.course.lock import Claim, RunLock
 from scenarios.course.patience import NoLoad, Patience
 from scenarios.course.preflight import preflight
 from scenarios.course.readiness import Options, Ready, make_ready
-from scenarios.course.revision import git_ref
+from scenarios.course.remains import last_words, read_pages
+from scenarios.course.revision import git_ref, versions
 from scenarios.course.vigil import Ask, Vigil
 from scenarios.course.workers import fleet_of
 from scenarios.fleet.launch import Fleet, Unready
@@ -55,7 +54,6 @@ from scenarios.plan import Plan
 from scenarios.planning.make import Flags
 from scenarios.planning.sizing import capacity_of
 from scenarios.rails.fences import Refused, resolve_and_judge
-from scenarios.records import Hello
 from scenarios.report import Judged, LoadReport, Verdict, Why
 
 T = TypeVar("T")
@@ -94,12 +92,13 @@ class Course:
         self._patience = Patience()
         self._shelf = Shelf(options.data, name)
         self._windows: Windows | None = None
+        self._pages: Mapping[str, str] = {}
         self._health = options.health or ProberHealth(config.prober.connectivity, reachable)
         self._fleet: Fleet | None = None
         self._vigil: Vigil | None = None
         now = datetime.now(UTC)
         self._report = LoadReport(
-            name, "", Verdict.INCONCLUSIVE, 3, (), now, now, versions=_versions()
+            name, "", Verdict.INCONCLUSIVE, 3, (), now, now, versions=versions()
         )
 
     @property
@@ -250,7 +249,7 @@ class Course:
         guards = Guards(ready.guards, self._health, seen)
         vigil = self._vigil = Vigil(plan, fleet.tally, watch, guards, fleet.stop, self._tell)
         asker = self._asker(watch)
-        self._note(started_at=datetime.now(UTC), versions=_versions(fleet.hellos.values()))
+        self._note(started_at=datetime.now(UTC), versions=versions(fleet.hellos.values()))
         began[0] = fleet.begin()
         guards.start()
         ended = asyncio.get_running_loop().create_task(fleet.ended())
@@ -259,6 +258,7 @@ class Course:
             ended.result()
         finally:
             await guards.stop()
+        await self._take_pages(fleet)
         ended_s = vigil.ended_s(monotonic() - began[0])
         self._show("judging")
         book = fleet.tally.book
@@ -271,12 +271,26 @@ class Course:
         every = (*rules, *implicit(rules, plan.model, book))
         judged = judge_all(every, book, watch.windows, ended_s, await self._elsewhere(rules, watch))
         self._note(thresholds=judged)
-        found = (*guards.whys, *_last_words(fleet), *await self._beside(book, watch.windows))
+        found = (
+            *vigil.whys, *guards.whys, *last_words(fleet), *await self._beside(book, watch.windows)
+        )  # fmt: skip
         self._windows = watch.windows
         return Findings(
             found, self._patience.signal, book=book, generators=fleet.tally.generators,
             shards=plan.shards, min_samples=self._keys.min_samples, judged=judged,
         )  # fmt: skip
+
+    async def _take_pages(self, fleet: Fleet) -> None:
+        """Take the reports of Locust itself along before their directory goes."""
+        if not fleet.plan.locust_html:
+            return
+        try:
+            self._pages = await self._patience.calls.call(
+                "read pages", lambda: read_pages(fleet.directory, fleet.plan.shards), FILES_S
+            )
+        except (OSError, TimeoutError) as error:
+            text = f"want the report of Locust itself, got {_reason(error)}"
+            self._note(notes=(*self._report.notes, text))
 
     def _make(self) -> Ready:
         config = self._config
@@ -364,7 +378,7 @@ class Course:
             self._note(run_id="none")
         try:
             return await self._patience.calls.call(
-                "file", lambda: file_report(report, wish), FILES_S
+                "file", lambda: file_report(report, wish, pages=self._pages), FILES_S
             )
         except TimeoutError:
             text = f"want the reports written within {FILES_S:g} s, got a disk that hangs"
@@ -377,23 +391,5 @@ class Course:
         self._tell(Live(self._name, phase))
 
 
-def _last_words(fleet: Fleet) -> Iterator[Why]:
-    """Yield what children had to say against the run."""
-    for shard, final in sorted(fleet.finals.items()):
-        if final.why in ("internal", "plan_error", "parent_gone"):
-            text = f"want shard {shard} to end by itself, got {final.why}: {final.text}"
-            yield Why(Verdict.INCONCLUSIVE, final.why, text)
-        if final.exit_code:
-            text = f"want exit code 0 of the locust file, got {final.exit_code}"
-            yield Why(Verdict.FAIL, "locust_exit", text)
-
-
 def _reason(error: OSError | TimeoutError) -> str:
     return getattr(error, "strerror", "") or "a disk that hangs"
-
-
-def _versions(hellos: Iterable[Hello] = ()) -> dict[str, str]:
-    found = {"sonde": version("sonde"), "python": platform.python_version()}
-    for hello in hellos:
-        found |= hello.versions
-    return found

@@ -2,6 +2,7 @@
 
     Tally ── settled seconds ──> Watch ──> aborted?
     Guards ── tripped? ─────────────────┤ stop
+    Plan ── the ceiling of its time? ───┤
     Prometheus ── answers ──> Watch ────┘
           └── Live ──> whoever looks on
 
@@ -12,19 +13,25 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from time import monotonic
 
+from probes.units import format_duration
 from scenarios.arrivals import stage_at
 from scenarios.course.guards import Guards
 from scenarios.fleet.merge import Tally
 from scenarios.judging.watch import Watch
 from scenarios.outlets.live import Live
 from scenarios.plan import Plan
-from scenarios.report import Second
+from scenarios.report import Second, Verdict, Why
 
 TICK_S = 1.0
 # A little after the second: the records of a second come at its end.
 PHASE_S = 0.05
 # load.md 10.1: with `abort` Prometheus is asked so often.
 ASK_S = 5.0
+# Without stages nothing ends a run whose users never come past their set-up. Each tries once a
+# second, so a target that restarts has this long.
+SETUP_TRIES = 5
+CEILING = "ceiling"
+SETUP = "setup"
 
 Ask = Callable[[str], Awaitable[float | None]]
 
@@ -117,7 +124,29 @@ class Vigil:
             self.stop("threshold")
         elif self._guards.tripped.is_set():
             self.stop("guard")
+        elif not self._plan.stages and (why := self._is_endless(now_s)):
+            self.stop(why)
         self._tell(self._live(now_s))
+
+    def _is_endless(self, now_s: float) -> str:
+        """Return why a run that no stage ends must be ended; empty: it need not."""
+        plan, book = self._plan, self._tally.book
+        if plan.max_seconds and now_s >= plan.max_seconds:
+            return CEILING
+        tries = SETUP_TRIES * min(plan.users, plan.iterations)
+        is_futile = book.total("setup.failed") >= tries and not book.total("setup.done")
+        # a locust file may play without having set anything up
+        return SETUP if is_futile and not book.total("iteration.started") else ""
+
+    @property
+    def whys(self) -> tuple[Why, ...]:
+        """Why the load was ended, where no threshold and no guard tells it."""
+        if self.stopped_for != CEILING:
+            return ()
+        plan, done = self._plan, self._tally.book.total("iteration.completed")
+        limit = f"{format_duration(plan.max_seconds)} (safety.load.max_duration)"
+        text = f"want {plan.iterations} iterations within {limit}, got {done}"
+        return (Why(Verdict.ABORTED, CEILING, text),)
 
     def _question(self, ask: Ask, query: str, expr: str, now_s: float) -> None:
         async def put() -> None:

@@ -249,6 +249,19 @@ def test_a_fixed_number_is_played_exactly(users: int, shards: int) -> None:
     assert sorted(numbers) == list(range(50))
 
 
+def test_nobody_waits_for_users_that_never_come_past_their_set_up() -> None:
+    """Once the iterations are played by the others."""
+    made = plan(
+        model="iterations", stages=(), users=4, iterations=20, mix=(Part("good"), Part("bad"))
+    )
+    with opened(made) as (desk, crew):
+        crew.setup = lambda crew, seat: seat.part == 0
+        desk.run(monotonic())
+        assert desk.finish(in_time())
+
+    assert sorted(ticket.n for _, ticket in crew.played) == list(range(20))
+
+
 @given(weights=st.lists(st.integers(1, 9), min_size=1, max_size=4), number=st.integers(1, 60))
 def test_users_are_dealt_as_near_to_the_weights_as_whole_users_can_be(
     weights: list[int], number: int

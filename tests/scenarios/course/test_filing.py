@@ -30,6 +30,18 @@ def test_each_run_has_a_directory_with_each_report(tmp_path: Path) -> None:
     assert (done.broken, done.odd, done.report) == ((), (), PASSED)
 
 
+def test_what_others_wrote_of_the_run_lies_beside(tmp_path: Path) -> None:
+    pages = {"locust.html": "<p>of Locust \udcff"}
+
+    done = file_report(PASSED, Wish(tmp_path), FORMS, pages)
+
+    assert done.directory is not None
+    assert (done.directory / "locust.html").read_text() == "<p>of Locust \\udcff"
+    (tmp_path / "a-file").touch()
+    broken = file_report(PASSED, Wish(tmp_path), FORMS, {"../../a-file/x.html": ""})
+    assert (broken.report.exit_code, len(broken.broken)) == (3, 1)
+
+
 def test_only_the_last_runs_are_kept_and_nothing_foreign_is_deleted(tmp_path: Path) -> None:
     (tmp_path / "nightly" / "mine").mkdir(parents=True)
     for hour in range(5):

@@ -1,6 +1,7 @@
 """A run is looked at each second: what is broken ends it, and it is told how it stands."""
 
 import asyncio
+from dataclasses import replace
 from time import monotonic
 
 import pytest
@@ -15,6 +16,7 @@ from scenarios.judging.watch import Watch
 from scenarios.outlets.live import Live
 from scenarios.plan import Part, Plan, Stage
 from scenarios.records import Progress
+from scenarios.report import Verdict
 from scenarios.thresholds import parse
 
 PLAN = Plan(
@@ -22,22 +24,26 @@ PLAN = Plan(
 )
 
 
+COUNTED = replace(PLAN, model="iterations", stages=(), users=4, iterations=100, max_seconds=60.0)
+
+
 class Stand:
     """A vigil over a run that nobody loads.
 
     Args:
         rules: thresholds that abort.
+        plan: of the run.
     """
 
-    def __init__(self, *rules: str) -> None:
-        self.tally = Tally(PLAN)
+    def __init__(self, *rules: str, plan: Plan = PLAN) -> None:
+        self.tally = Tally(plan)
         self.guards = Guards((), ProberHealth())
         self.stops: list[str] = []
         self.told: list[Live] = []
         self.seen = asyncio.Event()
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        watch = Watch((Rule(parse(it), abort=True) for it in rules), PLAN.stages)
-        self.vigil = Vigil(PLAN, self.tally, watch, self.guards, self.stops.append, self.tell)
+        watch = Watch((Rule(parse(it), abort=True) for it in rules), plan.stages)
+        self.vigil = Vigil(plan, self.tally, watch, self.guards, self.stops.append, self.tell)
 
     def tell(self, live: Live) -> None:
         self.told.append(live)
@@ -106,3 +112,32 @@ async def test_a_run_that_nobody_stopped_took_as_long_as_its_stages() -> None:
     assert live.phase == "draining"
     assert stand.vigil.ended_s(15.0) == 12.0
     assert stand.vigil.ended_s(3.0) == 3.0
+
+
+@pytest.mark.parametrize(
+    ("at_s", "failed", "done", "started", "why"),
+    [
+        pytest.param(59.0, 0, 4, 50, "", id="in time"),
+        pytest.param(60.0, 0, 4, 50, "ceiling", id="over the ceiling of durations"),
+        pytest.param(9.0, 19, 0, 0, "", id="four users have not tried five times each"),
+        pytest.param(9.0, 20, 0, 0, "setup", id="nobody came past the set-up"),
+        pytest.param(9.0, 99, 1, 3, "", id="one did"),
+    ],
+)
+async def test_a_run_that_no_stage_ends_is_ended(
+    at_s: float, failed: int, done: int, started: int, why: str
+) -> None:
+    stand = Stand(plan=COUNTED)
+    book = Book()
+    book.count(Key("setup.failed", "a", "login"), failed)
+    book.count(Key("setup.done", "a"), done)
+    book.count(Key("iteration.started", "a"), started)
+    book.count(Key("iteration.completed", "a"), started)
+    stand.tally.add(Progress(0, 1, 1.0, book=book))
+
+    await stand.look(at_s - 0.05)
+
+    assert stand.stops == [why] * bool(why)
+    told = "want 100 iterations within 1m (safety.load.max_duration), got 50"
+    assert [it.text for it in stand.vigil.whys] == [told] * (why == "ceiling")
+    assert {it.verdict for it in stand.vigil.whys} <= {Verdict.ABORTED}
