@@ -9,12 +9,17 @@ waited for `CROWDED` of its time. A fault of ours fails every time; every second
 the end of the session. With SECOND_TRY=1, as in CI, a calm machine gives one too: thousands of
 tests against real servers meet a coincidence now and then, and what is listed is to be mended.
 
+The same thread ends a worker that has neither begun nor ended a test for `SILENT_S`, with the stack
+of every thread: what hangs outside of a test, or deaf to signals, would hold up the whole run.
+
 A test that needs no second try is better: the fixture `lost_s` tells what an upper limit of
 seconds must allow on top, and Hypothesis gets a deadline that a stall does not reach.
 """
 
+import faulthandler
 import gc
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -36,17 +41,26 @@ CALM_RETRIES = 1 if os.environ.get("SECOND_TRY") == "1" else 0
 EXAMPLE_S = 2.0
 # Limit for a test that is marked slow; it takes 12 s at most where nobody else computes.
 SLOW_S = 90
+# The longest limit of a test is 120 s, and each of its tries may end just before it.
+SILENT_S = 300.0
 PRESSURE = Path("/proc/pressure/cpu")
 _NAP_S = 0.005
 
 
 class Watch(threading.Thread):
-    """Measures for how long this process could not run: the longest time and all, since `reset`."""
+    """Measures for how long this process could not run: the longest time and all, since `reset`.
 
-    def __init__(self) -> None:
+    Args:
+        silent_s: ends the process when it heard nothing of a test for so long.
+    """
+
+    def __init__(self, silent_s: float = float("inf")) -> None:
         super().__init__(name="starvation", daemon=True)
+        self._silent_s = silent_s
         self.longest_s = 0.0
         self.all_s = 0.0
+        self.heard_at = float("inf")
+        """When a test began or ended; infinite before the first and after the last."""
         self._ended = threading.Event()
 
     def run(self) -> None:
@@ -59,6 +73,15 @@ class Watch(threading.Thread):
             self.longest_s = max(self.longest_s, lost_s)
             self.all_s += max(0.0, lost_s)
             before = now
+            if now - self.heard_at > self._silent_s:
+                self._give_up()
+
+    def _give_up(self) -> None:
+        stderr = sys.__stderr__
+        assert stderr is not None
+        print(f"no test began or ended for {self._silent_s:g} s", file=stderr, flush=True)
+        faulthandler.dump_traceback(stderr)
+        os._exit(1)
 
     def reset(self) -> None:
         """Begin anew."""
@@ -75,7 +98,9 @@ _PROPERTY = "starved"
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Start the watch."""
-    watch = session.config.stash[WATCH] = Watch()
+    # without workers there may be a person with a debugger
+    silent_s = SILENT_S if hasattr(session.config, "workerinput") else float("inf")
+    watch = session.config.stash[WATCH] = Watch(silent_s)
     watch.start()
 
 
@@ -103,6 +128,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     """Run one test; again if it failed while the machine stood still."""
     watch = item.config.stash[WATCH]
     began, limit_s = time.monotonic(), _limit_s(item)
+    watch.heard_at = began
     starved: list[str] = []
     reports: list[pytest.TestReport] = []
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
@@ -126,6 +152,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
             report.user_properties += [(_PROPERTY, told) for told in starved]
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    watch.heard_at = time.monotonic()
     return True
 
 

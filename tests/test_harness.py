@@ -4,6 +4,7 @@ import asyncio
 import gc
 import socket
 import ssl
+import subprocess
 import sys
 import threading
 import time
@@ -165,3 +166,20 @@ def test_a_tls_goodbye_that_nobody_answers_leaves_nothing_for_the_next_test(
     peer.join()
 
     assert [str(one.message) for one in told] == []
+
+
+def test_a_worker_that_falls_silent_is_ended_with_its_stacks() -> None:
+    """It may wait for the one that deals the tests: no signal and no limit of a test reaches it."""
+    code = (
+        "import threading, time; from tests.starvation import Watch;"
+        "watch = Watch(0.1); watch.heard_at = time.monotonic(); watch.start();"
+        "threading.Event().wait()"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=15, check=False
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("no test began or ended for 0.1 s\n")
+    assert "in wait" in done.stderr
