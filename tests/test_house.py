@@ -190,6 +190,8 @@ def test_every_dependency_is_used() -> None:
     project = tomllib.loads(text("pyproject.toml"))["project"]
     names = {re.split(r"[<>=;\[ ]", entry)[0].lower() for entry in project["dependencies"]}
     modules = {"google-re2": "re2", "pyyaml": "yaml", "python-jsonpath": "jsonpath"}
+    # data that the standard library looks for
+    modules["tzdata"] = "zoneinfo"
     used = {module.split(".")[0] for name in sources() for module in imports(name)}
 
     unused = {name for name in names if modules.get(name, name.replace("-", "_")) not in used}
