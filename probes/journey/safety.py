@@ -3,38 +3,44 @@
 Light: every probe file has them, also one without journeys.
 """
 
-import re
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from probes.settings import Settings
 from probes.units import Duration, Rate, Size, short
+from probes.wire.url import canonical_host
 
 # load.md 2.5: what one machine does to a staging system without surprising anybody.
 DEFAULT_LOAD_USERS = 500
 DEFAULT_LOAD_RATE = 200.0
 DEFAULT_LOAD_S = 900.0
 MAX_RUNS = 64
-_HOST = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?", re.ASCII)
+# How an IPv6 socket writes the IPv4 addresses: RFC 4291, 2.5.5.2.
+_MAPPED = IPv6Network("::ffff:0:0/96")
 
 
 def _host(text: str) -> str:
-    """Return a host pattern as it is compared: lower case, IDNA, no dot at the end."""
+    """Return a host pattern as it is compared: what `canonical_host` makes of the host dialled."""
+    star = "*." if text.startswith("*.") else ""
     try:
-        return str(ip_address(text))
+        name = canonical_host(text.removeprefix(star)).removesuffix(".")
     except ValueError:
-        name = text.lower().removesuffix(".")
-    star = "*." if name.startswith("*.") else ""
-    try:
-        plain = name.removeprefix(star)
-        name = star + (plain if plain.isascii() else plain.encode("idna").decode())
-    except UnicodeError:
         name = ""
-    if not _HOST.fullmatch(name) or ".." in name:
+    if not name or (star and _address(name)):
         raise ValueError(f"want a host such as shop.example.org, got {short(text)}")
-    return name
+    return star + (_address(name) or name)
+
+
+def _address(text: str) -> str:
+    """Return an address in the one form in which it is dialled; empty: it is a name."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return ""
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return str(mapped or address)
 
 
 def _one_host(text: str) -> str:
@@ -52,12 +58,20 @@ def _fence(text: str) -> str:
             want = "want a network such as 10.20.0.0/16, without bits behind the prefix"
             raise ValueError(f"{want}, got {short(text)}") from None
     else:
-        return str(network)
+        return str(_plain(network))
     try:
         return _host(text)
     except ValueError:
         want = "want a host such as *.staging.example.org or a network such as 10.20.0.0/16"
         raise ValueError(f"{want}, got {short(text)}") from None
+
+
+def _plain(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    """Return a network of mapped addresses as that of the IPv4 addresses they are."""
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        low = int(network.network_address) & 0xFFFFFFFF
+        return IPv4Network((low, network.prefixlen - _MAPPED.prefixlen))
+    return network
 
 
 def _wider(text: str) -> str:

@@ -33,6 +33,9 @@ def test_ceilings_of_loads_are_those_of_the_design() -> None:
         ("FE80::/10", "fe80::/10"),
         ("bücher.example", "xn--bcher-kva.example"),
         ("*.bücher.example", "*.xn--bcher-kva.example"),
+        ("*.Straße.example", "*.xn--strae-oqa.example"),
+        ("::ffff:127.0.0.1", "127.0.0.1/32"),
+        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
     ],
 )
 def test_a_fence_is_kept_in_one_form(written: str, plain: str) -> None:
@@ -48,6 +51,9 @@ NETWORK = "want a network such as 10.20.0.0/16, without bits behind the prefix"
     [
         ("*", f"{EITHER}, got '*'"),
         ("a..b", f"{EITHER}, got 'a..b'"),
+        ("127.1", f"{EITHER}, got '127.1'"),
+        ("0x7f000001", f"{EITHER}, got '0x7f000001'"),
+        ("*.127.0.0.1", f"{EITHER}, got '*.127.0.0.1'"),
         ("http://a/", f"{NETWORK}, got 'http://a/'"),
         ("10.20.0.1/16", f"{NETWORK}, got '10.20.0.1/16'"),
         ("0.0.0.0/0", "want the networks of your own, got '0.0.0.0/0': everybody's"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.journey.safety import LoadSafety
+from probes.journey.safety import LoadSafety, TargetSafety
 from scenarios.plan import Fences, Part, Plan, Stage
 from scenarios.rails.fences import Answers, Fence, LookUp, Refused, Resolved, resolve_and_judge
 from scenarios.rails.hosts import host_of, hosts_of, plain_host
@@ -69,6 +69,21 @@ def test_every_spelling_of_an_address_is_judged_as_the_plain_form(spelling: str)
 )
 def test_a_name_is_judged_in_its_plain_form(host: str, is_admitted: bool) -> None:
     assert STAGING.admits_name(host) is is_admitted
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        pytest.param("faß.example", id="a sharp s, which IDNA 2003 made another domain of"),
+        pytest.param("BÜCHER.example.", id="upper case and a dot"),
+        pytest.param("::ffff:10.0.0.1", id="a mapped address"),
+        pytest.param("b_c.example", id="an underscore"),
+    ],
+)
+def test_a_host_of_the_file_is_the_very_host_that_is_judged(written: str) -> None:
+    assert LoadSafety.model_validate({"protected": [written]}).protected == (plain_host(written),)
+    denied = TargetSafety.model_validate({"deny": [written]}).deny
+    assert not Fence(Fences(("*.example", "10.0.0.0/8"), denied)).admits_name(written)
 
 
 @pytest.mark.parametrize(
