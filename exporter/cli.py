@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from exporter import generating, intake, loading
+from exporter import generating, intake, loading, working
 from exporter.command import (
     INCONCLUSIVE,
     ConfigOption,
@@ -341,7 +341,7 @@ def smoke(
     leave(code)
 
 
-for command in (loading.load, explain, lint, schema, kinds):
+for command in (loading.load, working.load_worker, explain, lint, schema, kinds):
     app.command()(command)
 app.add_typer(generating.app, name="generate")
 app.add_typer(intake.app, name="import")

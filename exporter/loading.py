@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from scenarios.course.filing import Filed
     from scenarios.course.readiness import Options
     from scenarios.course.run import Course
+    from scenarios.course.workers import Workers
     from scenarios.planning.make import Flags
     from scenarios.report import LoadReport
 
@@ -77,6 +78,27 @@ def load(  # noqa: PLR0913 - a command has many flags
         int | None,
         typer.Option("--shards", metavar="N", min=1, help="Processes that share the work."),
     ] = None,
+    expect_workers: Annotated[
+        int | None,
+        typer.Option(
+            "--expect-workers",
+            metavar="N",
+            min=1,
+            help="So many sonde load-worker on other machines play, none here.",
+        ),
+    ] = None,
+    master_bind: Annotated[
+        str | None,
+        typer.Option(
+            "--master-bind",
+            metavar="HOST:PORT",
+            help="Where workers find this machine. Default: 127.0.0.1:5557.",
+            show_default=False,
+        ),
+    ] = None,
+    wait_workers: Annotated[
+        str, typer.Option("--wait-workers", metavar="DURATION", help="For all workers to be there.")
+    ] = "60s",
     yes_load: Annotated[
         list[str] | None,
         typer.Option(
@@ -153,6 +175,7 @@ def load(  # noqa: PLR0913 - a command has many flags
     try:
         flags = _flags(users, rate, duration, shards)
         gateway = address(push, name) if push is not None else None
+        workers = _workers(expect_workers, master_bind, wait_workers, shards)
     except ValueError as error:
         fail(str(error))
     loaded = load_config(config, var=var)
@@ -160,7 +183,7 @@ def load(  # noqa: PLR0913 - a command has many flags
     if not dry_run and find_spec("locust") is None:
         fail("want the extra sonde[load] for a load run, got no locust: pip install 'sonde[load]'")
     options = _options(keys, data, report, junit, markdown)
-    options = replace(options, confirmed=frozenset(yes_load or ()), is_dry=dry_run)
+    options = replace(options, confirmed=frozenset(yes_load or ()), is_dry=dry_run, workers=workers)
     flags = replace(flags, variables=loaded.variables)
     handle = open_log(log_level, log_format, loaded.redact)
     # with JSON on stdout the progress is for the person at the terminal, if there is one
@@ -218,6 +241,47 @@ def _flags(
         except ValueError as error:
             raise ValueError(f"--duration: {error}") from None
     return Flags(users=users, rate=per_s, duration=seconds, shards=shards)
+
+
+def _workers(
+    count: int | None, bind: str | None, wait: str, shards: int | None
+) -> "Workers | None":
+    """Return which workers are expected; says it when strangers may come too.
+
+    Raises:
+        ValueError: a flag that cannot be read, or means nothing.
+    """
+    from probes.units import parse_duration  # noqa: PLC0415 - as above
+    from scenarios.course.workers import Workers  # noqa: PLC0415 - as above
+    from scenarios.fleet.address import (  # noqa: PLC0415 - as above
+        DEFAULT_BIND,
+        format_address,
+        is_loopback,
+        parse_bind,
+    )  # fmt: skip
+
+    if count is None:
+        if bind is not None:
+            raise ValueError("--master-bind: want --expect-workers beside it, got none")
+        return None
+    if shards is not None:
+        raise ValueError("--shards: want one shard for each worker, got --expect-workers too")
+    try:
+        host, port = parse_bind(bind or DEFAULT_BIND)
+    except ValueError as error:
+        raise ValueError(f"--master-bind: {error}") from None
+    try:
+        wait_s = parse_duration(wait)
+    except ValueError as error:
+        raise ValueError(f"--wait-workers: {error}") from None
+    address = format_address(host, port)
+    if not is_loopback(host):
+        typer.echo(
+            f"warning: {address} is neither encrypted nor authenticated: whoever reaches it can "
+            "join, read the plan, falsify results or end the run",
+            err=True,
+        )
+    return Workers(count, address, wait_s)
 
 
 def _named(config: "Config", name: str) -> "ScenarioKeys":

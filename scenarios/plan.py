@@ -76,10 +76,13 @@ class Fences:
     Args:
         allow: host patterns and networks; none: nowhere.
         deny: the same; wins.
+        within: of whoever leads from another machine: what is allowed is in here too; none: no
+            such bound.
     """
 
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
+    within: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

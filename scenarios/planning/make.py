@@ -101,22 +101,18 @@ def make_plan(  # noqa: PLR0913 - what the machine can do, by keyword
         ConfigError: flags that do not fit the model; a journey or a file that changed meanwhile.
         Refused: ``ceiling``, ``capacity``, ``untrusted``.
     """
-    machine, environ = Machine.here(cpus, descriptors), os.environ
+    machine, load = Machine.here(cpus, descriptors), keys.load
     variables = {**config.variables, **flags.variables}
-    raw = _journeys(config, keys)
-    journeys = _compiled(config, keys, environ, variables)
-    mix = _mix(config.path.parent, keys.mix)
-    load = keys.load
+    own = read_own(config, keys, variables)
     profile = _profile(load, flags)
-    requests = _requests(mix, journeys)
-    shards, notes = shards_for(flags.shards or load.shards, profile, requests, machine)
+    shards, notes = shards_for(flags.shards or load.shards, profile, own.requests, machine)
     plan = Plan(
         run_id=os.urandom(8).hex(),
         scenario=name,
         target=keys.target,
         model=load.model,
         stages=profile.stages,
-        mix=mix,
+        mix=own.mix,
         users=profile.pool.max,
         iterations=load.iterations or 0,
         pool=profile.pool,
@@ -125,12 +121,12 @@ def make_plan(  # noqa: PLR0913 - what the machine can do, by keyword
         shards=shards,
         seed=_first(flags.seed, keys.seed, chance.randbits(_SEED_BITS)),
         variables=variables,
-        journeys=raw,
+        journeys=own.journeys,
         directory=str(config.path.parent.resolve()),
-        data={it.name: it.feeder.digest for it in journeys.values() if it.feeder is not None},
+        data=own.data,
         fences=Fences(config.safety.targets.allow, config.safety.targets.deny),
         limits=limits_of(rule.threshold for rule in rules_of(keys.thresholds)),
-        requests_per_iteration=requests,
+        requests_per_iteration=own.requests,
         locust_html=keys.reports.locust_html,
         max_seconds=0.0 if profile.stages else config.safety.load.max_duration,
     )
@@ -141,7 +137,45 @@ def make_plan(  # noqa: PLR0913 - what the machine can do, by keyword
     ]
     if whys:
         raise Refused(*whys)
-    return Planned(plan, _secrets(config, raw, environ), notes)
+    return Planned(plan, own.secrets, notes)
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What of a plan stands in the files of this machine.
+
+    Args:
+        journeys: name -> its keys, without the values of secrets.
+        mix: with the locust files of this machine.
+        data: name of a journey -> sha256 of its file of data.
+        requests: of an iteration.
+        secrets: what a plan does not say.
+    """
+
+    journeys: Mapping[str, Any]
+    mix: tuple[Part, ...]
+    data: Mapping[str, str]
+    requests: float
+    secrets: Secrets
+
+
+def read_own(config: Config, keys: ScenarioKeys, variables: Mapping[str, str]) -> Own:
+    """Return what of a plan stands in the files of this machine; blocks.
+
+    Args:
+        config: of the probe file.
+        keys: of the scenario.
+        variables: of journeys.
+
+    Raises:
+        ConfigError: a journey or a file that changed meanwhile.
+        Refused: ``untrusted``.
+    """
+    raw, environ = _journeys(config, keys), os.environ
+    journeys = _compiled(config, keys, environ, variables)
+    mix = _mix(config.path.parent, keys.mix)
+    data = {it.name: it.feeder.digest for it in journeys.values() if it.feeder is not None}
+    return Own(raw, mix, data, _requests(mix, journeys), _secrets(config, raw, environ))
 
 
 def config_hash(plan: Plan) -> str:

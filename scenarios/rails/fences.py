@@ -66,13 +66,14 @@ class Fence:
         fences: as the plan has them.
     """
 
-    __slots__ = ("_denials", "_denied_names", "_names", "_networks")
+    __slots__ = ("_denials", "_denied_names", "_names", "_networks", "_outer")
 
     def __init__(self, fences: Fences) -> None:
         allow, deny = tuple(map(_rule, fences.allow)), tuple(map(_rule, fences.deny))
         self._names = tuple(rule.host for rule in allow if rule.cidr is None)
         self._networks = tuple(rule for rule in allow if rule.cidr is not None)
         self._denied_names = tuple(rule.host for rule in deny if rule.cidr is None)
+        self._outer = Fence(Fences(fences.within)) if fences.within else None
         # link-local and metadata addresses are denied too, unless a network in there is allowed
         self._denials = Policy(trusts_first=False, deny=deny, lifts=self._networks)
 
@@ -84,6 +85,8 @@ class Fence:
             return False
         if address_of(name) is not None:
             return self.admits_address(name)
+        if self._outer is not None and not self._outer.admits_name(name):
+            return False
         return not self.denies_name(name) and _matches(name, self._names)
 
     def admits_address(self, ip: str, host: str = "") -> bool:
@@ -95,6 +98,8 @@ class Fence:
                 the list can admit it.
         """
         if self.denies_address(ip, host):
+            return False
+        if self._outer is not None and not self._outer.admits_address(ip, host):
             return False
         if host and address_of(plain_host(host)) is None:
             return self.admits_name(host)
