@@ -4,12 +4,14 @@
     own                           the prober's own, filled by `exporter.metrics.SelfMetrics`
     blackbox, shared              samples of kinds, listed in `probes.families`
     samples of one kind           ``Kind.metrics``
+    load runs                     `exporter.load_families`
 
 Knows no value, no registry and no page in bytes.
 """
 
 from collections.abc import Collection, Iterable, Mapping
 
+from exporter.load_families import K6, LOAD, LOCUST
 from probes.families import BLACKBOX, BLACKBOX_BY_NAME, SHARED, Family, FamilyType, family_name
 from probes.kind import Kind, Metric
 from probes.kinds import discover
@@ -208,7 +210,9 @@ _SHARED_BY_NAME = {family.name: family for family in SHARED}
 
 def core_families() -> tuple[Family, ...]:
     """Return every family that does not belong to one kind."""
-    return (*IDENTITY, *BLACKBOX, *RESULT, *COUNTERS, *OWN, *BLACKBOX_OWN)
+    return (
+        *IDENTITY, *BLACKBOX, *RESULT, *COUNTERS, *OWN, *BLACKBOX_OWN, *LOAD, *LOCUST, *K6,
+    )  # fmt: skip
 
 
 def kind_families(kind: type[Kind]) -> tuple[Family, ...]:
@@ -285,6 +289,9 @@ def metrics_page(kinds: Iterable[type[Kind]] | None = None) -> str:
     parts += [
         _table("The prober itself", "", OWN),
         _table("With `metrics: {compat: [blackbox]}`", "", BLACKBOX_OWN),
+        _table("Load runs: what each scenario does, did and has counted", "", LOAD),
+        _table("Load runs with `compat: [locust]` in the scenario", "", LOCUST),
+        _table("Load runs with `compat: [k6]` in the scenario", "", K6),
         "The client library adds `process_*`, `python_info` and `python_gc_*`.\n",
         _RULES,
     ]

@@ -95,6 +95,8 @@ class SelfMetrics:
             name: dict.fromkeys(values, 0) for name, values in PRESENT_FROM_THE_START.items()
         }
         self.compat = compat
+        self.beside: Callable[[PageQuery], bytes] = lambda _: b""
+        """Lines of families that are no probe's; made when a page is, on the event loop."""
         self._bind_build_info(version, revision)
 
     def bind(self, family: str, source: Source) -> None:
@@ -151,9 +153,9 @@ class SelfMetrics:
 
         Numbers are read here, on the loop; files of the system and the text are left to *pool*.
         """
-        bound = self._bound()
+        bound, beside = self._bound(), self.beside(query)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(pool, self._text, bound, query)
+        return beside + await loop.run_in_executor(pool, self._text, bound, query)
 
     def _text(self, bound: list[Metric], query: PageQuery) -> bytes:
         metrics = (*bound, *self.registry.collect())

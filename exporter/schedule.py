@@ -38,12 +38,15 @@ DRAIN_S = 7.0
 CANCEL_S = 1.0
 NO_TIDYING: Mapping[str, float] = {}
 PLANNER = "planner"
+INSTANT = timedelta(microseconds=1)
 # Minute, hour, day, month, weekday.
 CRON_FIELDS = 5
 # Cron counts days from Sunday, APScheduler 3 from Monday (agronholm/apscheduler#286): take names.
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 Job = Callable[[], Awaitable[None] | None]
+Following = Callable[[datetime], datetime | None]
+"""Returns the first time after another, both aware; None: there is none."""
 
 
 class FromNow(BaseTrigger):  # type: ignore[misc]  # ships no types
@@ -68,19 +71,17 @@ class FromNow(BaseTrigger):  # type: ignore[misc]  # ships no types
         return now + self.period
 
 
-class NoBacklog(BaseTrigger):  # type: ignore[misc]  # ships no types
-    """The next time of *inner* after now: a step of a month does not list a month of minutes."""
+class AsTold(BaseTrigger):  # type: ignore[misc]  # ships no types
+    """The time that *following* tells of now: a step of a month is no month of minutes."""
 
-    __slots__ = ("_inner",)
+    __slots__ = ("_following",)
 
-    def __init__(self, inner: BaseTrigger) -> None:
-        self._inner = inner
+    def __init__(self, following: Following) -> None:
+        self._following = following
 
     def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime | None:
-        """Return the next fire time; never twice the same."""
-        after = now if previous is None else max(now, previous) + timedelta(microseconds=1)
-        following: datetime | None = self._inner.get_next_fire_time(None, after)
-        return following
+        """Return the next fire time."""
+        return self._following(now - INSTANT if previous is None else max(now, previous))
 
 
 def _epoch_s() -> float:
@@ -199,10 +200,27 @@ class Scheduler:
         Raises:
             ValueError: no such expression or time zone.
         """
-        trigger = NoBacklog(_cron(expression, _zone(timezone)))
+        trigger = AsTold(_following(_cron(expression, _zone(timezone))))
         self._apscheduler.add_job(
             self._call, trigger, (function,), id=job_id, replace_existing=True
         )
+
+    def at_times(self, job_id: str, following: Following, function: Job, grace_s: int) -> None:
+        """Call *function* at the times of *following*; what is missed is never made up for.
+
+        A call that outlasts the next time skips it. The same *job_id* replaces the job, and ends no
+        call under way.
+
+        Args:
+            job_id: of the job.
+            following: tells the times.
+            function: is called.
+            grace_s: how late, by the wall clock, a call may begin.
+        """
+        self._apscheduler.add_job(
+            self._call, AsTold(following), (function,), id=job_id, replace_existing=True,
+            misfire_grace_time=grace_s,
+        )  # fmt: skip
 
     def remove(self, job_id: str) -> None:
         """Forget a job of `every` or `add_cron`; an unknown one is forgotten already."""
@@ -304,6 +322,8 @@ class Scheduler:
         error = getattr(event, "exception", None)
         if error is not None:
             log.error("the job %s raised %s", event.job_id, type(error).__name__, exc_info=error)
+        elif event.code == EVENT_JOB_MISSED:
+            log.warning("the job %s was missed, it is not made up for", event.job_id)
         else:
             log.warning("the job %s was skipped: its last call still goes", event.job_id)
 
@@ -336,6 +356,13 @@ def _cron(expression: str, timezone: tzinfo) -> BaseTrigger:
         return OrTrigger([CronTrigger(**days, **times) for days in either])
     except ValueError as error:
         raise ValueError(f"want a cron expression, got {short(expression)}: {error}") from None
+
+
+def _following(trigger: BaseTrigger) -> Following:
+    def following(after: datetime) -> datetime | None:
+        return cast("datetime | None", trigger.get_next_fire_time(None, after + INSTANT))
+
+    return following
 
 
 def _weekdays(field: str) -> str:

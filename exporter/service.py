@@ -10,8 +10,6 @@ Knows the parts, not how any of them does its work.
 import asyncio
 import gc
 import logging
-import os
-import select
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,13 +17,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from exporter.asked import Asked
 from exporter.descriptors import plan_capacity
+from exporter.ending import break_off, on_loop_error
 from exporter.entry import checks_another
 from exporter.incidents import State, step
 from exporter.keeps import Keeps
+from exporter.loads.board import Board
+from exporter.loads.results import state_directory
+from exporter.loads.runs import LoadRuns
 from exporter.log import PROBE, LogHandle
 from exporter.metrics import SelfMetrics
 from exporter.options import metrics_options
@@ -62,7 +63,6 @@ EXPIRE_EVERY_S = 1.0
 # to 10,000 runs in flight alone brought a look at all of them, which delayed 239 starts by > 0.5 s.
 GC_THRESHOLDS = (700, 10, 300)
 INTERRUPTED = 128 + signal.SIGINT
-STDERR = 2
 
 Sink = Callable[[Result], None]
 
@@ -114,6 +114,10 @@ class Service:
         self._exit_code = 0
         self._why_not_ready = "starting"
         self._scheduler = Scheduler(self._run_probe, capacity=1, on_delay=self.own.observe_delay)
+        board = Board()
+        self.own.beside = board.text
+        data = options.data or state_directory()
+        self._loads = LoadRuns(board, self._scheduler, data, self.health, self._standing)
         self._web = WebServer(self, options.listen, options.web_config)
 
     # --- life ---
@@ -127,7 +131,7 @@ class Service:
             ValueError: too few file descriptors, or no such address.
         """
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(_on_loop_error)
+        loop.set_exception_handler(on_loop_error)
         parts = Vitals(
             self._scheduler, self.health, self._reloads, self._handle, self._asked, self._store
         )
@@ -160,7 +164,10 @@ class Service:
     async def _shut_down(self) -> None:
         self._why_not_ready = "draining"
         tidy_s = {name: probe.kind.cleanup_s for name, probe in self._probes.items()}
-        cancelled = await self._scheduler.drain(tidy_s=tidy_s)
+        number = signal.SIGINT if self._exit_code else signal.SIGTERM
+        cancelled, _ = await asyncio.gather(
+            self._scheduler.drain(tidy_s=tidy_s), self._loads.stop(number)
+        )
         await self._keeps.close()
         await self.health.stop()
         await self._web.stop(ANSWERS_S)
@@ -175,13 +182,13 @@ class Service:
 
     def _on_stop(self, number: int) -> None:
         if self._stop.is_set():
-            _break_off(128 + number, f"cut off by a second {signal.Signals(number).name}")
+            break_off(128 + number, f"cut off by a second {signal.Signals(number).name}")
         log.info("%s: draining", signal.Signals(number).name)
         # an orchestrator's SIGTERM is the ordinary end; Ctrl-C tells the shell that it was one
         self._exit_code = INTERRUPTED if number == signal.SIGINT else 0
         self._stop.set()
         why = f"cut off {HARD_EXIT_S:g} s after {signal.Signals(number).name}"
-        timer = threading.Timer(HARD_EXIT_S, _break_off, (128 + number, why))
+        timer = threading.Timer(HARD_EXIT_S, break_off, (128 + number, why))
         timer.daemon = True
         timer.start()
 
@@ -274,6 +281,8 @@ class Service:
         self._probes = probes  # in the order of the file
         self._scheduler.capacity = capacity.limit
         self._scheduler.set_probes({name: probe.every_s for name, probe in probes.items()})
+        if self._options.shard[0] == 1:  # one process of them plays the scenarios
+            await self._loads.put(config)
 
     def _exchange(self, probes: Mapping[str, Probe]) -> Iterator[None]:
         """Take a probe away, or put one in its place, at each step."""
@@ -294,6 +303,11 @@ class Service:
     def _forget_results(self, name: str) -> None:
         self._results.pop(name, None)
         self._states.pop(name, None)
+
+    def _standing(self) -> frozenset[str]:
+        """Return the states that scenarios may ask for in ``skip_if``."""
+        is_open = any(state.is_open for state in self._states.values())
+        return frozenset({"incident_open"} if is_open else ())
 
     def memories(self) -> Iterator[tuple[Probe, object, object]]:
         """Return the probes that remember something, what, and what was known before a reload."""
@@ -378,21 +392,3 @@ class Service:
     def count_rejected(self, reason: str) -> None:
         """Count a refused request."""
         self.own.count("sonde_web_rejected_total", reason)
-
-
-def _break_off(code: int, why: str) -> None:
-    """End the process at once, and say why where that can be said without waiting."""
-    waiter = select.poll()
-    waiter.register(STDERR, select.POLLOUT)
-    with suppress(OSError):
-        # a pipe that is ready takes a short line whole (PIPE_BUF)
-        if any(event == select.POLLOUT for _, event in waiter.poll(0)):
-            os.write(STDERR, f"sonde: {why}\n".encode())
-    os._exit(code)
-
-
-def _on_loop_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log what nobody awaited: a target that resets a half-closed connection is no news."""
-    error = context.get("exception")
-    level = logging.DEBUG if isinstance(error, OSError) else logging.ERROR
-    log.log(level, "%s", context.get("message", "the event loop met an error"), exc_info=error)

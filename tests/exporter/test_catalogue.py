@@ -15,6 +15,7 @@ from exporter.catalogue import (
     metrics_page,
     sample_family,
 )
+from exporter.load_families import K6, LOCUST
 from exporter.metrics import MetricsOptions
 from probes.families import BLACKBOX, FREE_LABELS, Family, all_label_names
 from probes.kind import Kind, Metric
@@ -37,7 +38,7 @@ def every_family() -> list[Family]:
 
 
 EVERY = {family.name: family for family in every_family()}
-OURS = [family for family in EVERY.values() if family not in BLACKBOX]
+OURS = [family for family in EVERY.values() if family not in (*BLACKBOX, *LOCUST, *K6)]
 
 
 @pytest.mark.parametrize("family", EVERY.values(), ids=EVERY)

@@ -12,7 +12,7 @@ import pytest
 import time_machine
 from apscheduler.triggers.cron import CronTrigger
 
-from exporter.schedule import LAST_TICK_S, FromNow, NoBacklog, Scheduler, _cron
+from exporter.schedule import LAST_TICK_S, AsTold, FromNow, Scheduler, _cron, _following
 
 WAIT_S = 10.0
 
@@ -305,7 +305,7 @@ def test_a_cron_job_lists_no_backlog() -> None:
             asked.append(previous)
             return super().get_next_fire_time(previous, now)
 
-    trigger = NoBacklog(Inner(minute="*", timezone=UTC))
+    trigger = AsTold(_following(Inner(minute="*", timezone=UTC)))
     noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
     assert trigger.get_next_fire_time(None, noon) == noon
@@ -322,7 +322,7 @@ BEGIN = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
 
 
 def next_times(expression: str, zone: str = "UTC") -> str:
-    trigger, found = NoBacklog(_cron(expression, ZoneInfo(zone))), list[str]()
+    trigger, found = AsTold(_following(_cron(expression, ZoneInfo(zone)))), list[str]()
     now: datetime | None = BEGIN
     while now is not None and len(found) < 3:
         now = trigger.get_next_fire_time(now, now)
