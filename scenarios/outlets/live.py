@@ -128,10 +128,11 @@ class Display:
     """
 
     def __init__(self, *, is_terminal: bool, columns: int = 80, colour: bool = False) -> None:
+        self.columns = columns
+        """Of the terminal now: people make it wider and narrower while they look."""
         self._is_terminal = is_terminal
-        self._columns = max(columns, MIN_COLUMNS)
         self._colour = colour
-        self._rows = 0
+        self._shown: list[int] = []
         self._phase = ""
         self._next_s = 0.0
 
@@ -140,8 +141,8 @@ class Display:
         if self._is_terminal:
             begin = self.clear()
             rows = self._block(live)
-            self._rows = len(rows)
-            return begin + "\n".join(rows) + "\n"
+            self._shown = [len(row) for row, _ in rows]
+            return begin + "".join(f"{self._painted(row, code)}\n" for row, code in rows)
         if live.phase == self._phase and live.at_s < self._next_s:
             return ""
         self._phase = live.phase
@@ -151,12 +152,18 @@ class Display:
 
     def clear(self) -> str:
         """Return what takes the block away, so that other lines can be written."""
-        rows, self._rows = self._rows, 0
+        # a row that has become too long for a narrower terminal is several there
+        rows = sum(max(1, -(-length // self._width)) for length in self._shown)
+        self._shown = []
         return _UP_AND_CLEAR.format(rows) if rows else ""
 
-    def _block(self, live: Live) -> list[str]:
+    @property
+    def _width(self) -> int:
+        return max(self.columns, MIN_COLUMNS)
+
+    def _block(self, live: Live) -> list[tuple[str, str]]:
         if not live.has_begun:
-            return [self._row(progress_line(live), "")]
+            return [(self._cut(progress_line(live)), "")]
         rows = [
             (self._head(live), ""),
             (self._bar(live), _DIM),
@@ -167,7 +174,7 @@ class Display:
         ]
         if live.broken:
             rows.append((f"  broken   {_broken(live)}", _RED))
-        return [self._row(text, code) for text, code in rows]
+        return [(self._cut(text), code) for text, code in rows]
 
     @staticmethod
     def _head(live: Live) -> str:
@@ -205,7 +212,9 @@ class Display:
         whole = f" · iteration p99 {words.delay(live.latency_p99)}" if live.latency_p99 else ""
         return f"  latency  {text}{whole}"
 
-    def _row(self, text: str, code: str) -> str:
+    def _cut(self, text: str) -> str:
         # one column stays free: some terminals wrap when the last one is filled
-        cut = text[: self._columns - 1]
-        return f"{code}{cut}{_PLAIN}" if code and self._colour and cut else cut
+        return text[: self._width - 1]
+
+    def _painted(self, text: str, code: str) -> str:
+        return f"{code}{text}{_PLAIN}" if code and self._colour and text else text
