@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Self
 
 from probes.units import short
-from scenarios.histogram import Histogram
+from scenarios.histogram import MAX_COUNT, Histogram
 
 # load.md 7.3: more names than this come from a URL or a user's loop.
 MAX_STEPS = 200
@@ -124,6 +124,8 @@ class Book:
             for key, number in values["numbers"]:
                 if type(number) is not int or number < 0:
                     raise ValueError(f"want a whole number >= 0, got {short(number)}")
+                if number > MAX_COUNT:
+                    raise ValueError(f"want numbers of at most {MAX_COUNT}, got {short(number)}")
                 made.numbers[_key(key)] = number
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"want a book of a load run, got {short(repr(error))}") from None

@@ -15,6 +15,8 @@ from probes.units import short
 _PARTS = 128
 _BITS = 8
 MAX_US = 3600 * 10**6
+# Beyond this a number is no count, and too much for a float.
+MAX_COUNT = 2**53
 MAX_BUCKETS = (MAX_US.bit_length() - _BITS + 1 << _BITS) + 2 * _PARTS
 
 
@@ -74,10 +76,14 @@ class Histogram:
             buckets[bucket] = buckets.get(bucket, 0) + number
         self.least = min(self.least, other.least) if self.count else other.least
         self.greatest = max(self.greatest, other.greatest)
+        # exact is only what both have counted; of nothing, nothing lies above any limit
+        if not self.count:
+            self.above = dict(other.above)
+        else:
+            self.above = {it: n + other.above[it] for it, n in self.above.items()
+                          if it in other.above}  # fmt: skip
         self.count += other.count
         self.total += other.total
-        for limit, number in other.above.items():
-            self.above[limit] = self.above.get(limit, 0) + number
 
     def quantile(self, share: float) -> float:
         """Return the duration, in seconds, below which *share* (0 to 1) of all lie.
@@ -135,11 +141,21 @@ class Histogram:
             made.greatest = _whole(values["greatest"])
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"want a histogram, got {short(repr(error))}") from None
-        if any(not 0 <= bucket <= MAX_BUCKETS for bucket in made.buckets):
-            raise ValueError(f"want buckets of 0 to {MAX_BUCKETS}, got others")
-        if sum(made.buckets.values()) != made.count or made.least > made.greatest:
-            raise ValueError("want a histogram whose buckets add up to its count, got another")
+        made._judge()
         return made
+
+    def _judge(self) -> None:
+        """Raise where numbers contradict each other, or are too great to be divided."""
+        if any(not 0 <= bucket <= MAX_BUCKETS for bucket in self.buckets):
+            raise ValueError(f"want buckets of 0 to {MAX_BUCKETS}, got others")
+        if sum(self.buckets.values()) != self.count or self.least > self.greatest:
+            raise ValueError("want a histogram whose buckets add up to its count, got another")
+        if self.count > MAX_COUNT:
+            raise ValueError(f"want numbers of at most {MAX_COUNT}, got {short(self.count)}")
+        if self.greatest > MAX_US or self.total > self.count * self.greatest:
+            raise ValueError(f"want durations of at most {MAX_US} us, got longer ones")
+        if any(number > self.count for number in self.above.values()):
+            raise ValueError("want at most all durations above a limit, got more")
 
 
 def _whole(number: Any) -> int:

@@ -82,8 +82,8 @@ class Figure:
                 trend.buckets[bucket] = left
             else:
                 del trend.buckets[bucket]
-        for limit, number in gone.above.items():
-            trend.above[limit] -= number
+        for limit in trend.above:
+            trend.above[limit] -= gone.above.get(limit, 0)
         trend.count -= gone.count
         trend.total -= gone.total
         self.part -= other.part
@@ -96,6 +96,19 @@ class Figure:
 def browser_key(probe: str, vital: str) -> Key:
     """Return where a book keeps ``lcp``, ``cls`` ... of a guard that is a browser."""
     return Key(f"browser.{vital}", journey=probe)
+
+
+def unknown_in(book: Book, labels: Iterable[Label] = ()) -> int:
+    """Count measured iterations that were completed and failed by our own fault."""
+    labels = tuple(labels)
+    return sum(
+        it.count
+        for key, it in book.durations.items()
+        if key.metric == "iteration.duration"
+        and key.outcome == UNKNOWN
+        and key.measured
+        and fits(key, labels)
+    )
 
 
 def figure_of(threshold: Threshold, book: Book) -> Figure:
@@ -213,7 +226,10 @@ def _events(threshold: Threshold, book: Book) -> Figure:
     if metric in _WHOLES:
         # the first step that failed is only known of those that failed
         around = tuple(it for it in around if it.name != "step")
-        return Figure(part=part, whole=_numbers(book, _WHOLES[metric], around))
+        whole = _numbers(book, _WHOLES[metric], around)
+        if metric == "iteration.failed":
+            whole -= unknown_in(book, around)
+        return Figure(part=part, whole=whole)
     return Figure(part=part, whole=_requests(book, around))
 
 

@@ -9,17 +9,18 @@ Pure. Knows no clock: what is judged while the run goes on is `scenarios.judging
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from probes.units import format_size
-from scenarios.book import Book
+from scenarios.book import Book, Key
 from scenarios.config.settings import ThresholdKeys
 from scenarios.judging.figures import (
     COMPARE,
     Figure,
     Windows,
     figure_of,
+    fits,
     is_met,
     throughput,
     value_of,
@@ -78,19 +79,29 @@ def rules_of(written: Iterable[ThresholdKeys]) -> tuple[Rule, ...]:
 
 
 def implicit(rules: Iterable[Rule], model: Model, book: Book) -> tuple[Rule, ...]:
-    """Return the rules that hold unless the scenario names their metric itself (load.md 10.1)."""
-    named = {rule.threshold.metric for rule in rules}
+    """Return the rules that hold unless the scenario names their metric itself (load.md 10.1).
+
+    What it says of one journey alone leaves the others to them.
+    """
+    named = [rule.threshold for rule in rules]
     found: list[str] = []
-    if model == "open" and DROPPED not in named:
-        found.append(f"count({DROPPED}) == 0")
-    if SETUP_FAILED not in named:
-        # of each journey: the users of one may not hide behind those of another
-        journeys = {key.journey for key in book.numbers if key.metric == SETUP_FAILED}
-        found += [
-            f"rate({SETUP_FAILED}{{journey={json.dumps(journey)}}}) < 100%"
-            for journey in sorted(journeys)
-        ]
+    if model == "open":
+        if all(it.metric != DROPPED for it in named):
+            found.append(f"count({DROPPED}) == 0")
+        else:
+            found += [f"count({it}) == 0" for it in _unnamed(DROPPED, named, book)]
+    # of each journey: the users of one may not hide behind those of another
+    found += [f"rate({it}) < 100%" for it in _unnamed(SETUP_FAILED, named, book)]
     return tuple(Rule(parse(text), is_implicit=True) for text in found)
+
+
+def _unnamed(metric: str, named: Iterable[Threshold], book: Book) -> Iterator[str]:
+    """Yield *metric* of each journey that has some and of which no threshold speaks."""
+    spoken = [[label for label in it.labels if label.name == "journey"]
+              for it in named if it.metric == metric]  # fmt: skip
+    for journey in sorted({key.journey for key in book.numbers if key.metric == metric}):
+        if not any(fits(Key(metric, journey), labels) for labels in spoken):
+            yield f"{metric}{{journey={json.dumps(journey)}}}"
 
 
 def judge(rule: Rule, book: Book, windows: Windows, ended_s: float) -> Judged:
@@ -201,9 +212,9 @@ def _told(judged: Judged, book: Book | None) -> str:
         seen += f" ({judged.value:.9g}{judged.unit})"
     text = f"want {judged.expr}, got {seen}"
     if judged.is_implicit and SETUP_FAILED in judged.expr and book is not None:
-        steps = sorted(
-            {key.step for key in book.numbers if key.metric == SETUP_FAILED and key.step}
-        )
+        labels = parse(judged.expr).labels
+        failed = [it for it in book.numbers if it.metric == SETUP_FAILED and fits(it, labels)]
+        steps = sorted({key.step for key in failed if key.step})
         text += f": the set-up failed at {', '.join(map(repr, steps))}" if steps else ""
     return text
 

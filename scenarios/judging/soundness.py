@@ -3,6 +3,7 @@
     at least one measured iteration; enough requests
     every shard said its last word
     the generator was not too busy to measure, and few of its requests were its own fault
+    something went well: where nothing did and no rule asked, nobody has judged anything
 
 Broken ones make a run inconclusive: never a pass, never the target's fault. Pure.
 """
@@ -10,7 +11,7 @@ Broken ones make a run inconclusive: never a pass, never the target's fault. Pur
 from collections.abc import Iterable, Iterator, Sequence
 
 from scenarios.book import Book
-from scenarios.judging.figures import UNKNOWN
+from scenarios.judging.figures import UNKNOWN, unknown_in
 from scenarios.judging.rules import SETUP_FAILED, in_words
 from scenarios.report import Generator, Verdict, Why
 
@@ -22,6 +23,9 @@ NO_ITERATIONS = Why(
     Verdict.INCONCLUSIVE, "zero_iterations", "want at least 1 measured iteration, got 0"
 )
 
+# load.md 14, data 4: all failed is a failure where a rule asks for it, else it proves nothing.
+NO_SUCCESS = "no_success"
+
 
 def has_no_user(book: Book) -> bool:
     """Tell whether the set-up failed for every user there was."""
@@ -31,6 +35,15 @@ def has_no_user(book: Book) -> bool:
 def has_iterations(book: Book) -> bool:
     """Tell whether at least one measured iteration ended; a failed one is one."""
     return bool(book.total("iteration.completed", measured=True))
+
+
+def without_success(book: Book) -> Why | None:
+    """Return the doubt about a run whose every measured iteration failed; None: one went well."""
+    completed = book.total("iteration.completed", measured=True)
+    went_well = completed - book.total("iteration.failed", measured=True) - unknown_in(book)
+    if not completed or went_well > 0:
+        return None
+    return _why(NO_SUCCESS, f"want at least 1 iteration to go well, got 0 of {completed}")
 
 
 def doubts(

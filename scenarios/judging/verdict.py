@@ -5,7 +5,7 @@
     inconclusive   a rule of every run is broken, or something of ours    3
     aborted        by a threshold or a guard                              1
     fail           a threshold, a regression, the preflight               1
-    inconclusive   a threshold without data                               3
+    inconclusive   a threshold without data, no iteration that went well  3
     pass                                                                  0
 
 The first that holds wins; every reason is listed, those that decided first. Pure.
@@ -16,7 +16,13 @@ from dataclasses import dataclass, field
 
 from scenarios.book import Book
 from scenarios.judging.rules import NO_DATA, why_of
-from scenarios.judging.soundness import NO_ITERATIONS, doubts, has_iterations
+from scenarios.judging.soundness import (
+    NO_ITERATIONS,
+    NO_SUCCESS,
+    doubts,
+    has_iterations,
+    without_success,
+)
 from scenarios.report import EXIT_CODES, Generator, Judged, Verdict, Why
 
 SIGNAL = "signal"
@@ -90,6 +96,8 @@ def _all(findings: Findings) -> Iterable[Why]:
             yield why
     if findings.was_sent:
         yield from doubts(findings.book, findings.generators, findings.shards, findings.min_samples)
+        if (why := without_success(findings.book)) is not None:
+            yield why
     elif all(why.verdict is Verdict.PASS for why in findings.found) and not findings.signal:
         yield Why(Verdict.INCONCLUSIVE, "not_sent", "want load to be sent, got none, and no reason")
 
@@ -103,12 +111,14 @@ _RANKS = (
     NO_DATA,
     Verdict.PASS,
 )
+_SPECIAL = {
+    (Verdict.ABORTED, SIGNAL): SIGNAL,
+    (Verdict.INCONCLUSIVE, NO_DATA): NO_DATA,
+    (Verdict.INCONCLUSIVE, NO_SUCCESS): NO_DATA,
+}
 
 
 def _order(why: Why) -> tuple[int, str, str]:
     """Order by what wins; among equals by text, so that who found it first does not matter."""
-    is_special = (why.verdict, why.code) in (
-        (Verdict.ABORTED, SIGNAL),
-        (Verdict.INCONCLUSIVE, NO_DATA),
-    )
-    return _RANKS.index(why.code if is_special else why.verdict), why.code, why.text
+    rank = _SPECIAL.get((why.verdict, why.code), why.verdict)
+    return _RANKS.index(rank), why.code, why.text
