@@ -385,6 +385,7 @@ def test_a_test_mirrors_a_module() -> None:
         "tests/probes/journey/test_conformance.py",
         "tests/probes/journey/test_hostile.py",
         "tests/probes/journey/test_shop.py",
+        "tests/scenarios/test_traps.py",
     }
 
 
