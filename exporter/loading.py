@@ -5,7 +5,6 @@ a run needs when there is one: ``sonde smoke`` starts without it.
 """
 
 import asyncio
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -292,14 +291,6 @@ def _named(config: "Config", name: str) -> "ScenarioKeys":
     return known[name]
 
 
-def state_directory() -> Path:
-    """Return where state is kept by default: https://specifications.freedesktop.org/basedir."""
-    given = os.environ.get("XDG_STATE_HOME", "")
-    # a relative one is invalid by the specification
-    base = Path(given) if given.startswith("/") else Path("~/.local/state").expanduser()
-    return base / "sonde"
-
-
 def _options(
     keys: "ScenarioKeys",
     data: Path | None,
@@ -307,6 +298,7 @@ def _options(
     junit: Path | None,
     markdown: Path | None,
 ) -> "Options":
+    from exporter.loads.results import state_directory  # noqa: PLC0415 - as above
     from scenarios.course.readiness import Options, wish_of  # noqa: PLC0415 - as above
 
     place = data or state_directory()
