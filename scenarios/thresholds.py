@@ -18,6 +18,7 @@ from typing import Literal
 
 from probes.pattern import suggest
 from probes.units import parse_number, short
+from scenarios.dialects import translated
 
 Op = Literal["<", "<=", ">", ">=", "==", "!="]
 Unit = Literal["s", "%", "/s", "B", ""]
@@ -162,8 +163,28 @@ def parse(text: object) -> Threshold:
     """Read a threshold.
 
     Raises:
-        ValueError: it is none; the message names the part that is wrong.
+        ValueError: it is none; the message names the part that is wrong, or shows how ours is
+            written where it is one of another tool.
     """
+    try:
+        return _parse(text)
+    except ValueError:
+        ours = _ours(text)
+        if ours is None:
+            raise
+        raise ValueError(f"want a threshold such as {ours}, got {short(text)}") from None
+
+
+def _ours(text: object) -> str | None:
+    """Return what stands in another tool's words as a threshold that can be read."""
+    found = translated(text) if isinstance(text, str) else None
+    try:
+        return found and _parse(found).expr
+    except ValueError:
+        return None
+
+
+def _parse(text: object) -> Threshold:
     if not isinstance(text, str) or len(text) > MAX_CHARACTERS:
         raise ValueError(f"want a threshold such as {_EXAMPLE}, got {short(text)}")
     if found := _PROMQL.fullmatch(text):

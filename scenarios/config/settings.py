@@ -20,6 +20,7 @@ from probes.journey.safety import HostName
 from probes.settings import Bare, Settings, Word
 from probes.units import Duration, parse_number, short
 from scenarios.config.rates import MAX_USERS, RateRamp, UsersRamp
+from scenarios.dialects import translated
 from scenarios.plan import Model
 
 # load.md 5.2, 7.1
@@ -40,12 +41,26 @@ DEFAULT_REPORTS = 30
 DEFAULT_ATTEMPTS = 3
 DEFAULT_FAILURES = 2
 DEFAULT_PROMETHEUS_S = 5.0
+_THRESHOLD = "p95(request.duration) < 400ms"
 _PERCENT = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)%", re.ASCII)
 
 
 def _expr_or_keys(value: object) -> object:
-    """Take a bare text for ``{expr: text}``."""
+    """Take a bare text for ``{expr: text}``, and what k6 writes for a text that is told so."""
+    if isinstance(value, dict) and len(value) == 1:
+        ((key, it),) = value.items()
+        if translated(f"{key}: {it}"):
+            return {"expr": f"{key}: {it}"}
     return {"expr": value} if isinstance(value, str) else value
+
+
+def _one_by_one(value: object) -> object:
+    """Refuse thresholds by metric, and show how they are written here."""
+    if not isinstance(value, dict):
+        return value
+    ours = (translated(f"{key}: {it}") for key, it in value.items())
+    shown = next(filter(None, ours), _THRESHOLD)
+    raise ValueError(f"want a list such as [{shown}], got a mapping")
 
 
 def _pool_or_keys(value: object) -> object:
@@ -323,14 +338,17 @@ class ScenarioKeys(Settings):
     """Cron expression of five fields; without it the scenario runs by hand and in CI only."""
     timezone: str = "UTC"
     """Of the schedule, such as ``Europe/Berlin``."""
-    thresholds: tuple[
-        Annotated[
-            ThresholdKeys,
-            Word("text or mapping"),
-            Bare({"type": "string", "examples": ["p95(request.duration) < 400ms"]}),
-            BeforeValidator(_expr_or_keys),
+    thresholds: Annotated[
+        tuple[
+            Annotated[
+                ThresholdKeys,
+                Word("text or mapping"),
+                Bare({"type": "string", "examples": [_THRESHOLD]}),
+                BeforeValidator(_expr_or_keys),
+            ],
+            ...,
         ],
-        ...,
+        BeforeValidator(_one_by_one),
     ] = Field(default=(), max_length=MAX_THRESHOLDS)
     """What must hold for the run to pass."""
     prometheus: PrometheusKeys = PrometheusKeys()

@@ -229,6 +229,13 @@ WISHES = [
         " iteration.dropped, setup.failed, throughput, data.sent, data.received, browser.lcp,"
         " browser.fcp, browser.inp, browser.ttfb, browser.cls, got 'request.durtion'; did you mean"
         " 'request.duration'?"),
+    row(f"{{{GOOD}, thresholds: {{http_req_duration: ['p(95)<200']}}}}",
+        "1:48 s.thresholds: want a list such as [p95(request.duration) < 200ms], got a mapping"),
+    row(f"{{{GOOD}, thresholds: {{expr: p95}}}}",
+        "1:48 s.thresholds: want a list such as [p95(request.duration) < 400ms], got a mapping"),
+    row(f"{{{GOOD}, thresholds: [{{http_req_failed: rate<0.01}}]}}",
+        "1:61 s.thresholds.0: want a threshold such as rate(request.failed) < 1%, got"
+        " 'http_req_failed: rate<0.01'"),
     row(f"{{{GOOD}, thresholds: [{{expr: rate(request.failed) < 1s}}]}}",
         "1:68 s.thresholds.0.expr: want a number with the unit %, got '1s'"),
     row(f"{{{GOOD}, thresholds: ['p95(request.duration{{step=\"hom\"}}) < 1s']}}",

@@ -30,7 +30,7 @@ class Lies:
     def requests(self, number: int, outcome: str = "up", code: str = "2xx", **more: Any) -> "Lies":
         """Write requests of 100 ms; `seconds`, `measured`, `step` and `journey` are asked of."""
         seconds = more.pop("seconds", 0.1)
-        labels = {"journey": "shop", "step": "home", "method": "GET", **more}
+        labels: dict[str, Any] = {"journey": "shop", "step": "home", "method": "GET", **more}
         key = Key("request.duration", code=code, outcome=outcome, **labels)
         for _ in range(number):
             self.book.time(key, seconds)
