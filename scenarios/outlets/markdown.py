@@ -49,7 +49,7 @@ def _head(report: LoadReport) -> Iterator[list[str]]:
         f"p95 **{words.delay(found.duration.quantile(0.95))}**",
         f"**{words.whole(found.completed)}** iterations ({words.rate(found.throughput)})",
         f"**{words.whole(found.dropped)}** dropped" if found.is_open else "",
-        f"{words.clock(report.seconds)} at {in_code(report.target)}",
+        words.clock(report.seconds) + (f" at {in_code(report.target)}" if report.target else ""),
     ]
     yield [" · ".join(filter(None, parts))]
 

@@ -34,6 +34,11 @@ from scenarios.records import Secrets
 from scenarios.thresholds import limits_of
 
 _SEED_BITS = 48
+# load.md 5.2: such a report must say so itself.
+UNSEEN = (
+    "users wait for their answer before they ask again: what a stall kept away is in no percentile"
+    " (the model open counts from the intended start)"
+)
 # env('NAME'), and env(anything else): then nobody knows the name before.
 _ENV = re.compile(r"\benv\(\s*(?:'([^'\\]+)'|\"([^\"\\]+)\"|([^\s)'\"]))", re.ASCII)
 # What is told to people, not to the target.
@@ -137,7 +142,7 @@ def make_plan(  # noqa: PLR0913 - what the machine can do, by keyword
     ]
     if whys:
         raise Refused(*whys)
-    return Planned(plan, own.secrets, notes)
+    return Planned(plan, own.secrets, notes if load.model == "open" else (*notes, UNSEEN))
 
 
 @dataclass(frozen=True, slots=True)
