@@ -99,13 +99,13 @@ class JourneyUser(locust.User):
             return
         finally:
             player.close()
-            self.desk.leave(self.seat)
 
 
 _NAMES = SimpleNamespace(
     TaskSet=locust.TaskSet,
     DefaultTaskSet=DefaultTaskSet,
     StopUser=locust.exception.StopUser,
+    StopTest=locust.exception.StopTest,
     goings_on=(
         locust.exception.StopUser,
         locust.exception.StopTest,

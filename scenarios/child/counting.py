@@ -91,7 +91,7 @@ class _Names:
                 self.overflow += 1
                 return OTHER
             self._names.add(name)
-        if len(self._known) < _MAX_REMEMBERED:
+        if len(self._known) < _MAX_REMEMBERED and len(text) <= MAX_CHARACTERS:
             self._known[text] = name
         return name
 
@@ -121,6 +121,7 @@ class Counts:
         """Completed ones."""
         self._names = _Names(MAX_STEPS)
         self._methods = _Names(_MAX_METHODS)
+        self._texts = _Names(MAX_ERRORS)
         self._slots: dict[Asked, _Slot] = {}
         self._errors: dict[tuple[str, str, str], int] = {}
         self._all_errors: dict[tuple[str, str, str], int] = {}
@@ -234,6 +235,14 @@ class Counts:
         """Return the name of a request as it is counted."""
         return self._names(text)
 
+    def method_of(self, text: str) -> str:
+        """Return the method of a request as it is counted."""
+        return self._methods(text)
+
+    def text_of(self, text: str) -> str:
+        """Return the text of a failure as Locust may keep it."""
+        return self._texts(text)
+
     # --- what is told
 
     @property
@@ -246,8 +255,9 @@ class Counts:
         book, errors = self.book, self._errors
         self.book, self._errors, self._slots = Book(book.limits), {}, {}
         self.total.merge(book)
-        overflow = self._overflow + self._names.overflow + self._methods.overflow
-        self._overflow = self._names.overflow = self._methods.overflow = 0
+        overflow, self._overflow = self._overflow, 0
+        for names in (self._names, self._methods, self._texts):
+            overflow, names.overflow = overflow + names.overflow, 0
         return Taken(book, _told(errors), overflow)
 
     def everything(self) -> tuple[Book, tuple[Told, ...]]:

@@ -71,7 +71,7 @@ class Open(Desk):
                 return
             if len(self._waiting[part]) >= self._starting[part]:
                 if len(self._seats) >= self._max:
-                    self.counts.dropped(self._names[part], measured=ticket.is_measured)
+                    self._drop(ticket, part)
                     return
                 grown = self._sit(part)
             self._waiting[part].append(ticket)
@@ -91,12 +91,32 @@ class Open(Desk):
             if self._waiting[part]:
                 return self._waiting[part].popleft()
             self._idle[part].append(seat)
-        return seat.mailbox.get()
+        try:
+            return seat.mailbox.get()
+        except BaseException:
+            # cut off, killed, out of some time of its own: what it was handed meanwhile is nobody's
+            self._give_back(seat)
+            raise
 
     def leave(self, seat: Seat) -> None:
         with self._room:
             self._is_here(seat)
+            waiting = self._waiting[seat.part]
+            while len(waiting) > self._starting[seat.part]:
+                self._drop(waiting.popleft(), seat.part)
         super().leave(seat)
+
+    def _give_back(self, seat: Seat) -> None:
+        with self._room:
+            if seat in self._idle[seat.part]:
+                self._idle[seat.part].remove(seat)
+            while not seat.mailbox.empty():
+                ticket = seat.mailbox.get_nowait()
+                if ticket is not None:
+                    self._drop(ticket, seat.part)
+
+    def _drop(self, ticket: Ticket, part: int) -> None:
+        self.counts.dropped(self._names[part], measured=ticket.is_measured)
 
     def _is_here(self, seat: Seat) -> None:
         if not seat.is_ready:
@@ -106,10 +126,9 @@ class Open(Desk):
     def _close(self) -> None:
         super()._close()
         with self._room:
-            for name, waiting in zip(self._names, self._waiting, strict=True):
-                for ticket in waiting:
-                    self.counts.dropped(name, measured=ticket.is_measured)
-                waiting.clear()
+            for part, waiting in enumerate(self._waiting):
+                while waiting:
+                    self._drop(waiting.popleft(), part)
 
 
 class _Paced(Desk):

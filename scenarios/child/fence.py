@@ -5,6 +5,7 @@
     getaddrinfo     refuses names off the list, leaves denied addresses out, remembers the answers
     connect         of a TCP or UDP socket: remembered or allowed addresses alone
                     of a UNIX socket: paths of our own alone
+    sendto          of a UDP socket: as connect
 
 So redirects, names that change their address and locust files of users are covered. It guards
 against accidents; it is no sandbox. Knows no plan: who may be reached is asked of a `Rails`.
@@ -117,6 +118,7 @@ def guard(rails: Rails, *modules: ModuleType, own_paths: frozenset[str] = frozen
             done.append(kind)
             for name in ("connect", "connect_ex"):
                 setattr(kind, name, _guarded_dial(made, ask, getattr(kind, name)))
+            kind.sendto = _guarded_post(made, ask, kind.sendto)
     return made
 
 
@@ -140,18 +142,36 @@ def _guarded_ask(made: Guard, ask: Any) -> Any:
 
 def _guarded_dial(made: Guard, ask: Any, dial: Any) -> Any:
     def connect(self: Any, address: Any) -> Any:
-        if self.family == socket.AF_UNIX:
-            made.judge_path(address)
-        elif self.family in _OF_THE_INTERNET and isinstance(address, tuple):
-            host: Any = address[0]
-            if not _is_literal(host):
-                # the socket would ask for it behind our back
-                address = (ask(host, address[1], self.family)[0][4][0], *address[1:])
-            elif address[:2] not in _ASKS_FOR_A_ROUTE or self.type != socket.SOCK_DGRAM:
-                made.judge_address(_bare(host))
-        return dial(self, address)
+        if self.type == socket.SOCK_DGRAM and address[:2] in _ASKS_FOR_A_ROUTE:
+            return dial(self, address)
+        return dial(self, _judged(made, ask, self.family, address))
 
     return connect
+
+
+def _guarded_post(made: Guard, ask: Any, post: Any) -> Any:
+    def sendto(self: Any, data: Any, *flags_and_address: Any) -> Any:
+        *flags, address = flags_and_address
+        return post(self, data, *flags, _judged(made, ask, self.family, address))
+
+    return sendto
+
+
+def _judged(made: Guard, ask: Any, family: int, address: Any) -> Any:
+    """Return the address that is dialled for *address*.
+
+    Raises:
+        Fenced: it may not be.
+    """
+    if family == socket.AF_UNIX:
+        made.judge_path(address)
+    elif family in _OF_THE_INTERNET and isinstance(address, tuple):
+        host: Any = address[0]
+        if not _is_literal(host):
+            # the socket would ask for it behind our back
+            return (ask(host, address[1], family)[0][4][0], *address[1:])
+        made.judge_address(_bare(host))
+    return address
 
 
 _OF_THE_INTERNET = (socket.AF_INET, socket.AF_INET6)

@@ -15,11 +15,23 @@ class Cleaning:
     Args:
         original: whose listeners are told, with what is clean.
         names: makes the name of a request one of so many.
+        methods: makes its method one of so many.
+        texts: makes the text of an exception one of so many: Locust keeps each.
     """
 
-    def __init__(self, original: Any, names: Callable[[str], str] = clean) -> None:
+    def __init__(
+        self,
+        original: Any,
+        names: Callable[[str], str] = clean,
+        methods: Callable[[str], str] = clean,
+        texts: Callable[[str], str] = clean,
+    ) -> None:
         self._original = original
-        self._names = names
+        self._names, self._methods, self._texts = names, methods, texts
+
+    def __getattr__(self, name: str) -> Any:
+        # what an event of Locust can do besides, with `fire` of this one
+        return getattr(type(self._original), name).__get__(self)
 
     @property
     def listeners(self) -> list[Any]:
@@ -44,13 +56,14 @@ class Cleaning:
         if "name" in values:
             values["name"] = self._names(str(values["name"]))
         if "request_type" in values:
-            values["request_type"] = clean(str(values["request_type"]))
+            values["request_type"] = self._methods(str(values["request_type"]))
         error = values.get("exception")
         if error is not None:
             text = str(error)
-            cleaned = clean(text)
+            cleaned = self._texts(text)
             if cleaned != text:
                 values["exception"] = Cleaned(cleaned)
+                values["exception"].original = error
                 # who looks for what it was finds it
                 values["exception"].__cause__ = error if isinstance(error, BaseException) else None
         self._original.fire(reverse=reverse, **values)
@@ -58,3 +71,6 @@ class Cleaning:
 
 class Cleaned(Exception):
     """An exception whose text could not be shown as it was."""
+
+    original: Any = None
+    """What was raised."""

@@ -3,8 +3,11 @@
 Locust is handed in: whoever imports it patches the process. Knows no socket and no order.
 """
 
+import os
 import sys
+from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Protocol
 
 from probes.units import short
@@ -13,7 +16,7 @@ from scenarios.child.desks import DESKS
 from scenarios.child.driver import LoadDriver
 from scenarios.child.hooks import Cleaned, Cleaning
 from scenarios.child.loading import PlanError, load_journeys
-from scenarios.child.player import Player, Stand
+from scenarios.child.player import CutOff, Player, Stand
 from scenarios.child.pool import Desk
 from scenarios.child.resolver import Resolver
 from scenarios.child.shard import Shard
@@ -72,6 +75,9 @@ class Machine:
         self._secrets = secrets
         self._resolver = Resolver()
         self._found: dict[int, Any] = {}
+        if any(part.locustfile for part in plan.mix) and Path(plan.directory or ".").is_dir():
+            # as all paths of the configuration are; where users of Locust stand when they start it
+            os.chdir(plan.directory or ".")
         for index, part in enumerate(plan.mix):
             if part.locustfile:
                 self._found[index], warning = load_class(part, locust.load_file)
@@ -84,8 +90,11 @@ class Machine:
 
     def _environment(self) -> Any:
         made: Any = self._locust.environment or self._locust.new_environment()
+        counts = self._shard.counts
         made.host = self._plan.target or None
-        made.events.request = Cleaning(made.events.request, self._shard.counts.name_of)
+        made.events.request = Cleaning(
+            made.events.request, counts.name_of, counts.method_of, counts.text_of
+        )
         made.events.user_error = Cleaning(made.events.user_error)
         return made
 
@@ -95,6 +104,8 @@ class Machine:
         desk = DESKS[plan.model](plan, shard.number, shard.counts, crew)
         parts = {index: plan.mix[index].name for index in self._found}
         stock = Stock(self._locust.names, desk, shard.counts, self.environment, parts)
+        stock.ends = self._ends
+        crew.left = desk.leave
         crew.classes = [
             stock.subclass(self._found[index]) if index in self._found
             else self._journey(part.name, desk)
@@ -106,6 +117,7 @@ class Machine:
         if parts:
             stock.install()
             self.environment.events.request.add_listener(stock.heard)
+            self.environment.events.user_error.add_listener(stock.erred)
         self._run_by(crew)
         return desk
 
@@ -114,7 +126,12 @@ class Machine:
         environment = self.environment
         environment.user_classes = crew.classes
         listeners = list(environment.events.user_error.listeners)
-        crew.runner = environment.runner or environment.create_local_runner()
+        if environment.runner is None:
+            runner = environment.create_local_runner()
+            # they would kill our users one by one, and arrivals would bring new ones
+            runner.stop = partial(self._ends, "runner.stop()")
+            runner.quit = partial(self._ends, "runner.quit()")
+        crew.runner = environment.runner
         # it would keep and format a traceback of each error, for a page that nobody serves
         environment.events.user_error.listeners = listeners
         environment.events.init.fire(environment=environment, runner=crew.runner, web_ui=None)
@@ -155,8 +172,14 @@ class Machine:
     def broke(self, greenlet: Any) -> None:
         """Take note of a greenlet that an exception has ended."""
         error = greenlet.exception
-        self._broken = (
-            f"want no exception in a user, got {type(error).__name__}: {short(str(error))}"
+        # who is cut off before he begins cannot say that it was meant
+        if not isinstance(error, CutOff):
+            self._broken = _told(error)
+
+    def _ends(self, how: str) -> None:
+        """End the run because a locust file says so: it is not the one that was planned."""
+        self._shard.stop(
+            "internal", None, f"want the whole plan played, got {how} of a locust file"
         )
 
     def trouble(self) -> str:
@@ -177,8 +200,9 @@ class Machine:
         events, environment, shard = self.environment.events, self.environment, self._shard
         if self._plan.locust_html:
             self._locust.keep_history(environment)
-        events.test_start.fire(environment=environment)
-        shard.run(self.desk, start, self.spawned)
+        with _Judged(shard):
+            events.test_start.fire(environment=environment)
+            shard.run(self.desk, start, self.spawned)
         events.test_stopping.fire(environment=environment)
         shard.end(self.desk)
         events.test_stop.fire(environment=environment)
@@ -188,3 +212,28 @@ class Machine:
             path = shard.place / f"locust-{shard.number}.html"
             path.write_text(text, encoding="utf-8", errors="backslashreplace")
         shard.exit_code = environment.process_exit_code
+
+
+class _Judged:
+    """What breaks in here, or exits, ends the run with a last word: it is code of a locust file."""
+
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        is_meant = isinstance(error, Exception | SystemExit)
+        if error is not None and is_meant:
+            self._shard.stop("internal", None, _told(error))
+        return is_meant
+
+
+def _told(error: BaseException) -> str:
+    return f"want no exception in a user, got {type(error).__name__}: {short(str(error))}"

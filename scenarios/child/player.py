@@ -149,7 +149,11 @@ class Player:
     # --- what is played
 
     def prepare(self) -> bool:
-        """Play the set-up; False: it failed, and the user is as new."""
+        """Play the set-up; False: it failed, what it had made is tidied up, the user is as new.
+
+        Raises:
+            CutOff: in its clean-up.
+        """
         journey = self._stand.journey
         if not journey.setup:
             return True
@@ -157,13 +161,18 @@ class Player:
         # a chance that no iteration has
         context = self._play_context(self._number, -1 - self._number, (Part.SETUP,), {})
         played, is_cut = self._through(context)
-        if is_cut:
-            return False
         self._brought, self._hidden = played.values, played.hidden
-        if played.failure is None:
+        if played.failure is None and not is_cut:
             self._stand.counts.setup(journey.name, None)
             return True
-        self._stand.counts.setup(journey.name, _failed_step(played))
+        if not is_cut:
+            self._stand.counts.setup(journey.name, _failed_step(played))
+        if journey.cleanup:
+            # what the steps before have made is left behind otherwise, once for each try
+            context = self._play_context(
+                self._number, -1 - self._number, (Part.CLEANUP,), self._brought
+            )
+            self._through(context, is_cut=is_cut)
         return False
 
     def play(self, ticket: Ticket) -> None:
@@ -179,14 +188,18 @@ class Player:
             ticket.n, ticket.n, (Part.STEPS, Part.CLEANUP), self._brought, jar
         )
         reached: list[float] = []
+        outcome = INTERRUPTED
         try:
             played, is_cut = self._through(context, reached)
-            outcome = INTERRUPTED if is_cut else outcome_of(played)
+            if not is_cut:
+                outcome = outcome_of(played)
         except CutOff:
-            outcome = INTERRUPTED
-        ended = reached[0] if reached else monotonic()
-        latency = None if ticket.due_at is None else ended - ticket.due_at
-        counts.ended(name, outcome, ended - began, latency, measured=measured)
+            return
+        finally:
+            # whoever kills a user by other means gets no iteration lost either
+            ended = reached[0] if reached else monotonic()
+            latency = None if ticket.due_at is None else ended - ticket.due_at
+            counts.ended(name, outcome, ended - began, latency, measured=measured)
 
     def close(self) -> None:
         """End its connections."""
@@ -222,12 +235,15 @@ class Player:
             brought=brought,
         )
 
-    def _through(self, context: Context, reached: list[float] | None = None) -> tuple[Played, bool]:
+    def _through(
+        self, context: Context, reached: list[float] | None = None, *, is_cut: bool = False
+    ) -> tuple[Played, bool]:
         """Do what the journey asks for until it ends.
 
         Args:
             context: of this play.
             reached: gets when it was cut off.
+            is_cut: it was cut off before.
 
         Returns:
             What became of it, and whether it was cut off.
@@ -237,7 +253,6 @@ class Player:
         """
         self.asked, self.is_answered, self.failure, self._told = 0, False, None, None
         played = play(self._stand.journey, context)
-        is_cut = False
         answer: Answer = None
         try:
             while True:

@@ -121,9 +121,10 @@ class Desk:
             seat.not_before = max(seat.not_before, monotonic() + IDLE_WAIT_S)
 
     def leave(self, seat: Seat) -> None:
-        """Tell that a user is gone."""
+        """Tell that a user is gone, or never came; who says so twice is heard once."""
         with self._room:
-            self._seats.pop(seat.number, None)
+            if self._seats.pop(seat.number, None) is not None and not seat.is_retired:
+                self._dealt[seat.part] -= 1
             self._room.notify_all()
 
     # --- for the shard

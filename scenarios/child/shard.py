@@ -327,5 +327,6 @@ class LogHandler(logging.Handler):
         self._shard = shard
 
     def emit(self, record: logging.LogRecord) -> None:
-        with suppress(ValueError, TypeError):
+        # what is wrong with a line of a locust file is no reason to break the file
+        with suppress(ValueError, TypeError, LookupError, AttributeError):
             self._shard.log(record.levelname.lower(), " ".join(record.getMessage().split()))

@@ -103,6 +103,12 @@ def reason_of(error: BaseException | None, status: int) -> Reason:
     return Reason.VALUE
 
 
+def own_reason(error: BaseException | None) -> Reason:
+    """Return why the code of a locust file broke: the fence of the run, or the file itself."""
+    is_fenced = any(isinstance(inner, Fenced) for inner in _unwrapped(error))
+    return Reason.POLICY if is_fenced else Reason.INTERNAL
+
+
 def _is_of_client(error: BaseException) -> bool:
     return type(error).__module__.partition(".")[0] in ("requests", "urllib3", "locust")
 
@@ -123,12 +129,16 @@ def _unwrapped(error: BaseException | None) -> list[BaseException]:
 # --- users
 
 
+def _nobody(_: str) -> None:
+    return
+
+
 class Stock:
     """The users of locust files in one shard.
 
     Args:
-        locust: ``TaskSet``, ``DefaultTaskSet``, ``StopUser``, and ``goings_on``: exceptions with
-            which a task says how to go on.
+        locust: ``TaskSet``, ``DefaultTaskSet``, ``StopUser``, ``StopTest``, and ``goings_on``:
+            exceptions with which a task says how to go on.
         desk: hands out the tickets.
         counts: of the shard.
         environment: of Locust.
@@ -142,6 +152,8 @@ class Stock:
         self.counts = counts
         self.environment = environment
         self.locust = locust
+        self.ends: Callable[[str], None] = _nobody
+        """Told how a user has asked for the end of the test."""
         self._parts = parts
         self._here = threading.local()
         self._is_open = desk.plan.model == "open"
@@ -155,8 +167,9 @@ class Stock:
                 kind.run(user)
             except CutOff:
                 return
-            finally:
-                stock.desk.leave(user.sonde_seat)
+            except SystemExit as error:
+                # gevent would end the whole process, without a last word
+                stock.ends(f"SystemExit({error.code!r})")
 
         def on_start(user: Any) -> None:
             stock.set_up(user, kind)
@@ -213,9 +226,30 @@ class Stock:
 
     def failed(self, user: Any, error: Exception, trace: TracebackType | None, name: str) -> None:
         """Tell of an exception in the code of a user."""
-        text = f"{type(error).__name__}: {error}"
-        self.counts.error(name, Reason.INTERNAL.value, text)
-        self.environment.events.user_error.fire(user_instance=user, exception=error, tb=trace)
+        self._here.where = name
+        try:
+            self.environment.events.user_error.fire(user_instance=user, exception=error, tb=trace)
+        finally:
+            self._here.where = None
+
+    def erred(self, exception: BaseException, **_: Any) -> None:
+        """Tell of an exception; a listener of Locust's event, which knows of all of them."""
+        # between two tasks: no tasks, a task set that cannot begin, a wait time that is none
+        where = getattr(self._here, "where", None) or "user"
+        error = getattr(exception, "original", exception)
+        text = f"{type(error).__name__}: {exception}"
+        self.counts.error(where, own_reason(error).value, text)
+
+    def fenced(self, name: str, seconds: float, ticket: Ticket) -> None:
+        """Count what the fence of the run has refused to a task."""
+        outcome, reason = Outcome.UNKNOWN.value, Reason.POLICY.value
+        asked = Asked(name, "task", "", 0, outcome, reason, ticket.is_measured)
+        self.counts.request(asked, seconds)
+
+    def heed(self, error: BaseException | None) -> None:
+        """End the run where *error* asks for that."""
+        if isinstance(error, self.locust.StopTest):
+            self.ends(f"StopTest({short(str(error))})")
 
     def heard(
         self,
@@ -270,6 +304,7 @@ class _Setup:
             self.is_good = True
             stock.counts.setup(self._name, None)
             return True
+        stock.heed(error)
         if not isinstance(error, Exception) or isinstance(error, stock.locust.goings_on):
             return False
         stock.counts.setup(self._name, "on_start")
@@ -303,10 +338,15 @@ class _Turn:
         trace: TracebackType | None,
     ) -> bool:
         stock, outcome, is_dealt_with = self._stock, Outcome.UP.value, False
-        if isinstance(error, Exception) and not isinstance(error, stock.locust.goings_on):
-            outcome, is_dealt_with = Outcome.DOWN.value, True
-        elif isinstance(error, CutOff):
+        if error is not None and not isinstance(error, Exception):
+            # cut off, killed, out of a time of its own, or an exit
             outcome = INTERRUPTED
+        elif error is not None and not isinstance(error, stock.locust.goings_on):
+            outcome, is_dealt_with = Outcome.DOWN.value, True
+            if own_reason(error) is Reason.POLICY:
+                # of a socket of its own: no client tells of this request
+                outcome = Outcome.UNKNOWN.value
+                stock.fenced(self._name, monotonic() - self._began, self.ticket)
         ended, due = monotonic(), self.ticket.due_at
         stock.counts.ended(
             self._name,
@@ -317,6 +357,7 @@ class _Turn:
         )
         if is_dealt_with and isinstance(error, Exception):
             stock.failed(self._user, error, trace, "task")
+        stock.heed(error)
         if isinstance(error, CutOff):
             raise stock.locust.StopUser from None
         return is_dealt_with

@@ -59,6 +59,57 @@ class Shopper(HttpUser):
 """
 
 
+HOSTILE = """
+import logging, socket, sys
+from locust import HttpUser, events, task
+
+class Asks(HttpUser):
+    rows = open("rows.csv").read().split()
+
+    @task
+    def go(self):
+        logging.warning("%(none)s", {"one": 1})
+        with self.environment.events.request.measure("GET", self.rows[0]):
+            pass
+
+class Digs(HttpUser):
+    @task
+    def go(self):
+        if self.sonde_seat.number % 2:
+            socket.create_connection(("10.9.9.9", 80), 1)
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("10.9.9.9", 53))
+
+class Idles(HttpUser):
+    pass
+
+class Breaks(HttpUser):
+    def __init__(self, environment):
+        raise ValueError("no user")
+
+class Exits(HttpUser):
+    @task
+    def go(self):
+        sys.exit(3)
+
+class Quits(HttpUser):
+    @task
+    def go(self):
+        self.environment.runner.quit()
+
+class Stops(HttpUser):
+    @task
+    def go(self):
+        from locust.exception import StopTest
+        raise StopTest("enough")
+"""
+ENDS = {
+    "Breaks": "want no exception in a user, got ValueError: 'no user'",
+    "Exits": "want the whole plan played, got SystemExit(3) of a locust file",
+    "Quits": "want the whole plan played, got runner.quit() of a locust file",
+    "Stops": "want the whole plan played, got StopTest('enough') of a locust file",
+}
+
+
 @dataclass
 class Ran:
     """One child that has ended."""
@@ -95,6 +146,15 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Ran]]:
     file = root / "shopper.py"
     file.write_text(STOCK)
     stock = (Part("Shopper", 4, locustfile=str(file)), Part("shop"))
+    (root / "rows.csv").write_text("first second")
+    hostile, like = root / "hostile.py", root / "like" / "hostile.py"
+    like.parent.mkdir()
+    hostile.write_text(HOSTILE)
+    like.write_text(HOSTILE.replace("self.rows[0]", "'of another file'"))
+    odd = tuple(
+        Part(name, locustfile=str(file))
+        for name, file in (("Asks", hostile), ("Asks", like), ("Digs", hostile), ("Idles", hostile))
+    )
     parked = {"steps": [{"name": "home", "get": "/"}, {"think": "20s"}],
               "cleanup": [{"name": "tidy", "delete": "/tidy"}]}  # fmt: skip
     with target() as one, target() as two, target() as three, target() as four, target() as five:
@@ -106,8 +166,16 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Ran]]:
                       three, None),
             "stock": (plan(four.url, mix=stock, stages=(Stage(2, 60, 60),), locust_html=True),
                       four, None),
+            "odd": (plan(mix=odd, directory=str(root)), one, None),
             "cut": (plan(five.url, graceful_stop_s=0.3, journeys={"shop": parked}), five, None),
         }  # fmt: skip
+        for name in ENDS:
+            mix = (Part(name, locustfile=str(hostile)),)
+            jobs[name] = (
+                plan(mix=mix, directory=str(root), stages=(Stage(30, 40, 40),)),
+                one,
+                None,
+            )
         with ThreadPoolExecutor(len(jobs)) as threads:
             began = {
                 name: threads.submit(ran, made, root / name, server, during)
@@ -222,6 +290,44 @@ def test_errors_of_a_locust_file_are_told(runs: dict[str, Ran]) -> None:
     assert ("odd", "not \\udcff what I want") in told
     assert ("task", "ValueError: on purpose") in told
     assert ("on_start", "RuntimeError: no login\\udcff") in told
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_a_locust_file_that_ends_the_test_leaves_a_last_word(
+    name: str, runs: dict[str, Ran]
+) -> None:
+    run = runs[name]
+    book = run.child.book
+
+    assert (run.final.why, run.final.text) == ("internal", ENDS[name])
+    assert book.total("iteration.due") == book.total("iteration.started") + book.total(
+        "iteration.dropped"
+    )
+    assert book.total("iteration.due") <= 2
+
+
+def test_what_users_do_beside_their_clients_is_seen(runs: dict[str, Ran]) -> None:
+    run = runs["odd"]
+    book, told = run.child.book, run.child.result["errors"]
+    digs = book.total("iteration.started", journey="Digs")
+
+    assert run.final.why == "completed"
+    assert digs > 2
+    # sockets of their own stop at the fence
+    assert book.total("request.failed", journey="Digs", reason="policy") == digs
+    assert {(step, reason) for step, reason, _, _ in told} == {
+        ("task", "policy"),
+        ("user", "internal"),
+    }
+    assert any("No tasks defined" in text for _, _, text, _ in told)
+
+
+def test_classes_of_one_name_are_two(runs: dict[str, Ran]) -> None:
+    book = runs["odd"].child.book
+
+    # the files stand in one directory, and what they open beside them is found
+    assert book.timed("request.duration", step="first").count > 2
+    assert book.timed("request.duration", step="of another file").count > 2
 
 
 def test_closed_users_come_go_and_stop(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Tickets and users in plain threads: what the child does with greenlets."""
 
+import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -154,6 +155,67 @@ def test_a_set_up_that_never_works_takes_no_ticket_and_goes_home() -> None:
     assert total(desk, "dropped") == 40
 
 
+class Killed(BaseException):
+    """Raised in whatever a user waits for, by whoever may."""
+
+
+class Deadly(queue.Queue[Ticket | None]):
+    """A mailbox whose user is killed while he gets something."""
+
+    desk: Desk
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Ticket | None:  # noqa: FBT002 - of a queue
+        if block:
+            self.desk._offer(0, monotonic(), 0.0)  # type: ignore[attr-defined]
+            raise Killed
+        return super().get(block=False, timeout=timeout)
+
+
+def test_what_is_handed_to_a_user_who_is_killed_is_dropped() -> None:
+    desk = DESKS["open"](plan(pool=Pool(0, 1)), 0, Counts(), Crew())
+    seat = desk._sit(0)
+    mailbox = seat.mailbox = Deadly()  # type: ignore[assignment]
+    mailbox.desk = desk
+
+    with pytest.raises(Killed):
+        desk.take(seat)
+
+    assert (total(desk, "due"), total(desk, "dropped"), desk.idle) == (1, 1, 0)
+    desk.leave(seat)
+    assert desk.users == 0
+
+
+def test_users_who_never_get_ready_leave_no_ticket_waiting() -> None:
+    desk = DESKS["open"](plan(pool=Pool(0, 2)), 0, Counts(), NoCrew())
+    for n in range(5):
+        desk._offer(n, 0.0, 0.0)  # type: ignore[attr-defined]
+        for seat in list(desk._seats.values()):
+            desk.leave(seat)
+
+    assert total(desk, "due") == total(desk, "dropped") == 5
+
+
+def test_who_leaves_by_himself_makes_room_for_his_like() -> None:
+    made = plan(model="closed", mix=(Part("a"), Part("b")))
+    desk = DESKS["closed"](made, 0, Counts(), NoCrew())
+    stays = desk._sit(desk._next_part())
+    for _ in range(4):
+        leaver = desk._sit(desk._next_part())
+        assert leaver.part != stays.part
+        desk.leave(leaver)
+        desk.leave(leaver)
+
+
+class NoCrew:
+    """Makes nobody."""
+
+    def spawn(self, part: int, seats: Sequence[Seat]) -> None:
+        """Make nobody."""
+
+    def cut(self, seat: Seat) -> None:
+        """Cut nobody off."""
+
+
 def test_a_stop_ends_the_arrivals_and_waits_for_nobody_idle() -> None:
     with opened(plan(stages=(Stage(60, 50, 50),))) as (desk, _):
         desk.prepare()
@@ -255,7 +317,7 @@ def test_nobody_waits_for_users_that_never_come_past_their_set_up() -> None:
         model="iterations", stages=(), users=4, iterations=20, mix=(Part("good"), Part("bad"))
     )
     with opened(made) as (desk, crew):
-        crew.setup = lambda crew, seat: seat.part == 0
+        crew.setup = lambda _, seat: seat.part == 0
         desk.run(monotonic())
         assert desk.finish(in_time())
 

@@ -88,7 +88,7 @@ def test_cookies_can_be_those_of_the_set_up_again_each_time() -> None:
 
 
 def test_a_set_up_that_fails_is_counted_by_its_step() -> None:
-    it, _, counts = player(handler=lambda _: Response(500, seconds=0.01))
+    it, _, counts = player({**SHOP, "cleanup": []}, handler=lambda _: Response(500, seconds=0.01))
 
     assert not it.prepare()
     assert counts.book.total("setup.failed", journey="it", step="login") == 1
@@ -172,6 +172,69 @@ def test_who_is_cut_off_twice_is_gone() -> None:
 
     it.play(Ticket(0))
 
+    assert counts.book.total("iteration.interrupted") == 1
+
+
+HALF = {
+    "setup": [
+        {"name": "account", "post": "/accounts", "extract": {"account": "$.token"}},
+        {"name": "fill", "post": "/accounts/${account}", "extract": {"cart": "$.cart"}},
+    ],
+    "steps": [{"name": "buy", "get": "/"}],
+    "cleanup": [
+        {"name": "empty", "delete": "/carts/${cart}"},
+        {"name": "close", "delete": "/accounts/${account}"},
+    ],
+}
+
+
+def broken_at(step: str) -> Callable[[Request], Response]:
+    return lambda request: Response(500) if request.step == step else good(request)
+
+
+@pytest.mark.parametrize(
+    ("handler", "failed"),
+    [
+        pytest.param(broken_at("fill"), 1, id="failed"),
+        pytest.param(cut_at("fill"), 0, id="cut off"),
+    ],
+)
+def test_what_half_a_set_up_has_made_is_tidied_up(
+    handler: Callable[[Request], Response], failed: int
+) -> None:
+    it, driver, counts = player(HALF, handler)
+
+    assert not it.prepare()
+
+    # no cart was made: there is none to empty
+    assert [request.step for request in driver.requests] == ["account", "fill", "close"]
+    assert driver.requests[-1].url.path_query == "/accounts/t0ken"
+    assert counts.book.total("setup.failed") == failed
+    assert counts.book.total("setup.done") == 0
+
+
+def test_a_set_up_that_is_cut_off_in_its_clean_up_too_is_left() -> None:
+    it, driver, _ = player(HALF, cut_at("fill", "close"))
+
+    with pytest.raises(CutOff):
+        it.prepare()
+
+    assert [request.step for request in driver.requests] == ["account", "fill", "close"]
+
+
+def test_who_is_killed_by_others_is_counted_too() -> None:
+    class Killed(BaseException):
+        """As gevent's GreenletExit and Timeout."""
+
+    def killed(request: Request) -> Response:
+        raise Killed
+
+    it, _, counts = player({"steps": [{"name": "a", "get": "/"}]}, killed)
+
+    with pytest.raises(Killed):
+        it.play(Ticket(0, due_at=0.0))
+
+    assert counts.book.total("iteration.started") == 1
     assert counts.book.total("iteration.interrupted") == 1
 
 
