@@ -25,7 +25,7 @@ test:  ## install the test servers it lacks, then run every test
 	@scripts/servers.sh
 	@scripts/nodes.sh
 	$(DEV_ENV)
-	$(PYTEST)
+	@scripts/suite.sh $(PYTEST)
 
 quick:  ## the tests without slow ones and real servers
 	$(DEV_ENV)
