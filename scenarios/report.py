@@ -168,7 +168,8 @@ class Generator:
 class Second:
     """One second of a run, of all shards; ``at`` counts from the start.
 
-    Durations are seconds, those of requests that were up or degraded; None: there was none.
+    A long run has wider steps, of so many ``seconds``: counts are of all of them, the rest is the
+    worst. Durations are seconds, those of requests that were up or degraded; None: there was none.
     """
 
     at: int
@@ -189,6 +190,7 @@ class Second:
     lag_p99: float = 0.0
     cpu: float = 0.0
     is_measured: bool = True
+    seconds: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +216,7 @@ class LoadReport:
         thresholds: implicit ones last.
         comparison: with a baseline.
         generators: one a shard.
-        timeline: one a second.
+        timeline: one a second; of a long run one for several.
         notes: warnings that decide nothing.
         resolved: host -> addresses, of ``--dry-run`` and refusals.
     """

@@ -16,11 +16,11 @@ from time import monotonic
 from probes.units import format_duration
 from scenarios.arrivals import stage_at
 from scenarios.course.guards import Guards
-from scenarios.fleet.merge import Tally
+from scenarios.fleet.merge import Tally, count_requests
 from scenarios.judging.watch import Watch
 from scenarios.outlets.live import Live
 from scenarios.plan import Plan
-from scenarios.report import Second, Verdict, Why
+from scenarios.report import Verdict, Why
 
 TICK_S = 1.0
 # A little after the second: the records of a second come at its end.
@@ -63,7 +63,6 @@ class Vigil:
         self._guards = guards
         self._halt = stop
         self._tell = tell
-        self._told = 0
         self._requests = self._failures = self._dropped = 0
         self._questions: set[asyncio.Task[None]] = set()
         self._next_question_s = 0.0
@@ -112,6 +111,9 @@ class Vigil:
         """Give the thresholds every second that is complete."""
         for at, book in self._tally.settle(now_s):
             self._watch.add(at, book)
+            self._requests += count_requests(book)
+            self._failures += book.total("request.failed")
+            self._dropped += book.total("iteration.dropped")
 
     def _look(self, now_s: float, ask: Ask | None) -> None:
         self.settle(now_s)
@@ -157,13 +159,7 @@ class Vigil:
         task.add_done_callback(self._questions.discard)
 
     def _live(self, now_s: float) -> Live:
-        timeline = self._tally.timeline
-        for it in timeline[self._told :]:
-            self._requests += it.requests
-            self._failures += it.failures
-            self._dropped += it.dropped
-        self._told = len(timeline)
-        now = timeline[-1] if timeline else Second(0)
+        now = self._tally.latest
         return Live(
             name=self._plan.scenario,
             phase=self._phase(now_s),

@@ -22,6 +22,7 @@ from probes.units import short
 from scenarios.arrivals import stage_at
 from scenarios.book import OTHER, Book
 from scenarios.codec import check_counts, read_book
+from scenarios.fleet.timeline import Timeline
 from scenarios.histogram import Histogram
 from scenarios.plan import Plan
 from scenarios.records import Final, Progress, Told, Vitals
@@ -138,7 +139,17 @@ class Tally:
         self._next = 0
         self.book = Book(plan.limits)
         """Everything so far; after `finish` that of the result files."""
-        self.timeline: list[Second] = []
+        self._timeline = Timeline()
+
+    @property
+    def timeline(self) -> tuple[Second, ...]:
+        """The seconds that are settled."""
+        return self._timeline.steps
+
+    @property
+    def latest(self) -> Second:
+        """The last one of them."""
+        return self._timeline.latest
 
     def greet(self, shard: int, host: str) -> None:
         """Note on which machine a shard is."""
@@ -207,7 +218,7 @@ class Tally:
         is_measured = stage.is_measured if stage is not None else not self._plan.stages
         now = [told for number in self._shards if (told := self._word_of(number, second))]
         counted = _second(at, second.book)
-        self.timeline.append(
+        self._timeline.add(
             replace(
                 counted,
                 users=sum(told.users for told in now),

@@ -24,6 +24,7 @@ MIN_SHADE = 0.07
 # A worst value beyond so many typical ones flattens everything else.
 LOG_FROM = 12.0
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+_NOTHING = 1e-9
 _TICKS = 4
 _TIMES = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 
@@ -129,7 +130,7 @@ def axis_of(values: Sequence[float], top: float, *, may_be_log: bool = False) ->
         every = -(-decades // 5)
         ticks = [low * 10**power for power in range(0, decades + 1, every)]
         return Axis(low, high, True, ticks)  # noqa: FBT003 - a field
-    if worst <= 0:
+    if worst < _NOTHING:
         worst = 1.0
     size = 10.0 ** math.floor(math.log10(worst / _TICKS))
     step = next(it * size for it in _STEPS if it * size * _TICKS >= worst * 0.999)

@@ -237,8 +237,10 @@ def bins(timeline: Sequence[Second], most: int) -> list[Bin]:
 
 
 def _bin(some: Sequence[Second]) -> Bin:
+    seconds = sum(it.seconds for it in some)
+
     def mean(name: str) -> float:
-        return float(sum(getattr(it, name) for it in some)) / len(some)
+        return float(sum(getattr(it, name) for it in some)) / seconds
 
     def worst(name: str) -> float | None:
         found = [value for it in some if (value := getattr(it, name)) is not None]
@@ -248,8 +250,8 @@ def _bin(some: Sequence[Second]) -> Bin:
     medians = sorted(it.p50 for it in some if it.p50 is not None)
     return Bin(
         at=float(some[0].at),
-        seconds=float(len(some)),
-        wanted=mean("rate"),
+        seconds=float(seconds),
+        wanted=sum(it.rate * it.seconds for it in some) / seconds,
         started=mean("started"),
         completed=mean("completed"),
         dropped=mean("dropped"),

@@ -45,7 +45,7 @@ def _shades(timeline: Sequence[Second]) -> Iterator[tuple[float, float, str]]:
         elif not it.is_measured and begin is None:
             begin = it.at
     if begin is not None:
-        yield begin, timeline[-1].at + 1, "unmeasured"
+        yield begin, timeline[-1].at + timeline[-1].seconds, "unmeasured"
 
 
 def _edges(report: LoadReport) -> Iterator[float]:

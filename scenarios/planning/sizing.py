@@ -66,7 +66,7 @@ def capacity_of(report: LoadReport) -> float | None:
     if any(it.state != "final" for it in report.generators):
         return None
     found = [
-        second.requests / shards / second.cpu
+        second.requests / second.seconds / shards / second.cpu
         for second in report.timeline
         if second.cpu >= _BUSY_CPU and second.requests
     ]
