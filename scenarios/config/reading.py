@@ -16,8 +16,9 @@ from probes.config.wording import got
 from probes.journey.flaws import Flaw, Path
 from probes.units import short
 from probes.wire.url import parse_url
+from scenarios.config.advice import advice
 from scenarios.config.profile import as_written, judge_profile
-from scenarios.config.references import advice, journeys_of, judge_references
+from scenarios.config.references import journeys_of, judge_references
 from scenarios.config.settings import PoolKeys, ScenarioKeys
 from scenarios.config.wishes import Mix, judge_wishes
 
@@ -77,9 +78,12 @@ class Scenarios:
             return
         self._around.secrets.update(filter(None, [parse_url(keys.prometheus.url).password]))
         self.found[name] = _bounded(keys, self._around.sections.safety.load.max_users)
-        for flaw in _flaws(keys, self._around):
+        flaws = list(_flaws(keys, self._around))
+        for flaw in flaws:
             at = _place(place, _in_data(as_written(keys, flaw.path), values))
             mistakes.add(at, flaw.message, at_key=flaw.at_key)
+        if flaws:
+            return  # what is odd about a plan that is none helps nobody
         for flaw in advice(keys, self._around):
             at = _place(place, _in_data(as_written(keys, flaw.path), values))
             mistakes.warn(at, flaw.message, at_key=flaw.at_key)

@@ -18,8 +18,6 @@ from probes.wire.url import parse_url
 from scenarios.config.cron import parse_cron
 from scenarios.config.playable import obstacles, requests_of
 from scenarios.config.settings import PartKeys, ScenarioKeys
-from scenarios.plan import Fences
-from scenarios.rails.fences import Fence
 
 
 def judge_references(keys: ScenarioKeys, around: Around) -> Iterator[Flaw]:
@@ -44,30 +42,6 @@ def judge_references(keys: ScenarioKeys, around: Around) -> Iterator[Flaw]:
             yield Flaw(("confirm", at), text + suggest(host, protected))
 
 
-def advice(keys: ScenarioKeys, around: Around) -> Iterator[Flaw]:
-    """Yield what is odd about *keys* but no mistake: what will be refused."""
-    safety = around.sections.safety
-    if not safety.targets.allow:
-        text = "want safety.targets.allow to say where loads may go, got none"
-        yield Flaw((), f"{text}: this scenario will be refused", at_key=True)
-    else:
-        yield from _outside(keys, around)
-    for host in _hosts(keys, around):
-        if keys.schedule and host in safety.load.protected and host not in keys.confirm:
-            text = f"want confirm: [{host}] beside a schedule, got none for the protected host"
-            yield Flaw(("schedule",), f"{text}: its runs will be refused", at_key=True)
-
-
-def _outside(keys: ScenarioKeys, around: Around) -> Iterator[Flaw]:
-    targets = around.sections.safety.targets
-    fence = Fence(Fences(targets.allow, targets.deny))
-    for host in _hosts(keys, around):
-        if not fence.admits_name(host):
-            text = f"want a host of safety.targets.allow, got {short(host)}"
-            path = ("target",) if keys.target else ("mix",)
-            yield Flaw(path, f"{text}: this scenario will be refused")
-
-
 def journeys_of(keys: ScenarioKeys, around: Around) -> dict[str, Journey]:
     """Return the journeys of the mix that can be played."""
     found = {part.journey: around.journeys.compiled.get(part.journey) for part in keys.mix
@@ -75,7 +49,8 @@ def journeys_of(keys: ScenarioKeys, around: Around) -> dict[str, Journey]:
     return {name: it for name, it in found.items() if isinstance(it, Journey)}
 
 
-def _hosts(keys: ScenarioKeys, around: Around) -> Iterator[str]:
+def hosts_of(keys: ScenarioKeys, around: Around) -> Iterator[str]:
+    """Yield where the load would go, as far as the file says it."""
     bases = [it.base_url for it in journeys_of(keys, around).values()]
     for url in dict.fromkeys([keys.target] if keys.target else bases):
         if url:

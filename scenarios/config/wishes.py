@@ -79,7 +79,7 @@ def _threshold(threshold: Threshold, path: Path, load: LoadKeys, mix: Mix) -> It
     if metric == _SETUP and mix.is_whole and not any(it.setup for it in mix.journeys.values()):
         yield Flaw(path, f"want a journey with setup for {metric}, got none")
     for text in misfits(threshold, _labels(threshold, mix)):
-        yield Flaw(path, text)
+        yield Flaw(path, f"{text}{_never(threshold, mix)}")
 
 
 def _labels(threshold: Threshold, mix: Mix) -> dict[str, Collection[str]]:
@@ -95,12 +95,22 @@ def _labels(threshold: Threshold, mix: Mix) -> dict[str, Collection[str]]:
     asked = {it.value for it in threshold.labels if it.name == "journey" and it.is_equal}
     if mix.is_whole or (asked and asked <= mix.journeys.keys()):
         meant = [it for name, it in mix.journeys.items() if not asked or name in asked]
-        parts = [it.setup if threshold.metric == _SETUP else (*it.setup, *it.steps, *it.cleanup)
+        # requests of a set-up are not measured
+        parts = [it.setup if threshold.metric == _SETUP else (*it.steps, *it.cleanup)
                  for it in meant]  # fmt: skip
         steps = [step for part in parts for step, _ in played(part) if isinstance(step, HttpStep)]
         known["step"] = {it.common.name for it in steps}
         known["method"] = {it.method for it in steps}
     return known
+
+
+def _never(threshold: Threshold, mix: Mix) -> str:
+    """Return why a step that is there has no samples: its requests are those of a set-up."""
+    asked = {it.value for it in threshold.labels if it.name == "step"}
+    names = {step.common.name for it in mix.journeys.values() for step, _ in played(it.setup)}
+    if threshold.metric == _SETUP or asked.isdisjoint(names):
+        return ""
+    return f"; requests of setup are not measured, {_SETUP} counts them"
 
 
 def _times(wish: ThresholdKeys, path: Path, load: LoadKeys) -> Iterator[Flaw]:
