@@ -156,7 +156,8 @@ class Machinery(Engine, Locust):
         except SystemExit:
             raise OSError("it in use") from None
         except RPCError as error:
-            raise OSError(short(str(error))) from None
+            text = str(error)
+            raise OSError("it in use" if "in use" in text else short(text)) from None
 
     def follow(self, host: str, port: int) -> Any:
         # load.md 8.4: its statistics and its log are nothing that a master of ours reads

@@ -63,6 +63,7 @@ class Remote(Link):
         self._orders: SimpleQueue[tuple[str, bytes]] = SimpleQueue()
         self._dismissed = Event()
         self._has_said_all = False
+        self._is_alone = False
 
     # --- in
 
@@ -115,6 +116,7 @@ class Remote(Link):
             except Empty:
                 if left_s > 0:
                     continue
+                self._is_alone = True
                 return
             if kind == message.BYE:
                 if not self._has_said_all:
@@ -138,7 +140,7 @@ class Remote(Link):
             record = replace(record, plan=self._digest)
         if not isinstance(record, Final):
             return self._put(record, encode(record), within_s)
-        if self._dismissed.is_set():
+        if self._dismissed.is_set() or self._is_alone:
             return False
         if record.file:
             self._say_result(self._place / record.file, within_s)

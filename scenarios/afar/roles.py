@@ -9,6 +9,7 @@ Locust is handed in as an `Engine`: whoever imports it patches the process.
 import os
 import socket
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from threading import Timer
 from time import sleep
@@ -27,8 +28,9 @@ PLAN_ERROR = 2
 # What was said last leaves the process in a thread of its own.
 LINGER_S = 0.3
 # load.md 8.3: three seconds of silence, and no load after five.
-ALONE_GRACE_S = 1.0
-ALONE_END_S = 1.7
+ALONE_GRACE_S = 0.7
+ALONE_END_S = 1.2
+SILENCE = "want the master to be there to the end, got silence"
 MAX_NAME = 256
 
 
@@ -156,22 +158,26 @@ def follow(link: Channel, address: str, place: Path, engine: Engine, play: Play)
     code = GONE
     try:
         orders.wait_for_secrets()
-        code = play(remote, orders, offer.shard, place, _alone)
+        code = play(remote, orders, offer.shard, place, partial(_alone, link))
     except Gone:
         pass
     if code or not remote.is_delivered:
-        text = remote.bye or orders.wrong or "want the master to be there to the end, got silence"
-        link.deliver(Left(0, text))
+        link.deliver(Left(0, remote.bye or orders.wrong or SILENCE))
         return code or GONE
     return 0
 
 
-def _alone(shard: Shard) -> None:
-    """End the load of a shard whose master is silent, and then the process."""
+def _alone(link: Channel, shard: Shard) -> None:
+    """End the load of a shard whose master is silent; at the latest with the process."""
     shard.stop("parent_gone", ALONE_GRACE_S)
-    end = Timer(ALONE_END_S, os._exit, (GONE,))
-    end.daemon = True
-    end.start()
+
+    def end() -> None:
+        link.deliver(Left(0, SILENCE))
+        os._exit(GONE)
+
+    timer = Timer(ALONE_END_S, end)
+    timer.daemon = True
+    timer.start()
 
 
 def _obey(link: Channel, orders: Orders, remote: Remote) -> None:
