@@ -48,6 +48,9 @@ class Patience:
         Raises:
             NoLoad: it did.
         """
+        if self._interrupted.is_set():
+            work.close()
+            raise NoLoad
         loop = asyncio.get_running_loop()
         task = loop.create_task(work)
         stop = loop.create_task(self._interrupted.wait())
@@ -72,7 +75,7 @@ class Patience:
             seconds: to wait for it.
 
         Raises:
-            NoLoad: it hangs, or the disk is broken.
+            NoLoad: it hangs, the disk is broken, or a signal came meanwhile.
         """
 
         def make() -> T | ConfigError | Refused:
@@ -87,9 +90,27 @@ class Patience:
             text = f"want to {what} within {seconds:g} s, got a disk that hangs"
             raise NoLoad(Why(Verdict.INCONCLUSIVE, CODE, text)) from None
         except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            text = f"want to {what}, got {where}{error.strerror or type(error).__name__}"
+            text = f"want to {what}, got {told_of(error)}"
             raise NoLoad(Why(Verdict.INCONCLUSIVE, CODE, text)) from None
+        if self.signal:
+            raise NoLoad
         if isinstance(found, ConfigError | Refused):
             raise found
         return found
+
+
+async def settled(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Return *work* when it has ended, with whatever it came to; cancelled, it ends first."""
+    task = asyncio.get_running_loop().create_task(work)
+    try:
+        await asyncio.wait({task})
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+    return task
+
+
+def told_of(error: OSError) -> str:
+    """Return in a few words what a system call had to say."""
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or type(error).__name__}"

@@ -11,11 +11,9 @@ Knows no report. Blocks (files): call it in a thread.
 import os
 import platform
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-
-from scenarios.records import Hello
 
 # A job of CI checks out a commit and no branch, and says the branch here: GitHub, GitLab.
 CI_NAMES = ("GITHUB_REF_NAME", "CI_COMMIT_REF_NAME")
@@ -57,9 +55,6 @@ def _line(path: Path) -> str:
         return file.read(MAX_BYTES).decode("utf-8", "replace").strip()
 
 
-def versions(hellos: Iterable[Hello] = ()) -> dict[str, str]:
-    """Return which sonde, Python and Locust make a run."""
-    found = {"sonde": version("sonde"), "python": platform.python_version()}
-    for hello in hellos:
-        found |= hello.versions
-    return found
+def versions() -> dict[str, str]:
+    """Return which sonde and which Python make a run; of the rest each child tells."""
+    return {"sonde": version("sonde"), "python": platform.python_version()}

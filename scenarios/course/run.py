@@ -8,6 +8,7 @@ are read and written in threads: the loop belongs to the load's clock and to the
 """
 
 import asyncio
+import logging
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -15,8 +16,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_hex
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any
 
 from probes.config.load import Config
 from probes.errors import ConfigError, Problem
@@ -32,7 +34,7 @@ from scenarios.course.cutoff import report_of
 from scenarios.course.filing import Filed, file_report, unfiled
 from scenarios.course.guards import Guards, note_vitals
 from scenarios.course.lock import Claim, RunLock
-from scenarios.course.patience import NoLoad, Patience
+from scenarios.course.patience import NoLoad, Patience, settled, told_of
 from scenarios.course.preflight import preflight
 from scenarios.course.readiness import Options, Ready, make_ready
 from scenarios.course.remains import last_words, read_pages
@@ -56,7 +58,7 @@ from scenarios.planning.sizing import capacity_of
 from scenarios.rails.fences import Refused, resolve_and_judge
 from scenarios.report import Judged, LoadReport, Verdict, Why
 
-T = TypeVar("T")
+log = logging.getLogger("sonde.load")
 
 # A disk that takes longer to give or to take a few files is broken.
 FILES_S = 30.0
@@ -97,9 +99,7 @@ class Course:
         self._fleet: Fleet | None = None
         self._vigil: Vigil | None = None
         now = datetime.now(UTC)
-        self._report = LoadReport(
-            name, "", Verdict.INCONCLUSIVE, 3, (), now, now, versions=versions()
-        )
+        self._report = LoadReport(name, token_hex(8), Verdict.INCONCLUSIVE, 3, (), now, now)
 
     @property
     def tally(self) -> Tally | None:
@@ -127,26 +127,32 @@ class Course:
         Raises:
             ConfigError: the scenario or a flag cannot be; nothing was sent and nothing is filed.
         """
-        if self._options.health is not None:  # what kinds and resolvers hold is its owner's
-            return await self._filed(await self._findings())
-        self._health.start()
-        try:
-            findings = await self._findings()
-        finally:
-            await self._health.stop()
-            await release_kinds()
-            await close_resolvers()
-        return await self._filed(findings)
+        # held until the files are written: a run that is cut off before is told by the next one
+        async with AsyncExitStack() as held:
+            if self._options.health is None:
+                # else what kinds and resolvers hold is its owner's
+                self._health.start()
+                for close in (close_resolvers, release_kinds, self._health.stop):
+                    held.push_async_callback(close)
+            ended = await settled(self._findings(held))
+            if (error := ended.exception()) is None:
+                return await self._filed(ended.result())
+            if isinstance(error, ConfigError):
+                raise error
+            log.error("a load run broke", exc_info=error)
+            text = f"want no error of our own, got {type(error).__name__}"
+            why = Why(Verdict.INCONCLUSIVE, "internal", text)
+            return await self._filed(Findings((why,), self._patience.signal, was_sent=False))
 
-    async def _findings(self) -> Findings:
+    async def _findings(self, held: AsyncExitStack) -> Findings:
         """Return all that was found; on the way `_report` gets what is known."""
         try:
             ready = await self._made_ready()
             if self._options.is_dry:
                 return Findings(was_sent=False)
-            async with self._locked(ready.plan) as lock:
-                await self._looked_before(ready)
-                return await self._loaded(ready, lock)
+            lock = await held.enter_async_context(self._locked(ready.plan))
+            await self._looked_before(ready)
+            return await self._loaded(ready, lock)
         except Refused as refused:
             self._note(resolved=refused.addresses)
             return Findings(refused.whys, self._patience.signal, was_sent=False)
@@ -183,8 +189,8 @@ class Course:
     async def _locked(self, plan: Plan) -> AsyncIterator[RunLock]:
         most = self._config.safety.load.max_concurrent_runs
         lock = RunLock(self._options.data, self._name, plan.run_id, most)
-        await self._patience.call("take the lock", lock.take, FILES_S)
         try:
+            await self._patience.call("take the lock", lock.take, FILES_S)
             await self._told_of(lock.interrupted)
             yield lock
         finally:
@@ -216,11 +222,11 @@ class Course:
     async def _loaded(self, ready: Ready, lock: RunLock) -> Findings:
         """Return what came of the load; leaves no child."""
         self._show("starting")
-        place = Path(tempfile.gettempdir())
         on_lost, workers = self._keys.load.on_lost_shard, self._options.workers
-        fleet = fleet_of(ready.plan, ready.secrets, place, on_lost, workers)
         async with AsyncExitStack() as stack:
             try:
+                place = Path(await self._patience.calls.call("tmp", tempfile.gettempdir, FILES_S))
+                fleet = fleet_of(ready.plan, ready.secrets, place, on_lost, workers)
                 await stack.enter_async_context(fleet)
                 self._fleet = fleet
                 await self._patience.unless_interrupted(fleet.ready(self._options.ready_s))
@@ -231,8 +237,7 @@ class Course:
                     raise ConfigError([Problem(where, 0, 0, self._name, str(unready))]) from None
                 raise NoLoad(Why(Verdict.INCONCLUSIVE, "unready", str(unready))) from None
             except OSError as error:
-                got = error.strerror or type(error).__name__
-                text = f"want to start the load in {place}, got {got}"
+                text = f"want to start the load, got {told_of(error)}"
                 raise NoLoad(Why(Verdict.INCONCLUSIVE, "start", text)) from None
             return await self._watched(fleet, ready)
 
@@ -249,7 +254,9 @@ class Course:
         guards = Guards(ready.guards, self._health, seen)
         vigil = self._vigil = Vigil(plan, fleet.tally, watch, guards, fleet.stop, self._tell)
         asker = self._asker(watch)
-        self._note(started_at=datetime.now(UTC), versions=versions(fleet.hellos.values()))
+        for hello in fleet.hellos.values():
+            self._note(versions={**self._report.versions, **hello.versions})
+        self._note(started_at=datetime.now(UTC))
         began[0] = fleet.begin()
         guards.start()
         ended = asyncio.get_running_loop().create_task(fleet.ended())
@@ -265,7 +272,7 @@ class Course:
         book.merge(vitals)
         self._note(
             ended_at=datetime.now(UTC), seconds=ended_s, book=book, errors=fleet.tally.errors,
-            generators=fleet.tally.generators, timeline=tuple(fleet.tally.timeline),
+            generators=fleet.tally.generators, timeline=fleet.tally.timeline,
             notes=(*self._report.notes, *guards.notes),
         )  # fmt: skip
         every = (*rules, *implicit(rules, plan.model, book))
@@ -295,7 +302,7 @@ class Course:
     def _make(self) -> Ready:
         config = self._config
         ref = git_ref(config.path.parent)
-        self._note(git_ref=ref)
+        self._note(git_ref=ref, versions=versions())
         return make_ready(config, self._name, self._keys, self._flags, self._options)
 
     async def _beside(self, book: Book, windows: Windows) -> tuple[Why, ...]:
@@ -374,8 +381,6 @@ class Course:
         if self._options.is_dry:
             return Filed(self._report, None)
         wish, report = self._options.wish, self._report
-        if not report.run_id:
-            self._note(run_id="none")
         try:
             return await self._patience.calls.call(
                 "file", lambda: file_report(report, wish, pages=self._pages), FILES_S
