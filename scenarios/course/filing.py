@@ -103,7 +103,7 @@ def file_report(
         _write_all(report, wish, directory, makers)
     if directory is None or not directory.is_dir():
         return Filed(report, None, broken)
-    odd = tuple(_prune(directory.parent, wish.keep)) if wish.keep else ()
+    odd = tuple(_prune(directory, wish.keep)) if wish.keep else ()
     return Filed(report, directory, broken, odd)
 
 
@@ -120,9 +120,17 @@ def directory_name(report: LoadReport) -> str:
 def write_whole(path: Path, text: str) -> None:
     """Write a file under a temporary name, then rename it: a reader sees all of it or nothing.
 
+    Behind a link it is the file that is replaced; a pipe or a device (``/dev/stdout``) is written.
+
     Raises:
         OSError: it could not be written; nothing is left behind.
     """
+    if path.exists() and not path.is_file():
+        # a rename would put a file in the place of /dev/null, for everybody
+        with path.open("w", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write(text)
+        return
+    path = path.resolve()
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
@@ -176,14 +184,15 @@ def _told(report: LoadReport, broken: tuple[str, ...]) -> LoadReport:
     )
 
 
-def _prune(directory: Path, keep: int) -> Iterator[str]:
-    """Delete the oldest runs; yield what could not be deleted."""
+def _prune(own: Path, keep: int) -> Iterator[str]:
+    """Delete the oldest runs beside *own*, which stays; yield what could not be deleted."""
     try:
-        runs = sorted(it for it in directory.iterdir() if _RUN.fullmatch(it.name))
+        runs = sorted(it for it in own.parent.iterdir() if _RUN.fullmatch(it.name) and it != own)
     except OSError as error:
-        yield f"want to list {directory}, got {error.strerror}"
+        yield f"want to list {own.parent}, got {error.strerror}"
         return
-    for run in runs[:-keep]:
+    # a clock that was set back makes this run the oldest by name
+    for run in runs[: max(0, len(runs) + 1 - keep)]:
         try:
             shutil.rmtree(run)
         except OSError as error:

@@ -1,5 +1,6 @@
 """Reports in files: whole, in their place, kept as many as wanted, told when they cannot be."""
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -100,3 +101,33 @@ def test_without_a_directory_only_the_named_files_are_written(tmp_path: Path) ->
 
     assert done.directory is None
     assert (tmp_path / "new" / "out.xml").read_text() == "junit pass 0"
+
+
+def test_a_clock_that_was_set_back_does_not_cost_the_run_its_reports(tmp_path: Path) -> None:
+    for year in (2030, 2031):
+        filed(tmp_path, replace(PASSED, started_at=BEGAN.replace(year=year)), keep=2)
+
+    done = filed(tmp_path, keep=2)
+
+    assert {it.name for it in (tmp_path / "nightly").iterdir()} == {
+        "20261121T031700Z-r1", "20311121T031700Z-r1",
+    }  # fmt: skip
+    assert done.directory is not None
+    assert done.directory.is_dir()
+
+
+def test_a_device_is_written_and_stays_one_for_everybody_else(tmp_path: Path) -> None:
+    """``--junit /dev/stdout`` by root."""
+    pipe, link, file = tmp_path / "pipe", tmp_path / "link", tmp_path / "file"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    link.symlink_to(file)
+
+    write_whole(pipe, "report")
+    write_whole(link, "report")
+
+    assert os.read(reader, 100) == b"report"
+    os.close(reader)
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+    assert file.read_text() == "report"
