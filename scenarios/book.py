@@ -27,6 +27,9 @@ from scenarios.histogram import MAX_COUNT, Histogram
 MAX_STEPS = 200
 OTHER = "other"
 NO_CODE = "none"
+# load.md 5.4: success and failure never share a percentile; who was cut off was at least this slow.
+GOOD = frozenset({"up", "degraded"})
+LATE = GOOD | {"interrupted"}
 
 
 class Key(NamedTuple):

@@ -12,20 +12,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from scenarios.book import Book, Key
+from scenarios.book import GOOD, LATE, Book, Key
 from scenarios.histogram import Histogram
 from scenarios.plan import Stage
 from scenarios.thresholds import THROUGHPUT, Label, Op, Threshold, edges_of
 
 # load.md 5.4: unknown is the generator's own fault, it is in no rate and in no percentile.
 UNKNOWN = "unknown"
-_SUCCESS = frozenset({"up", "degraded"})
-# Those cut off were at least this slow.
-_LATENCY = _SUCCESS | {"interrupted"}
 _DEFAULT_OUTCOMES: Mapping[str, frozenset[str]] = {
-    "request.duration": _SUCCESS,
-    "iteration.duration": _SUCCESS,
-    "iteration.latency": _LATENCY,
+    "request.duration": GOOD,
+    "iteration.duration": GOOD,
+    "iteration.latency": LATE,
 }
 # label of a threshold -> part of a key
 _PARTS = {"code_class": "code", "probe": "journey"}

@@ -12,7 +12,7 @@ The first that holds wins; every reason is listed, those that decided first. Pur
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scenarios.book import Book
 from scenarios.judging.rules import NO_DATA, why_of
@@ -79,6 +79,11 @@ def judge(findings: Findings) -> Judgement:
     if passes and not has_iterations(findings.book):
         # no user came past the set-up, and nobody called that a failure
         whys.insert(0, NO_ITERATIONS)
+    ended = next((why for why in whys if why.verdict is Verdict.ABORTED), None)
+    if ended is not None and NO_ITERATIONS in whys:
+        # the one line that a terminal shows: not only what is missing, also why
+        text = f"{NO_ITERATIONS.text} when the run was ended: {ended.text}"
+        whys[whys.index(NO_ITERATIONS)] = replace(NO_ITERATIONS, text=text)
     verdict = whys[0].verdict if whys else Verdict.PASS
     code = EXIT_CODES[verdict]
     if findings.signal and whys[0].code == SIGNAL:

@@ -8,16 +8,12 @@ Pure. Knows no outlet.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from scenarios.book import Book
+from scenarios.book import GOOD, LATE, Book
 from scenarios.histogram import Histogram
 from scenarios.report import LoadReport, Second
-
-# Of `request.duration` (load.md 5.4): success and failure never share a percentile.
-GOOD = frozenset({"up", "degraded"})
-JUDGED = GOOD | {"down"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +29,9 @@ class Totals:
         completed: iterations that ended.
         is_open: iterations were due at times of their own, so that some may be dropped.
         due: iterations that should have begun.
-        latency: of iterations, from the intended start; empty in a closed model.
-        iteration: durations of iterations.
+        latency: of iterations that went well or were cut off, from the intended start; empty in a
+            closed model.
+        iteration: durations of those that went well.
         unmeasured: requests of warm-up, setup and drain.
     """
 
@@ -77,19 +74,15 @@ class Totals:
 def totals(report: LoadReport) -> Totals:
     """Return the totals of the measured stages."""
     book = report.book
-    every = _requests(book)
-    good = Histogram()
     number = Counter[str]()
-    for outcome, histogram in every:
+    for outcome, histogram in _measured(book, "request.duration"):
         number[outcome] += histogram.count
-        if outcome in GOOD:
-            good.merge(histogram)
     return Totals(
         seconds=_measured_seconds(report),
         requests=number.total(),
         failed=number["down"],
         unknown=number["unknown"],
-        duration=good,
+        duration=_of(book, "request.duration", GOOD),
         is_open=report.plan is None or report.plan.model == "open",
         due=book.total("iteration.due", measured=True),
         completed=book.total("iteration.completed", measured=True),
@@ -97,8 +90,8 @@ def totals(report: LoadReport) -> Totals:
         dropped=book.total("iteration.dropped", measured=True),
         interrupted=book.total("iteration.interrupted", measured=True),
         setup_failed=book.total("setup.failed"),
-        latency=book.timed("iteration.latency", measured=True),
-        iteration=book.timed("iteration.duration", measured=True),
+        latency=_of(book, "iteration.latency", LATE),
+        iteration=_of(book, "iteration.duration", GOOD),
         sent=book.total("data.sent", measured=True),
         received=book.total("data.received", measured=True),
         users=max((it.users for it in report.timeline), default=0),
@@ -106,12 +99,22 @@ def totals(report: LoadReport) -> Totals:
     )
 
 
-def _requests(book: Book) -> list[tuple[str, Histogram]]:
+def _measured(book: Book, metric: str) -> list[tuple[str, Histogram]]:
+    """Return the measured durations of *metric* with their outcomes."""
     return [
         (key.outcome, it)
         for key, it in book.durations.items()
-        if key.metric == "request.duration" and key.measured
+        if key.metric == metric and key.measured
     ]
+
+
+def _of(book: Book, metric: str, outcomes: Collection[str]) -> Histogram:
+    """Return what a threshold over *metric* looks at, so that both tell the same number."""
+    found = Histogram()
+    for outcome, histogram in _measured(book, metric):
+        if outcome in outcomes:
+            found.merge(histogram)
+    return found
 
 
 def _measured_seconds(report: LoadReport) -> float:
@@ -183,6 +186,16 @@ def steps(report: LoadReport) -> list[StepRow]:
     )
 
 
+def worst(rows: Sequence[StepRow], most: int) -> list[StepRow]:
+    """Return at most *most* steps in their order: those that failed most, then the slowest."""
+    order = sorted(
+        range(len(rows)),
+        key=lambda at: (rows[at].failed_share or 0.0, rows[at].duration.quantile(0.95)),
+        reverse=True,
+    )
+    return [rows[at] for at in sorted(order[:most])]
+
+
 _LAST = (10**6, 10**6)
 
 
@@ -242,7 +255,7 @@ def _bin(some: Sequence[Second]) -> Bin:
     def mean(name: str) -> float:
         return float(sum(getattr(it, name) for it in some)) / seconds
 
-    def worst(name: str) -> float | None:
+    def greatest(name: str) -> float | None:
         found = [value for it in some if (value := getattr(it, name)) is not None]
         return max(found, default=None)
 
@@ -260,9 +273,9 @@ def _bin(some: Sequence[Second]) -> Bin:
         users=max(it.users for it in some),
         busy=max(it.users - it.idle for it in some),
         p50=medians[len(medians) // 2] if medians else None,
-        p95=worst("p95"),
-        p99=worst("p99"),
-        latency_p99=worst("latency_p99"),
+        p95=greatest("p95"),
+        p99=greatest("p99"),
+        latency_p99=greatest("latency_p99"),
         lag_p99=max(it.lag_p99 for it in some),
         cpu=max(it.cpu for it in some),
     )

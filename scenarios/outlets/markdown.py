@@ -10,7 +10,7 @@ from probes.markdown import in_cell, in_code
 from probes.redact import redact_shapes
 from scenarios.outlets import words
 from scenarios.outlets.cleaning import Hide, cleaned
-from scenarios.outlets.figures import steps, totals
+from scenarios.outlets.figures import steps, totals, worst
 from scenarios.report import Compared, Comparison, LoadReport
 
 # A job summary may have 1 MiB, a comment 65,536 characters.
@@ -46,7 +46,7 @@ def _head(report: LoadReport) -> Iterator[list[str]]:
     parts = [
         f"**{words.whole(found.requests)}** requests ({words.rate(found.request_rate)})",
         f"**{words.share(found.failed_share)}** failed",
-        f"p95 **{words.delay(found.duration.quantile(0.95))}**",
+        f"p95 **{words.quantile(found.duration, 0.95)}**",
         f"**{words.whole(found.completed)}** iterations ({words.rate(found.throughput)})",
         f"**{words.whole(found.dropped)}** dropped" if found.is_open else "",
         words.clock(report.seconds) + (f" at {in_code(report.target)}" if report.target else ""),
@@ -73,7 +73,7 @@ def _steps(report: LoadReport) -> list[str]:
         "| Journey | Step | Requests | Failed | p50 | p95 | p99 | max |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for row in rows[:MAX_STEPS]:
+    for row in worst(rows, MAX_STEPS):
         took = [words.delay(row.duration.quantile(it)) for it in (0.5, 0.95, 0.99)]
         took.append(words.delay(row.duration.greatest / 1e6))
         cells = took if row.duration.count else [words.NOTHING] * 4

@@ -8,7 +8,7 @@ from html import escape
 
 from scenarios.outlets import words
 from scenarios.outlets.cleaning import cut
-from scenarios.outlets.figures import StepRow
+from scenarios.outlets.figures import StepRow, worst
 from scenarios.outlets.sparks import Spread, gauge, tendency
 from scenarios.plan import Plan
 from scenarios.records import Told
@@ -101,7 +101,7 @@ def steps(rows: Sequence[StepRow], seconds: float) -> str:
     """Return every step, grouped by journey, with the spread of its delays."""
     if not rows:
         return ""
-    shown = rows[:MAX_STEPS]
+    shown = worst(rows, MAX_STEPS)
     spread = Spread([it.duration for it in shown])
     lines: list[str] = []
     journey: str | None = None

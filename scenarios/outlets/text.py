@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from probes.redact import redact_shapes
 from scenarios.outlets import words
 from scenarios.outlets.cleaning import Hide, cleaned
-from scenarios.outlets.figures import Totals, steps, totals
+from scenarios.outlets.figures import Totals, steps, totals, worst
 from scenarios.report import Comparison, Generator, Judged, LoadReport, Verdict
 
 Paint = Callable[[str, str], str]
@@ -91,7 +91,7 @@ def _colour(it: Judged) -> str:
 def _steps(report: LoadReport) -> list[str]:
     every = steps(report)
     rows = []
-    for it in every[:MAX_STEPS]:
+    for it in worst(every, MAX_STEPS):
         took = [words.delay(it.duration.quantile(share)) for share in (0.5, 0.95, 0.99, 1.0)]
         rows.append(
             (

@@ -106,7 +106,8 @@ def _latency(parts: Sequence[Bin], report: LoadReport, *, is_open: bool) -> Char
         whole = _each(parts, lambda it: it.latency_p99)
         series.append(Series("iteration p99, from its due time", "c2", "dash", whole))
     limits = [
-        (f"{found[1]} limit", it.limit)
+        # the curve is of each second, the limit of all together: it may be crossed and hold
+        (f"limit of the run's {found[1]}", it.limit)
         for it in report.thresholds
         if it.level == "fail" and it.unit == "s" and (found := _LIMIT.fullmatch(it.expr))
     ]

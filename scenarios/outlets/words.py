@@ -5,6 +5,7 @@ Three digits that say something, never an exponent. Pure. Knows no outlet.
 
 import math
 
+from scenarios.histogram import Histogram
 from scenarios.plan import Plan
 from scenarios.report import Compared, Judged, Verdict
 
@@ -49,6 +50,11 @@ def delay(seconds: float | None) -> str:
         return NOTHING
     # 999.7 ms would read 1000 ms
     return f"{digits(seconds * 1000)} ms" if abs(seconds) < 0.9995 else f"{digits(seconds)} s"  # noqa: PLR2004
+
+
+def quantile(of: Histogram, share: float) -> str:
+    """Return a percentile; of nothing there is none, not 0."""
+    return delay(of.quantile(share) if of.count else None)
 
 
 def clock(seconds: float) -> str:

@@ -49,13 +49,13 @@ def test_a_run_without_a_finding_passes() -> None:
 # each row beats all below it
 ORDER = [
     pytest.param({"found": (REFUSED,)}, Verdict.REFUSED, 4, id="refused"),
-    pytest.param({"signal": 2}, Verdict.ABORTED, 130, id="P1 SIGINT"),
+    pytest.param({"signal": 2}, Verdict.ABORTED, 130, id="Parent 1 SIGINT"),
     pytest.param({"generators": (Generator(0, state="lost", why="signal 9"),)},
                  Verdict.INCONCLUSIVE, 3, id="an always-rule"),
     pytest.param({"judged": (OK, ABORTED)}, Verdict.ABORTED, 1, id="an abort threshold"),
     pytest.param({"judged": (OK, BREACH)}, Verdict.FAIL, 1, id="a threshold"),
-    pytest.param({"judged": (OK, NO_DATA)}, Verdict.INCONCLUSIVE, 3, id="T1 no data"),
-    pytest.param({"judged": (OK, WARNED)}, Verdict.PASS, 0, id="T5 only warnings"),
+    pytest.param({"judged": (OK, NO_DATA)}, Verdict.INCONCLUSIVE, 3, id="Thresholds 1 no data"),
+    pytest.param({"judged": (OK, WARNED)}, Verdict.PASS, 0, id="Thresholds 5 only warnings"),
 ]  # fmt: skip
 
 
@@ -96,7 +96,7 @@ def test_whoever_stands_higher_wins_and_the_others_are_listed() -> None:
 @pytest.mark.parametrize(
     ("number", "code"), [pytest.param(2, 130, id="SIGINT"), pytest.param(15, 143, id="SIGTERM")]
 )
-def test_case_1_of_the_parent_a_signal_says_its_number(number: int, code: int) -> None:
+def test_parent_1_a_signal_says_its_number(number: int, code: int) -> None:
     # beats a lost shard and a broken threshold
     judgement = judge(Findings(signal=number, judged=(BREACH,), book=book_of(0, 0)))
 
@@ -107,23 +107,23 @@ def test_case_1_of_the_parent_a_signal_says_its_number(number: int, code: int) -
     ("changes", "text"),
     [
         pytest.param({"book": book_of(0, 0)}, "want at least 1 request, got 0",
-                     id="D1 zero requests"),
+                     id="Data 1 zero requests"),
         pytest.param({"book": book_of(5, 0)}, "want at least 1 measured iteration, got 0",
-                     id="D1 zero iterations"),
+                     id="Data 1 zero iterations"),
         pytest.param({"min_samples": 11}, "want at least 11 measured requests, got 10",
-                     id="D3 too few"),
+                     id="Data 3 too few"),
         pytest.param({"generators": (replace(FINAL, state="lost"),)}, "shard 0 was lost",
-                     id="C3 C4 C5 lost"),
+                     id="Child 3, Child 4, Child 5: lost"),
         pytest.param({"generators": (replace(FINAL, state="never", why="exit code 1"),)},
-                     "shard 0 never began: exit code 1", id="C2 no hello"),
+                     "shard 0 never began: exit code 1", id="Child 2 no hello"),
         pytest.param({"generators": ()}, "want 1 shards, got word of 0", id="no word at all"),
-        pytest.param({"shards": 2}, "want 2 shards, got word of 1", id="L5 one of two"),
+        pytest.param({"shards": 2}, "want 2 shards, got word of 1", id="Control 5 one of two"),
         pytest.param({"generators": (BUSY,)},
                      "shard 0 was too busy to measure in 11 of 100 seconds (CPU up to 97%, lag up "
-                     "to 80ms)", id="L2 saturated"),
+                     "to 80ms)", id="Control 2 saturated"),
         pytest.param({"book": book_of(99, unknown=1)},
                      "want at most 1% of the requests to fail by our own fault, got 1.01%",
-                     id="L6 own fault"),
+                     id="Control 6 own fault"),
     ],
 )  # fmt: skip
 def test_what_makes_a_run_inconclusive(changes: dict[str, object], text: str) -> None:
@@ -135,13 +135,13 @@ def test_what_makes_a_run_inconclusive(changes: dict[str, object], text: str) ->
     assert text in [it.text for it in judgement.reasons]
 
 
-def test_case_3_of_data_one_request_is_a_run_and_limits_may_be_reached() -> None:
+def test_data_3_one_request_is_a_run_and_limits_may_be_reached() -> None:
     # one request suffices, and so does what stands exactly at a limit
     assert doubts(book_of(1, 1), [FINAL], 1) == ()
     assert doubts(book_of(100, unknown=1), [replace(FINAL, saturated_seconds=10)], 1, 100) == ()
 
 
-def test_case_2_of_data_nobody_could_log_in_is_a_failure_not_a_doubt() -> None:
+def test_data_2_nobody_could_log_in_is_a_failure_not_a_doubt() -> None:
     book = Book()
     key = Key("request.duration", "shop", "login", "POST", "4xx", "down", measured=False)
     for _ in range(3):
@@ -162,7 +162,7 @@ def test_case_2_of_data_nobody_could_log_in_is_a_failure_not_a_doubt() -> None:
     ("found", "verdict", "code"),
     [
         pytest.param((REFUSED,), Verdict.REFUSED, 4, id="refused"),
-        pytest.param((DOWN,), Verdict.FAIL, 1, id="G1 target down at start"),
+        pytest.param((DOWN,), Verdict.FAIL, 1, id="Target 1 target down at start"),
         pytest.param((DOUBT, DOWN), Verdict.INCONCLUSIVE, 3, id="preflight unknown"),
         pytest.param((), Verdict.INCONCLUSIVE, 3, id="for no reason"),
     ],

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from scenarios.book import Book, Key
-from scenarios.outlets.figures import bins, steps, totals
+from scenarios.outlets.figures import StepRow, bins, steps, totals, worst
 from scenarios.report import Second
 from tests.scenarios.reports import passed, plan, refused, small
 
@@ -40,6 +40,32 @@ def test_a_step_has_the_same_numbers_and_its_reasons() -> None:
     assert (row.requests, row.failed, row.unknown) == (10, 2, 1)
     assert row.failed_share == pytest.approx(2 / 9)
     assert row.reasons == {"timeout": 2}
+
+
+def test_iterations_show_the_number_that_a_threshold_looks_at() -> None:
+    book = Book()
+    for metric in ("iteration.latency", "iteration.duration"):
+        for outcome, seconds in (("up", 0.2), ("down", 0.001), ("interrupted", 30.0)):
+            for _ in range(10):
+                book.time(Key(metric, "j", outcome=outcome), seconds)
+
+    found = totals(replace(small(), book=book))
+
+    assert (found.latency.count, found.latency.greatest) == (20, 30_000_000)
+    assert (found.iteration.count, found.iteration.least, found.iteration.greatest) == (
+        10,
+        200_000,
+        200_000,
+    )
+
+
+def test_of_too_many_steps_the_worst_are_shown_in_their_order() -> None:
+    rows = [StepRow("j", f"s{at}", requests=10, failed=at == 1) for at in range(4)]
+    for at, row in enumerate(rows):
+        row.duration.add(1.0 if at == 2 else 0.1)
+
+    assert [row.step for row in worst(rows, 2)] == ["s1", "s2"]
+    assert worst(rows, 9) == rows
 
 
 def test_nothing_is_no_number() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from scenarios.book import Book, Key
+from scenarios.outlets.markdown import to_markdown
 from scenarios.outlets.page import POLICY, to_html
 from scenarios.plan import Stage
 from scenarios.report import LoadReport, Second
@@ -81,6 +82,27 @@ def test_the_parts_of_a_failed_run() -> None:
     assert "16.4 times as bad: regression" in page
     assert "good requests, log scale" in page
     assert '<span class="lim" style="bottom:' in page
+
+
+def test_where_nothing_went_well_there_is_no_percentile_of_nought() -> None:
+    book = Book()
+    key = Key("request.duration", "checkout", "pay", "POST", "5xx", "down")
+    book.time(key, 0.1)
+    book.count(key._replace(metric="request.failed", reason="status"))
+    report = replace(stalled(), book=book)
+
+    tiles = to_html(report).partition('<dl class="tiles">')[2].partition("</dl>")[0]
+    p95 = to_markdown(report).partition("p95 **")[2].partition("**")[0]
+
+    assert tiles.count("<dd>–</dd><dd>p99 –</dd>") == 2  # noqa: RUF001 - no value
+    assert p95 == "–"  # noqa: RUF001 - no value
+
+
+def test_what_is_broken_is_not_told_by_its_colour_alone() -> None:
+    bad = re.findall(r'class="tile bad"><dt>(.*?)</dt>', to_html(stalled()))
+
+    assert bad
+    assert all(it.startswith("✗ ") for it in bad)
 
 
 def test_a_refused_run_shows_no_empty_parts() -> None:
