@@ -158,9 +158,12 @@ def cost(given: argparse.Namespace, environment: Environment) -> dict[str, Any]:
     found: dict[str, list[float]] = {"ours": [], "locust": []}
     for users in (ours, theirs) * 2:
         round_of(users)
+    turns = [("ours", ours), ("locust", theirs)]
     for _ in range(given.rounds):
-        found["ours"].append(round_of(ours) * 1e6)
-        found["locust"].append(round_of(theirs) * 1e6)
+        for name, users in turns:
+            found[name].append(round_of(users) * 1e6)
+        # whoever comes second finds another machine
+        turns.reverse()
     asked = given.users * given.iterations * STEPS * (given.rounds + 2)
     counted = {"ours": Shared.stand.counts.requests, "locust": environment.stats.num_requests}
     if set(counted.values()) != {asked} or failed(environment):

@@ -5,7 +5,8 @@
     line.is_quiet()                           whether it can carry another
 
 The codec, the caps, the table of failures and the TLS context are those of the checks; what blocks
-here lets other users run in a child that gevent has patched, and only this thread wait in a test.
+here lets other users run in a child that gevent has patched, and only this thread wait in a test;
+`scenarios.child.deadlines` hangs up when the time is over.
 TLS runs in memory: its socket is read like any other, and a peer that drips bytes of a handshake is
 cut off like one that drips an answer. Knows no journey, no redirect and no name.
 """
@@ -26,6 +27,7 @@ from probes.wire.failures import classify, hinted
 from probes.wire.http1 import Http1Kept
 from probes.wire.message import Response
 from probes.wire.policy import judge
+from scenarios.child.deadlines import DEADLINES
 from scenarios.child.fence import Fenced
 from scenarios.child.resolver import fenced
 
@@ -73,14 +75,15 @@ class Line:
         Raises:
             OSError: by the table of `classify`; TimeoutError when the time is over.
         """
-        sock = self.sock
-        sock.settimeout(_left(until))
-        size = len(data)
-        done = sock.send(data)
-        view = memoryview(data)
-        while done < size:
-            sock.settimeout(_left(until))
-            done += sock.send(view[done:])
+        _left(until)
+        try:
+            done = self.sock.send(data)
+            while done < len(data):
+                _left(until)
+                done += self.sock.send(memoryview(data)[done:])
+        except OSError:
+            _left(until)
+            raise
 
     def receive(self, until: float) -> bytes:
         """Return what has come, at least a byte; empty at the end of the stream.
@@ -88,8 +91,16 @@ class Line:
         Raises:
             OSError: by the table of `classify`; TimeoutError when the time is over.
         """
-        self.sock.settimeout(_left(until))
-        return self.sock.recv(READ_BYTES)
+        _left(until)
+        try:
+            data = self.sock.recv(READ_BYTES)
+        except OSError:
+            _left(until)
+            raise
+        if not data:
+            # he who hung up may be our own clock
+            _left(until)
+        return data
 
     def is_quiet(self) -> bool:
         """Tell whether nothing has come since the last answer, so that the next one is ours."""
@@ -97,6 +108,7 @@ class Line:
         try:
             self.sock.recv(1)
         except BlockingIOError:
+            self.sock.settimeout(None)
             return True
         except OSError:
             return False
@@ -171,6 +183,7 @@ class SecureLine(Line):
                 else:
                     return False
         except BlockingIOError:
+            self.sock.settimeout(None)
             return True
         except OSError:
             return False
@@ -214,12 +227,17 @@ def dial(address: Address, recorder: Recorder, how: How) -> Line:
         sock.settimeout(_left(how.until))
         sock.connect((address.ip, address.port))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.settimeout(None)
         if how.context is None:
             line = Line(sock, address)
         else:
             recorder.enter("tls")
             line = secure = SecureLine(sock, address, how.context, how.server_name)
-            secure.shake_hands(how.until)
+            DEADLINES.begin(sock, how.until)
+            try:
+                secure.shake_hands(how.until)
+            finally:
+                DEADLINES.end(sock)
     except BaseException as error:
         if sock is not None:
             sock.close()
@@ -267,7 +285,12 @@ class Exchange:
             TimeoutError: the time is over.
         """
         recorder.enter("processing")
-        failure = self._talk(request, recorder, until)
+        sock = self._line.sock
+        DEADLINES.begin(sock, until)
+        try:
+            failure = self._talk(request, recorder, until)
+        finally:
+            DEADLINES.end(sock)
         if failure is None:
             recorder.leave()
         elif self._came.status:
