@@ -101,7 +101,7 @@ def file_report(
         report = _told(report, broken)
         # what could be written says now that something could not
         _write_all(report, wish, directory, makers)
-    if directory is None or not directory.is_dir():
+    if directory is None or not _holds_reports(directory):
         return Filed(report, None, broken)
     odd = tuple(_prune(directory, wish.keep)) if wish.keep else ()
     return Filed(report, directory, broken, odd)
@@ -150,7 +150,7 @@ def _write_all(
     places: list[tuple[str, Path]] = list((wish.files or {}).items())
     if directory is not None:
         places += [(form, directory / FILES[form]) for form in wish.forms]
-    broken: dict[str, None] = {}
+    broken: dict[tuple[Path, str], list[Path]] = {}
     for form, path in places:
         where = path
         try:
@@ -160,8 +160,21 @@ def _write_all(
             where = path
             write_whole(path, makers[form](report))
         except OSError as error:
-            broken[f"want to write {where}, got {error.strerror}"] = None
-    return tuple(broken)
+            those = broken.setdefault((where.parent, error.strerror), [])
+            those += [where] if where not in those else []
+    return tuple(
+        f"want to write {', '.join((str(first), *(it.name for it in others)))}, got {got}"
+        for (_, got), (first, *others) in broken.items()
+    )
+
+
+def _holds_reports(directory: Path) -> bool:
+    """Tell whether something was written there; an empty directory goes."""
+    try:
+        directory.rmdir()
+    except OSError:
+        return directory.is_dir()  # it is not empty
+    return False
 
 
 def _write_pages(directory: Path, pages: Mapping[str, str]) -> Iterator[str]:

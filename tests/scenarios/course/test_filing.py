@@ -131,3 +131,15 @@ def test_a_device_is_written_and_stays_one_for_everybody_else(tmp_path: Path) ->
     assert pipe.is_fifo()
     assert link.is_symlink()
     assert file.read_text() == "report"
+
+
+def test_a_disk_that_takes_nothing_is_one_sentence_and_no_directory(tmp_path: Path) -> None:
+    def full(_: LoadReport) -> str:
+        raise OSError(28, "No space left on device")
+
+    done = file_report(PASSED, Wish(tmp_path), dict.fromkeys(FILES, full))
+
+    place = tmp_path / "nightly" / "20261121T031700Z-r1"
+    names = "result.json, junit.xml, report.md, report.html"
+    assert done.broken == (f"want to write {place}/{names}, got No space left on device",)
+    assert (done.directory, place.exists(), done.report.exit_code) == (None, False, 3)
