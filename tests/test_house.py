@@ -332,6 +332,27 @@ def test_every_promise_stands_in_a_test() -> None:
     assert [number for number in PROMISED.split() if number not in told] == []
 
 
+# load.md 14: theme -> rows; those of browsers and workers have homes of their own
+LOAD_ROWS = {
+    "child": 9, "parent": 6, "target": 16, "data": 11, "control": 8, "rails": 6, "thresholds": 7,
+}  # fmt: skip
+
+
+def test_every_failure_of_a_load_stands_in_a_test() -> None:
+    """``Target 3`` in the name or docstring of a test, or in the id of a row."""
+    pattern = rf"\b({'|'.join(LOAD_ROWS)}) (\d+)\b"
+    told = {
+        f"{theme.lower()} {number}"
+        for name in everything()
+        if name.startswith("tests/")
+        for words in words_of(name)
+        for theme, number in re.findall(pattern, words, re.IGNORECASE)
+    }
+    wanted = {f"{theme} {row}" for theme, rows in LOAD_ROWS.items() for row in range(1, rows + 1)}
+
+    assert sorted(wanted - told) == []
+
+
 def words_of(name: str) -> Iterator[str]:
     """What a test file says about its tests."""
     for node in ast.walk(tree(name)):

@@ -56,6 +56,7 @@ journeys:
     base_url: "{url}"
     setup: [{{name: login, post: /status/401}}]
     steps: [{{name: in, get: /ok/in}}]
+  mortal: {{base_url: "{mortal}", steps: [{{name: mortal, get: /ok}}]}}
   expired:
     base_url: "{tls}"
     http: {{tls: {{ca_file: ca.pem}}}}
@@ -77,6 +78,10 @@ scenarios:
   expired: {{journey: expired, rate: 10/s, duration: 1s, {probe}, {good}}}
   down: {{journey: broken, rate: 30/s, duration: 2s, {probe}, {good}}}
   nobody: {{journey: nobody, load: {{model: iterations, iterations: 9, users: 2}}, {probe}}}
+  dies:
+    journey: mortal
+    load: {{stages: [{{duration: 20s, rate: 20/s}}]}}
+    thresholds: [{{expr: rate(request.failed) < 20%, abort: true, window: 1s}}]
   {files}
 """
 # the model without stages, below a ceiling of its own
@@ -85,7 +90,7 @@ version: 1
 journeys: {{home: {{base_url: "{url}", steps: [{{name: home, get: /}}]}}}}
 safety: {{targets: {{allow: [127.0.0.1/32]}}}}
 scenarios:
-  long: {{journey: home, rate: 40/s, duration: 50s}}
+  orphan: {{journey: home, rate: 40/s, duration: 50s}}
   short: {{journey: home, rate: 10/s, duration: 1s, reports: {{locust_html: true}}}}
 """
 ENDLESS = """
@@ -195,7 +200,7 @@ class Runs:
         return found
 
 
-def write_files(root: Path, url: str, tls: str) -> list[Path]:
+def write_files(root: Path, url: str, tls: str, mortal: str) -> list[Path]:
     """Write the probe file, its locust files, and what a careless Locust would read."""
     lines = []
     for name, text in LOCUST.items():
@@ -211,6 +216,7 @@ def write_files(root: Path, url: str, tls: str) -> list[Path]:
     told = {
         "url": url,
         "tls": tls,
+        "mortal": mortal,
         "good": f"thresholds: ['{GOOD}']",
         "probe": "preflight: {probe: up}",
         "files": "\n  ".join(lines),
@@ -222,7 +228,7 @@ def write_files(root: Path, url: str, tls: str) -> list[Path]:
 
 
 def workers_of(name: str) -> list[int]:
-    """Return the children that play a scenario."""
+    """Return the children that play a scenario; no other test has one of that name."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -254,6 +260,7 @@ class Maker:
         self.root = root
         self.ca = ca
         self.made = Runs({}, {}, [], {}, [], root)
+        self.mortal = AsyncExitStack()
         self.turn = asyncio.Semaphore(SIDE_BY_SIDE)
 
     async def all(self) -> Runs:
@@ -262,12 +269,20 @@ class Maker:
             server.faults["late"] = late
             tls = await stack.enter_async_context(fault_server(bad_certificate(self.ca, "expired")))
             self.ca.cert_pem.write_to_path(str(self.root / "ca.pem"))
-            files = write_files(self.root, server.url(""), tls.url(""))
+            mortal = await self.mortal.enter_async_context(fault_server())
+            files = write_files(self.root, server.url(""), tls.url(""), mortal.url(""))
+            killing = asyncio.create_task(self.end(mortal))
             configs = [load(file, further=(SCENARIOS,)) for file in files]
             every = [(config, name) for config in configs for name in config.further["scenarios"]]
             await asyncio.gather(*(self.one(config, name, server) for config, name in every))
+            await killing
             self.made.asked = server.paths
         return self.made
+
+    async def end(self, mortal: FaultServer) -> None:
+        """End a target once it is loaded."""
+        await until(lambda: len(mortal.paths) > 20, 2 * START_S)
+        await self.mortal.aclose()
 
     async def one(self, config: Any, name: str, server: FaultServer) -> None:
         options = Options(self.root / "data", Wish(self.root / "reports"))
@@ -335,6 +350,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, ca: trustme.CA) -> Iterator[R
         pytest.param("asks", Verdict.FAIL, "locust_exit", id="trap 18: process_exit_code"),
         pytest.param("down", Verdict.FAIL, "threshold", id="trap 18: failed requests"),
         pytest.param("endless", Verdict.ABORTED, "ceiling", id="Rails 4: iterations without end"),
+        pytest.param("dies", Verdict.ABORTED, "threshold", id="Target 2: a target that dies"),
         pytest.param("nobody", Verdict.FAIL, "threshold", id="Data 2: nobody could log in"),
     ],
 )
@@ -363,11 +379,11 @@ def test_trap_7_a_killed_parent_ends_the_load_and_is_told_by_the_next_run(tmp_pa
         (tmp_path / "probes.yaml").write_text(KILLED.format(url=server.url))
         command = [sys.executable, "-c", "from exporter.cli import main; main()", "load"]
         more = ["--config", str(tmp_path / "probes.yaml"), "--data", str(tmp_path)]
-        with subprocess.Popen([*command, "long", *more], cwd=PACKAGES) as process:
+        with subprocess.Popen([*command, "orphan", *more], cwd=PACKAGES) as process:
             asyncio.run(until(lambda: len(server.came_at) >= 30, START_S))
             process.kill()
             killed_at = time.monotonic()
-        asyncio.run(until(lambda: not workers_of("long"), 2.0))
+        asyncio.run(until(lambda: not workers_of("orphan"), 2.0))
         last_at = max(server.came_at)
         next_run = subprocess.run(
             [*command, "short", *more], cwd=PACKAGES, capture_output=True, timeout=60, check=False
@@ -375,7 +391,7 @@ def test_trap_7_a_killed_parent_ends_the_load_and_is_told_by_the_next_run(tmp_pa
 
     assert last_at - killed_at < 1.0
     assert next_run.returncode == 0
-    (told,) = (tmp_path / "reports" / "long").glob("*/result.json")
+    (told,) = (tmp_path / "reports" / "orphan").glob("*/result.json")
     result = json.loads(told.read_text())
     assert (result["verdict"], result["exit_code"]) == ("inconclusive", 3)
     assert [it["code"] for it in result["reasons"]] == ["interrupted"]
@@ -489,6 +505,14 @@ def test_a_run_that_no_stage_ends_is_over_at_the_ceiling_and_tidy(runs: Runs) ->
     assert 1.9 < report.seconds < 5
     # but for the preflight, which tidies up as well
     assert runs.asked.count("/ok/endless") == runs.asked.count("/ok/tidy") > 20
+
+
+def test_an_abort_rule_ends_a_run_that_has_no_target_any_more(runs: Runs) -> None:
+    report = runs.report("dies")
+
+    assert report.seconds < 15
+    assert [it.aborted for it in report.thresholds] == [True, False]
+    assert {"refused", "closed"} >= {it.reason for it in report.errors}
 
 
 def test_a_set_up_that_always_fails_ends_the_run_and_names_its_step(runs: Runs) -> None:

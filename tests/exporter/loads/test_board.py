@@ -129,6 +129,7 @@ def test_a_run_of_before_is_shown_and_not_counted_and_an_older_one_changes_nothi
 
 
 def test_a_scenario_that_leaves_the_file_goes_when_its_run_has_ended() -> None:
+    """Parent 6: a reload during a run leaves the run alone."""
     it = board(NAME, "other")
     it.begin(NAME)
     it.set_scenarios({}, frozenset())
@@ -209,6 +210,7 @@ def test_a_page_of_200_steps_costs_less_than_50_ms() -> None:
         for share in range(300):
             grown.time(key, 0.001 * 1.02**share)
     took: list[float] = []
+    page = b""
     for seq in range(5):
         tally.add(Progress(0, seq, seq + 1.0, book=grown, vitals=Vitals()))
         it.look(NAME, Live(NAME, "load", at_s=1), tally)

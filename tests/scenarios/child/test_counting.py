@@ -21,6 +21,7 @@ def asked(step: str = "a", **keys: object) -> Asked:
 
 
 def test_names_are_bounded_and_the_rest_is_told() -> None:
+    """Data 10: what comes after is `other`."""
     counts = Counts()
     for number in range(MAX_STEPS + 25):
         counts.request(asked(f"/page?{number}"), 0.01)

@@ -57,18 +57,18 @@ async def test_target_4_nobody_listens() -> None:
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        pytest.param("/rst", Reason.CLOSED, id="8 reset"),
-        pytest.param("/close", Reason.CLOSED, id="8 closed"),
-        pytest.param("/short", Reason.CLOSED, id="8 truncated"),
-        pytest.param("/shortchunk", Reason.CLOSED, id="8 truncated chunk"),
-        pytest.param("/rstbody", Reason.CLOSED, id="8 reset in the body"),
-        pytest.param("/garbage", Reason.PROTOCOL, id="8 junk"),
-        pytest.param("/hdrbomb", Reason.TOO_LARGE, id="8 endless head"),
-        pytest.param("/1xx", Reason.PROTOCOL, id="8 endless provisional answers"),
-        pytest.param("/cutgzip", Reason.PROTOCOL, id="9 cut gzip"),
-        pytest.param("/bomb/gzip", Reason.TOO_LARGE, id="9 gzip bomb"),
-        pytest.param("/infinite", Reason.TOO_LARGE, id="12 endless"),
-        pytest.param("/loop", Reason.REDIRECT, id="13 loop of redirects"),
+        pytest.param("/rst", Reason.CLOSED, id="Target 8 reset"),
+        pytest.param("/close", Reason.CLOSED, id="Target 8 closed"),
+        pytest.param("/short", Reason.CLOSED, id="Target 8 truncated"),
+        pytest.param("/shortchunk", Reason.CLOSED, id="Target 8 truncated chunk"),
+        pytest.param("/rstbody", Reason.CLOSED, id="Target 8 reset in the body"),
+        pytest.param("/garbage", Reason.PROTOCOL, id="Target 8 junk"),
+        pytest.param("/hdrbomb", Reason.TOO_LARGE, id="Target 8 endless head"),
+        pytest.param("/1xx", Reason.PROTOCOL, id="Target 8 endless provisional answers"),
+        pytest.param("/cutgzip", Reason.PROTOCOL, id="Target 9 cut gzip"),
+        pytest.param("/bomb/gzip", Reason.TOO_LARGE, id="Target 9 gzip bomb"),
+        pytest.param("/infinite", Reason.TOO_LARGE, id="Target 12 endless"),
+        pytest.param("/loop", Reason.REDIRECT, id="Target 13 loop of redirects"),
     ],
 )
 async def test_a_target_that_misbehaves(path: str, reason: Reason) -> None:
@@ -190,6 +190,42 @@ async def test_what_came_unasked_answers_nobody() -> None:
 async def test_target_16_a_provisional_answer_is_none() -> None:
     async with fault_server() as server:
         assert (await play(server.url(""), ask("/one1xx"), AFTER)).failure is None
+
+
+@pytest.mark.parametrize(
+    "came",
+    [
+        pytest.param(answer("Fehler: Überlast".encode("latin-1"), "500 No"), id="Target 10 body"),
+        pytest.param(b"HTTP/1.1 500 \xdcber\r\nContent-Length: 0\r\n\r\n", id="Target 10 phrase"),
+        pytest.param(b"HTTP/1.1 500 No\r\nX: \xff\xfe\r\nContent-Length: 0\r\n\r\n",
+                     id="Target 10 header"),
+        pytest.param(answer(b'{"a": "\xff\xed\xa0\x80"}', "500 No"), id="Target 10 JSON"),
+    ],
+)  # fmt: skip
+async def test_what_is_no_text_is_counted_and_told_as_text(came: bytes) -> None:
+    async with kept_server([came]) as server:
+        message = judge(await play(server.url, ask("/"), AFTER), Reason.STATUS)
+
+    assert message.encode("utf-8")
+    assert message.isprintable()
+
+
+async def test_target_11_no_body_where_json_is_wanted() -> None:
+    said = b"HTTP/1.1 204 No Content\r\n\r\n"
+    async with kept_server([said]) as server:
+        wanted = {"status": 204, "json": {"$.id": {"exists": True}}}
+        judge(await play(server.url, ask("/", expect=wanted), AFTER), Reason.BODY)
+
+
+async def test_target_14_nobody_waits_for_a_retry_after() -> None:
+    """And nothing else is asked: the plan of arrivals is not the target's to change."""
+    busy = answer(b"", "429 Too Many Requests", "Retry-After: 30")
+    async with kept_server([busy]) as server:
+        started = time.monotonic()
+        judge(await play(server.url, ask("/"), AFTER), Reason.STATUS)
+
+        assert time.monotonic() - started < 10
+        assert len(server.requests) == 1
 
 
 async def test_who_refuses_a_large_body_at_once_is_heard() -> None:

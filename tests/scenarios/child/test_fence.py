@@ -104,6 +104,7 @@ def test_what_an_allowed_name_stands_for_may_be_dialled(fenced: Any) -> None:
 
 
 def test_a_name_off_the_list_is_not_even_asked_for(fenced: Any) -> None:
+    """Target 5: no packet goes there."""
     for host in ("other.test", "evil.shop.test", b"other.test"):
         with pytest.raises(Fenced, match=r"want a host of safety\.targets, got"):
             fenced.getaddrinfo(host, 80)
@@ -112,6 +113,7 @@ def test_a_name_off_the_list_is_not_even_asked_for(fenced: Any) -> None:
 
 
 def test_a_name_that_moves_to_a_forbidden_address_is_left_there(fenced: Any) -> None:
+    """Target 5: a name that resolves outside of the list later."""
     fenced.names.ips["shop.test"] = ["127.6.6.6", "10.9.9.9"]
     assert [it[4][0] for it in fenced.getaddrinfo("shop.test", 80)] == ["10.9.9.9"]
 
@@ -122,6 +124,7 @@ def test_a_name_that_moves_to_a_forbidden_address_is_left_there(fenced: Any) -> 
 
 
 def test_a_socket_that_is_given_a_name_asks_as_everybody_does(fenced: Any) -> None:
+    """Rails 3: a socket that a locust file opens itself."""
     assert dials(fenced, socket.AF_INET, ("shop.test", 80))
     assert fenced.dialled == [("10.1.2.3", 80)] * 2
     assert not dials(fenced, socket.AF_INET, ("other.test", 80))

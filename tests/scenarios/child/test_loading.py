@@ -58,6 +58,7 @@ def test_a_secret_is_in_no_message() -> None:
 
 
 def test_rows_are_those_of_the_plan(tmp_path: Path) -> None:
+    """Data 9: rows go by iteration, however few there are."""
     (tmp_path / "users.csv").write_text("user\nann\n")
     shop = {"data": {"file": "users.csv"}, "steps": [{"name": "a", "get": "/${row.user}"}]}
     made = plan(journeys={"shop": shop}, directory=str(tmp_path))

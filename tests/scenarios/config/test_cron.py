@@ -118,6 +118,7 @@ def test_what_is_no_expression_is_refused(text: object, said: str) -> None:
     st.datetimes(min_value=datetime(2020, 1, 1), max_value=datetime(2040, 1, 1)),  # noqa: DTZ001 - UTC below
 )
 def test_a_daily_run_comes_once_a_day(minute: int, hour: int, now: datetime) -> None:
+    """Data 7: on the days too when the clock changes."""
     cron = parse_cron(f"{minute} {hour} * * *")
     first = cron.next_after(now.replace(tzinfo=UTC), BERLIN)
     assert first is not None

@@ -261,6 +261,7 @@ WISHES = [
     row("{journey: bare, target: http://shop.test, users: 5, duration: 1m, thresholds:"
         " [count(setup.failed) == 0]}",
         "1:85 s.thresholds.0: want a journey with setup for setup.failed, got none"),
+    # Thresholds 3: exit code 2
     row(f"{{{GOOD}, thresholds: [{{expr: rate(request.failed) < 1%, window: 2m}}]}}",
         "1:103 s.thresholds.0.window: want a window of at most the run's 1m, got 2m"),
     row(f"{{{GOOD}, thresholds: [{{expr: rate(request.failed) < 1%, after: 1m}}]}}",
@@ -293,6 +294,7 @@ ROWS = [*FORMS, *PROFILES, *CEILINGS, *MIXES, *REFERENCES, *WISHES]
 def test_each_mistake_is_told_word_for_word(
     refused: Refused, keys: str, said: tuple[str, ...]
 ) -> None:
+    """Thresholds 3 among them."""
     assert refused(f"  s: {keys}") == list(said)
 
 

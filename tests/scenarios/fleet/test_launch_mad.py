@@ -89,6 +89,7 @@ def mad(tmp_path_factory: pytest.TempPathFactory) -> Mad:
 
 @pytest.mark.parametrize("mode", [pytest.param(it, id=ROWS.get(it, it)) for it in LOST])
 def test_a_shard_that_misbehaves_is_lost_with_its_reason(mad: Mad, mode: str) -> None:
+    """Child 3, child 4, child 5 and child 8."""
     assert LOST[mode] in mad.lost[mode]
     assert mad.generators[mode].state == "lost"
     assert mad.generators[mode].why == mad.lost[mode]

@@ -74,7 +74,9 @@ def test_a_passing_run_is_kept_whole_and_private(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("verdict", [it for it in Verdict if it is not Verdict.PASS])
-def test_case_7_only_a_passing_run_becomes_a_baseline(tmp_path: Path, verdict: Verdict) -> None:
+def test_thresholds_7_only_a_passing_run_becomes_a_baseline(
+    tmp_path: Path, verdict: Verdict
+) -> None:
     shelf = Shelf(tmp_path, "nightly")
 
     assert shelf.save(report(verdict=verdict), windows()) is None
@@ -135,7 +137,7 @@ GOOD = Past("run-1", STARTED, HASH).to_json()
         pytest.param(None, "cannot be read: No such file or directory", id="missing"),
     ],
 )  # fmt: skip
-def test_case_7_what_cannot_be_used_is_as_if_it_were_not_there_and_said(
+def test_thresholds_7_what_cannot_be_used_is_as_if_it_were_not_there_and_said(
     tmp_path: Path, text: str | None, why: str
 ) -> None:
     path = tmp_path / "main.json"

@@ -109,15 +109,15 @@ def failing() -> Book:
                      id="a reason narrows the numerator"),
         pytest.param('rate(request.failed{reason="status"}) < 1%', 0.0, id="no event is 0"),
         pytest.param('rate(request.failed{step="pay"}) < 1%', None,
-                     id="T1 other labels narrow both sides: no samples"),
+                     id="Thresholds 1 other labels narrow both sides: no samples"),
         pytest.param('rate(request.failed{step!="pay"}) < 1%', 10.0, id="not equal"),
         pytest.param('count(request.failed{code_class="5xx"}) == 0', 0.0, id="count of no class"),
         pytest.param('count(request.failed{step="pay"}) == 0', None,
-                     id="T1 a count of nothing at all is no 0"),
-        pytest.param('p95(request.duration{step="pay"}) < 1s', None, id="T1 no samples"),
+                     id="Thresholds 1 a count of nothing at all is no 0"),
+        pytest.param('p95(request.duration{step="pay"}) < 1s', None, id="Thresholds 1 no samples"),
         pytest.param("avg(data.sent) < 1KiB", 0.0, id="bytes a request"),
-        pytest.param("rate(iteration.failed) < 1%", None, id="T1 no iteration"),
-        pytest.param("p95(iteration.latency) < 1s", None, id="T1 no latency"),
+        pytest.param("rate(iteration.failed) < 1%", None, id="Thresholds 1 no iteration"),
+        pytest.param("p95(iteration.latency) < 1s", None, id="Thresholds 1 no latency"),
     ],
 )  # fmt: skip
 def test_who_counts_in_what(text: str, expected: float | None) -> None:
@@ -148,7 +148,7 @@ def test_iterations_setups_and_bytes() -> None:
     assert value("max(iteration.duration) < 1s", book) == 1.0
 
 
-def test_case_5_of_data_an_event_without_a_duration_is_no_more_than_all() -> None:
+def test_data_5_an_event_without_a_duration_is_no_more_than_all() -> None:
     book = Book()
     book.count(Key("request.failed", "ApiUser", "login", "POST", "none", "down", "closed"), 3)
 

@@ -79,7 +79,7 @@ async def test_an_answer_that_is_none_says_why(
     assert why in found.why
 
 
-async def test_case_6_of_thresholds_prometheus_down_is_no_data(faults: FaultServer) -> None:
+async def test_thresholds_6_prometheus_down_is_no_data(faults: FaultServer) -> None:
     silent = await ask(f"{faults.url('/hang')}", "up", 0.1)
     async with fault_server() as other:
         gone = other.url("")

@@ -49,13 +49,13 @@ def judged(text: str, book: Book, **options: object) -> Judged:
                      "want avg(request.duration) <= 400ms, got 400ms (0.400021s)",
                      id="a little above the limit"),
         pytest.param("p95(request.duration) < 400ms", book_of(), "no_data",
-                     "want p95(request.duration) < 400ms, got no samples", id="T1 no samples"),
+                     "want p95(request.duration) < 400ms, got no samples", id="Thresholds 1"),
         pytest.param("rate(request.failed) < 1%", book_of(0.1, 0.1, failed=1), "breach",
                      "want rate(request.failed) < 1%, got 33.33%", id="a share"),
         pytest.param("rate(request.failed) < 1%", book_of(failed=2), "breach",
-                     "want rate(request.failed) < 1%, got 100%", id="D4 all failed"),
+                     "want rate(request.failed) < 1%, got 100%", id="Data 4 all failed"),
         pytest.param("p95(request.duration) < 400ms", book_of(failed=2), "no_data",
-                     "want p95(request.duration) < 400ms, got no samples", id="D4 no trend"),
+                     "want p95(request.duration) < 400ms, got no samples", id="Data 4 no trend"),
         pytest.param("min(throughput) >= 18/s", book_of(0.1), "breach",
                      "want min(throughput) >= 18/s, got 0/s", id="nothing came through"),
     ],
@@ -72,7 +72,7 @@ def test_a_rule_is_judged_and_says_what_it_saw(
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
-def test_case_1_of_thresholds_no_number_is_no_data_and_never_ok(value: float | None) -> None:
+def test_thresholds_1_no_number_is_no_data_and_never_ok(value: float | None) -> None:
     for op in ("<", "<=", ">", ">=", "==", "!="):
         found = judge_value(Rule(parse(f"promql(up) {op} 1")), value)
 
@@ -124,7 +124,7 @@ def test_a_dropped_arrival_fails_an_open_run_though_nobody_wrote_it() -> None:
     assert implicit((named,), "open", book) == ()
 
 
-def test_case_2_of_data_a_set_up_that_failed_for_all_users_names_its_step() -> None:
+def test_data_2_a_set_up_that_failed_for_all_users_names_its_step() -> None:
     book = Book()
     book.count(Key("setup.failed", "shop", 'log "in"'), 7)
     book.count(Key("setup.done", "other"), 7)

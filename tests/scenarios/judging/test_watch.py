@@ -61,23 +61,23 @@ GOOD, BAD, NONE = second(good=10), second(good=5, bad=5), Book()
         pytest.param(Rule(parse(FAILED), abort=True, window_s=5.0), [GOOD] * 9 + [BAD] * 3, 10,
                      id="a window of 5 s"),
         pytest.param(Rule(parse(FAILED), abort=True, window_s=1.0, after_s=4.0), [BAD] * 9, 3,
-                     id="T2 after holds it back"),
+                     id="Thresholds 2 after holds it back"),
         pytest.param(Rule(parse(FAILED), abort=True, window_s=1.0, times=3),
                      [BAD, BAD, GOOD, BAD, BAD, GOOD, BAD, BAD, BAD], 8,
-                     id="T4 breaches in a row"),
+                     id="Thresholds 4 breaches in a row"),
         pytest.param(Rule(parse(FAILED), abort=True, window_s=1.0, times=3, after_s=6.0),
-                     [BAD] * 12, 7, id="T2 what was broken before `after` counts for nothing"),
+                     [BAD] * 12, 7, id="Thresholds 2 broken before `after`"),
         pytest.param(Rule(parse(FAILED), abort=True, window_s=1.0, times=2), [BAD, NONE, BAD], 2,
                      id="no data proves nothing"),
         pytest.param(Rule(parse(FAILED), abort=True), [second(bad=9, measured=False)] * 5, None,
-                     id="T2 a warm-up never counts"),
+                     id="Thresholds 2 a warm-up never counts"),
         pytest.param(Rule(parse(SLOW), abort=True, window_s=2.0),
                      [GOOD, GOOD, second(good=10, seconds=0.5)], 2, id="a percentile of a window"),
-        pytest.param(Rule(parse(SLOW), abort=True), [NONE] * 5, None, id="T1 no samples"),
+        pytest.param(Rule(parse(SLOW), abort=True), [NONE] * 5, None, id="Thresholds 1 no samples"),
         pytest.param(Rule(parse("avg(throughput) >= 10/s"), abort=True, window_s=3.0),
                      [second(completed=10)] * 8 + [NONE] * 3, 8, id="throughput of a window"),
         pytest.param(Rule(parse("avg(throughput) >= 10/s"), abort=True, window_s=3.0),
-                     [second(completed=1)] * 7, None, id="T2 a window into the warm-up"),
+                     [second(completed=1)] * 7, None, id="Thresholds 2 a window into the warm-up"),
         pytest.param(Rule(parse("min(throughput) >= 10/s"), abort=True),
                      [second(completed=10)] * 25 + [NONE] * 11, 34,
                      id="throughput so far: the window from 25 to 35"),
@@ -114,7 +114,7 @@ def test_the_parts_of_several_shards_are_one_second() -> None:
     Rule(parse(FAILED), abort=True, after_s=3.0, times=2),
     Rule(parse("avg(throughput) >= 10/s"), abort=True, window_s=1.0, after_s=4.0),
 ])  # fmt: skip
-def test_case_4_of_the_parent_after_a_stall_it_decides_as_if_there_had_been_none(
+def test_parent_4_after_a_stall_it_decides_as_if_there_had_been_none(
     rule: Rule,
 ) -> None:
     seconds = [GOOD, BAD, BAD, BAD, GOOD, GOOD, second(good=99, completed=50)]

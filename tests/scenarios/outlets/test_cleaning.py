@@ -120,6 +120,7 @@ def test_what_is_clean_stays_as_it_is(text: str) -> None:
 
 
 def test_texts_of_ten_thousand_characters_do_not_fill_the_report() -> None:
+    """Data 11: very long names too."""
     page = to_html(spoilt("x" * 10_000))
 
     assert "x" * 119 + "…" in page
