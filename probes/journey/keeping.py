@@ -68,9 +68,7 @@ class Keeping(Generic[T]):
     def keep(self, place: Place, connection: T) -> None:
         """Keep *connection*; the one that was longest unused makes room."""
         while len(self._kept) >= MAX_CONNECTIONS:
-            oldest, idle = self._kept.popitem(last=False)
-            self._facts.pop(oldest, None)
-            self._close(idle)
+            self._close(self._kept.popitem(last=False)[1])
         self._kept[place] = connection
 
     def drop(self, place: Place) -> None:
@@ -82,6 +80,9 @@ class Keeping(Generic[T]):
     def about(self, place: Place, facts: Mapping[str, str]) -> Mapping[str, str]:
         """Return facts about a connection: those of its dial, also when it is used again."""
         if facts:
+            # redirects to ever new hosts leave nothing behind, a user of a load lives for hours
+            for gone in [it for it in self._facts if it not in self._kept]:
+                del self._facts[gone]
             self._facts[place] = facts
             return facts
         return self._facts.get(place, facts)
