@@ -160,7 +160,7 @@ def _write_all(
             where = path
             write_whole(path, makers[form](report))
         except OSError as error:
-            those = broken.setdefault((where.parent, error.strerror), [])
+            those = broken.setdefault((where.parent, str(error.strerror)), [])
             those += [where] if where not in those else []
     return tuple(
         f"want to write {', '.join((str(first), *(it.name for it in others)))}, got {got}"
