@@ -5,32 +5,39 @@
 The same probe file gives the same bytes. Knows neither where the file goes nor who asked for it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from types import MappingProxyType
 
 from exporter.generate.chains import chain_groups
+from exporter.generate.loads import load_groups
 from exporter.generate.rules import Group, as_yaml
 from probes.config.load import Config
 from probes.pattern import suggest
-from probes.probe import Probe
 from probes.units import short
+from scenarios.config.section import scenarios_of
 
 RULES_FILE = "rules.yml"
 ALL = "all"
 # As many as `sonde_config_info` shows: the file in force is found by it.
 HASH_DIGITS = 12
-PACKS: Mapping[str, Callable[[Iterable[Probe]], list[Group]]] = MappingProxyType(
-    {"chain": chain_groups}
+PACKS: Mapping[str, Callable[[Config], list[Group]]] = MappingProxyType(
+    {
+        "chain": lambda config: chain_groups(config.probes),
+        "load": lambda config: load_groups(scenarios_of(config)),
+    }
 )
 """Pack -> what makes its groups; a pack without a group has nothing to watch in the file."""
 _NEEDS: Mapping[str, str] = MappingProxyType(
-    {"chain": "an entry under chains, or a probe of kind evm, solana or cosmos"}
+    {
+        "chain": "an entry under chains, or a probe of kind evm, solana or cosmos",
+        "load": "an entry under scenarios",
+    }
 )
 # metrics.md 12: told apart from a slip of the keyboard.
 PLANNED = frozenset(
     {
-        "slo", "prober", "conditions", "certificates", "host", "database", "redis", "load", "gate",
+        "slo", "prober", "conditions", "certificates", "host", "database", "redis", "gate",
         "platform",
     }
 )  # fmt: skip
@@ -66,13 +73,14 @@ def rules_text(config: Config, names: Sequence[str], runbooks: str = "") -> str:
         ValueError: a pack does not exist, or finds nothing to watch.
     """
     packs = chosen_packs(names)
-    groups = {pack: PACKS[pack](config.probes) for pack in packs}
+    groups = {pack: PACKS[pack](config) for pack in packs}
     empty = [pack for pack in packs if not groups[pack]]
     is_asked_for = bool(names) and ALL not in names
     if empty and (is_asked_for or len(empty) == len(packs)):
         raise ValueError(f"want {_NEEDS[empty[0]]} for the pack {empty[0]}, got none")
+    filled = [pack for pack in packs if groups[pack]]
     head = (
-        f"sonde {version('sonde')}, config {config.hash[:HASH_DIGITS]}, packs {' '.join(packs)}: "
+        f"sonde {version('sonde')}, config {config.hash[:HASH_DIGITS]}, packs {' '.join(filled)}: "
         "written by `sonde generate rules`, changes here are lost"
     )
     return as_yaml(

@@ -181,7 +181,9 @@ def test_another_pack_is_2_before_the_file_is_read(tmp_path: Path) -> None:
     done = call("--config", tmp_path / "none.yaml", "--pack", "slo")
 
     assert done.exit_code == 2
-    assert done.stderr == "sonde: want --pack chain or all, got 'slo', which is not made yet\n"
+    assert (
+        done.stderr == "sonde: want --pack chain or load or all, got 'slo', which is not made yet\n"
+    )
 
 
 @pytest.mark.parametrize(

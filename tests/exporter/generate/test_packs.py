@@ -24,10 +24,10 @@ def config(tmp_path: Path, text: str) -> Config:
 @pytest.mark.parametrize(
     ("names", "packs"),
     [
-        pytest.param([], ("chain",), id="all by default"),
-        pytest.param(["all"], ("chain",), id="all"),
+        pytest.param([], ("chain", "load"), id="all by default"),
+        pytest.param(["all"], ("chain", "load"), id="all"),
         pytest.param(["chain", "chain"], ("chain",), id="one twice"),
-        pytest.param(["all", "chain"], ("chain",), id="all and one"),
+        pytest.param(["all", "chain"], ("chain", "load"), id="all and one"),
     ],
 )
 def test_each_chosen_pack_comes_once(names: list[str], packs: tuple[str, ...]) -> None:
@@ -37,9 +37,9 @@ def test_each_chosen_pack_comes_once(names: list[str], packs: tuple[str, ...]) -
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("slo", "want --pack chain or all, got 'slo', which is not made yet"),
-        ("chian", "want --pack chain or all, got 'chian'; did you mean 'chain'?"),
-        ("", "want --pack chain or all, got ''"),
+        ("slo", "want --pack chain or load or all, got 'slo', which is not made yet"),
+        ("chian", "want --pack chain or load or all, got 'chian'; did you mean 'chain'?"),
+        ("", "want --pack chain or load or all, got ''"),
     ],
 )
 def test_a_pack_that_does_not_exist_is_refused(name: str, message: str) -> None:
