@@ -23,6 +23,7 @@ from typing import Any, Self
 
 from probes.units import short
 from scenarios.book import Book
+from scenarios.histogram import MAX_COUNT
 from scenarios.judging.figures import Windows
 from scenarios.outlets.structure import from_json
 from scenarios.report import LoadReport, Verdict
@@ -114,7 +115,7 @@ class Past:
                 Book.from_dict(values["book"]),
                 tuple(_rates(it) for it in values["rates"]),
             )
-        except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             raise ValueError(f"want a baseline, got {short(repr(error))}") from None
 
     @classmethod
@@ -298,6 +299,6 @@ def _text(value: Any) -> str:
 
 def _rates(values: Mapping[str, Any]) -> Mapping[str, float]:
     for value in values.values():
-        if type(value) not in (int, float) or not 0 <= value < float("inf"):
+        if type(value) not in (int, float) or not 0 <= value <= MAX_COUNT:
             raise ValueError(f"want a rate >= 0, got {short(value)}")
     return dict(values)

@@ -4,7 +4,7 @@ A regression is worse relatively AND absolutely: five equal runs gave p95 of 1.0
 and 3.12 ms (load.md 10.2), so a share alone would flap. Pure. Knows no file.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -18,6 +18,7 @@ from scenarios.thresholds import THROUGHPUT, Threshold, parse_amount, parse_stat
 
 REGRESSION = "regression"
 BASELINE = "baseline"
+_EVENTS = (".failed", ".dropped", ".interrupted")
 # Shown beside those that are judged.
 SHOWN = (
     "p50(request.duration)",
@@ -75,8 +76,15 @@ def compare(
     return Beside(
         Comparison(keys.compare_to, run_ids, stats=stats),
         tuple(why for it in stats if (why := _why_of(it)) is not None),
-        tuple(f"baseline: {note}" for note in found.notes),
+        tuple(f"baseline: {note}" for note in (*found.notes, *_unheld(stats))),
     )
+
+
+def _unheld(stats: Iterable[Compared]) -> Iterator[str]:
+    """Yield what was to be held against the baseline, which knows nothing of it."""
+    for it in stats:
+        if it.worse_by is not None and it.before is None:
+            yield f"want {it.stat} of it to compare with, got no samples"
 
 
 def tolerance_of(keys: RegressionKeys) -> tuple[Threshold, _Tolerance]:
@@ -116,7 +124,7 @@ def _compared(
     before = median(earlier) if earlier else None
     ratio, worse = None, False
     if value is not None and before is not None:
-        by = before - value if stat.metric == THROUGHPUT else value - before
+        by = before - value if _is_work(stat) else value - before
         ratio = by / before if before else None
         worse = by > (tolerance.and_at_least or 0.0) and (
             ratio is None or ratio > (tolerance.worse_by or 0.0)
@@ -133,9 +141,17 @@ def _compared(
     )
 
 
+def _is_work(stat: Threshold) -> bool:
+    """Tell whether more of it is better: what was got through, unlike what went wrong or slowly."""
+    is_done = stat.aggregate == "count" and not stat.metric.endswith(_EVENTS)
+    return stat.metric == THROUGHPUT or is_done
+
+
 def _value(stat: Threshold, book: Book, rates: Sequence[Mapping[str, float]]) -> float | None:
     if stat.metric == THROUGHPUT:
-        return throughput(stat, rates)
+        # a result.json says of several journeys together how many came through
+        is_one = stat.labels and any("" in them for them in rates)
+        return None if is_one else throughput(stat, rates)
     return value_of(stat, figure_of(stat, book))
 
 

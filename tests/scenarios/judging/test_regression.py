@@ -89,6 +89,29 @@ def test_less_throughput_is_worse(rate: float, count: int) -> None:
     assert len(whys(wish, found_of(0.1), book_of(0.1), ({"shop": rate},))) == count
 
 
+def test_less_work_done_is_worse_and_more_failures_are() -> None:
+    done = keys(stat="count(request.duration)", worse_by="10%")
+    failed = keys(stat="count(request.failed)", worse_by="10%")
+    before = Found((Past("run-1", AT, "h", book=book_of(*[0.1] * 10, failed=4)),))
+
+    assert [it.code for it in whys(done, before, book_of(*[0.1] * 5))] == ["regression"]
+    assert whys(done, before, book_of(*[0.1] * 50)) == ()
+    assert [it.code for it in whys(failed, before, book_of(0.1, failed=9))] == ["regression"]
+    assert whys(failed, before, book_of(*[0.1] * 50, failed=1)) == ()
+
+
+def test_a_journey_that_a_baseline_does_not_know_alone_is_told() -> None:
+    wish = keys(stat='avg(throughput{journey="shop"})', worse_by="10%")
+    before = Found((Past("run-1", AT, "h", rates=({"": 20.0},)),))
+
+    beside = compare(wish, before, book_of(0.1), ({"shop": 1.0, "b": 1.0},))
+
+    assert beside.whys == ()
+    assert beside.notes == (
+        'baseline: want avg(throughput{journey="shop"}) of it to compare with, got no samples',
+    )
+
+
 def test_worse_than_nothing_is_judged_by_the_amount() -> None:
     wish = keys(stat="rate(request.failed)", worse_by="10%", and_at_least="1%")
 
