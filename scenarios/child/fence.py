@@ -4,7 +4,7 @@
 
     getaddrinfo     refuses names off the list, leaves denied addresses out, remembers the answers
     connect         of a TCP or UDP socket: remembered or allowed addresses alone
-                    of a UNIX socket: paths of our own alone
+                    of a UNIX socket: none
     sendto          of a UDP socket: as connect
 
 So redirects, names that change their address and locust files of users are covered. It guards
@@ -45,12 +45,10 @@ class Guard:
 
     Args:
         rails: who may be reached.
-        own_paths: UNIX sockets that may be dialled.
     """
 
-    def __init__(self, rails: Rails, own_paths: frozenset[str] = frozenset()) -> None:
+    def __init__(self, rails: Rails) -> None:
         self._rails = rails
-        self._own_paths = own_paths
         self._names: OrderedDict[str, str] = OrderedDict()
 
     def judge_name(self, host: str) -> None:
@@ -90,25 +88,23 @@ class Guard:
             raise Fenced(f"want an address of safety.targets, got {short(ip)}")
 
     def judge_path(self, path: object) -> None:
-        """Judge the path of a UNIX socket before it is dialled.
+        """Refuse the path of a UNIX socket before it is dialled: our own are open by now.
 
         Raises:
-            Fenced: it is not ours.
+            Fenced: always.
         """
-        if path not in self._own_paths:
-            raise Fenced(f"want no UNIX socket, got {short(path)}")
+        raise Fenced(f"want no UNIX socket, got {short(path)}")
 
 
-def guard(rails: Rails, *modules: ModuleType, own_paths: frozenset[str] = frozenset()) -> Guard:
+def guard(rails: Rails, *modules: ModuleType) -> Guard:
     """Guard this process from here on.
 
     Args:
         rails: who may be reached.
         modules: that hold ``getaddrinfo`` and a class ``socket``: `socket`, and `gevent.socket`
             which locust's clients call.
-        own_paths: UNIX sockets that may be dialled.
     """
-    made = Guard(rails, own_paths)
+    made = Guard(rails)
     done: list[Any] = []
     for module in modules or (socket,):
         names: dict[str, Any] = vars(module)

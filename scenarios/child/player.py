@@ -15,25 +15,21 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Protocol
 
+from probes.journey.incoming import broken_off
 from probes.journey.language.closures import Scope
 from probes.journey.language.functions import chance
 from probes.journey.model import (
     Answer,
-    Dialog,
     Effect,
-    Heard,
     Part,
-    Pause,
     Played,
-    Query,
     Request,
     Response,
-    Rows,
 )
 from probes.journey.playing.play import Context, play
 from probes.journey.steps import Journey
 from probes.redact import NOTHING_KNOWN, Redactor
-from probes.result import Failure, Outcome, Reason
+from probes.result import Failure, Outcome
 from probes.wire.redirect import Cookies
 from scenarios.child.counting import INTERRUPTED, Asked, Counts, outcome_of
 
@@ -328,17 +324,3 @@ def _now() -> datetime:
 def _failed_step(played: Played) -> str:
     """Return the name of the first step that failed; empty: it has none."""
     return next((step.step for step in played.steps if step.failure is not None), "")
-
-
-def broken_off(effect: Effect) -> Answer:
-    """Return the answer to what was cut off."""
-    failure = Failure(Reason.INTERNAL, "want an answer before the end of the run, got none")
-    match effect:
-        case Request():
-            return Response(failure=failure)
-        case Dialog():
-            return Heard(failure=failure)
-        case Query():
-            return Rows(failure=failure)
-        case Pause():
-            return None

@@ -64,7 +64,7 @@ def fenced() -> Any:
     module.getaddrinfo = module.names
     module.dialled = []
     module.socket = type("Unsent", (Unsent,), {"dialled": module.dialled})
-    guard(Fence(LOCAL), module, own_paths=frozenset({"/run/ours"}))
+    guard(Fence(LOCAL), module)
     return module
 
 
@@ -130,10 +130,24 @@ def test_a_socket_that_is_given_a_name_asks_as_everybody_does(fenced: Any) -> No
     assert not dials(fenced, socket.AF_INET, ("other.test", 80))
 
 
-def test_no_unix_socket_but_our_own(fenced: Any) -> None:
-    assert dials(fenced, socket.AF_UNIX, "/run/ours")
+def test_no_unix_socket_is_dialled(fenced: Any) -> None:
     assert not dials(fenced, socket.AF_UNIX, "/run/docker.sock")
     assert not dials(fenced, socket.AF_UNIX, b"\0abstract")
+
+
+def test_what_is_posted_without_a_connection_is_judged_too(fenced: Any) -> None:
+    with (
+        fenced.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as heard,
+    ):
+        heard.bind(("127.0.0.1", 0))
+        heard.settimeout(5)
+        sock.sendto(b"a", heard.getsockname())
+        sock.sendto(b"b", 0, heard.getsockname())
+        assert [heard.recv(9), heard.recv(9)] == [b"a", b"b"]
+        for address in (("10.9.9.9", 53), ("other.test", 53), FAR_AWAY[4]):
+            with pytest.raises(Fenced):
+                sock.sendto(b"x", address)
 
 
 def test_asking_the_kernel_for_a_route_sends_nothing(fenced: Any) -> None:
