@@ -39,7 +39,7 @@ MAX_VALUE_BYTES = 128
 GOOD = frozenset({"up", "degraded"})
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 RUNNING = "running"
-STATES = (RUNNING, "final", "lost", "never")
+STATES: tuple[str, ...] = (RUNNING, "final", "lost", "never")
 
 
 def lines_of(scenario: str, family: Family, samples: Samples) -> str:
@@ -101,7 +101,7 @@ def of_generators(
 
 def states_of(generators: Iterable[Generator], *, is_active: bool) -> Mapping[str, int]:
     """Return how many generators are in each of `STATES`."""
-    states = dict.fromkeys(STATES, 0)
+    states: dict[str, int] = dict.fromkeys(STATES, 0)
     for it in generators:
         is_running = is_active and it.state == "never" and it.seconds > 0
         states[RUNNING if is_running else it.state] += 1
