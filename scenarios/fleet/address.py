@@ -29,11 +29,19 @@ def _split(text: str) -> tuple[str, str]:
     if _is_ip(text):
         return text, str(DEFAULT_PORT)
     if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        is_port = rest.startswith(":")
-        return host if _is_ip(host) else "", rest[1:] if is_port else rest or str(DEFAULT_PORT)
+        host, end, rest = text[1:].partition("]")
+        if not end or not _is_ip(host):
+            return "", ""
+        return host, _port(rest)
     host, colon, port = text.partition(":")
-    return host, port if colon else str(DEFAULT_PORT)
+    return host, _port(colon + port)
+
+
+def _port(rest: str) -> str:
+    """Return what stands behind a host: nothing, or a colon and a port."""
+    if not rest:
+        return str(DEFAULT_PORT)
+    return rest[1:] if rest.startswith(":") else ""
 
 
 def parse_bind(text: str) -> tuple[str, int]:

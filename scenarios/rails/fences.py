@@ -181,7 +181,7 @@ async def resolve_and_judge(
         raise Refused(*whys, addresses=known)
     deny = (*plan.fences.deny, *shut, *(ip for them in shut.values() for ip in them))
     notes = tuple(note for _, note in answers.values() if note)
-    fences = Fences(plan.fences.allow, tuple(dict.fromkeys(deny)))
+    fences = replace(plan.fences, deny=tuple(dict.fromkeys(deny)))
     return Resolved(replace(plan, fences=fences), known, notes)
 
 

@@ -55,7 +55,9 @@ class Odd(HttpUser):
 class Delay:
     """Answers each GET of ``/MS`` after so many milliseconds, from a loop in a thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self.came_at: list[float] = []
+        self._host = host
         self._open: set[asyncio.StreamWriter] = set()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._ready = threading.Event()
@@ -65,7 +67,7 @@ class Delay:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self._host}:{self.port}"
 
     def _serve(self) -> None:
         with asyncio.Runner() as runner:
@@ -74,7 +76,7 @@ class Delay:
 
     async def _until_closed(self) -> None:
         self._closed = asyncio.Event()
-        async with await asyncio.start_server(self._answer, "127.0.0.1", 0) as server:
+        async with await asyncio.start_server(self._answer, self._host, 0) as server:
             self.port = server.sockets[0].getsockname()[1]
             self._ready.set()
             await self._closed.wait()
@@ -86,7 +88,8 @@ class Delay:
         with suppress(OSError, asyncio.IncompleteReadError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
-                await asyncio.sleep(int(head.split()[1].strip(b"/")) / 1000)
+                self.came_at.append(monotonic())
+                await asyncio.sleep(int(head.split()[1].strip(b"/") or b"0") / 1000)
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
                 await writer.drain()
         self._open.discard(writer)
@@ -124,7 +127,7 @@ class Process:
             self.process = subprocess.Popen(
                 [*prefix, *COMMAND, *words],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=place,
-                env={"PATH": "/usr/bin:/bin", "PYTHONPATH": PACKAGES, "TMPDIR": str(place),
+                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": PACKAGES, "TMPDIR": str(place),
                      "HOME": str(place), "PYTHONUNBUFFERED": "1"},
             )  # fmt: skip
 

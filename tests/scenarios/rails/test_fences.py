@@ -393,3 +393,13 @@ async def test_the_system_resolver_is_asked_by_default() -> None:
 
     assert caught.value.why.code == "denied"
     assert caught.value.addresses["localhost"]
+
+
+def test_what_another_machine_allows_bounds_what_this_one_allows() -> None:
+    fence = Fence(Fences(("127.0.0.0/8", "*.example"), within=("127.0.0.1/32", "a.example")))
+
+    assert fence.admits_address("127.0.0.1")
+    assert not fence.admits_address("127.0.0.2")
+    assert fence.admits_name("a.example")
+    assert not fence.admits_name("b.example")
+    assert not fence.admits_address("10.0.0.1", "b.example")
