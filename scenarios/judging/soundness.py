@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from scenarios.book import Book
 from scenarios.judging.figures import UNKNOWN, unknown_in
-from scenarios.judging.rules import SETUP_FAILED, in_words
-from scenarios.report import Generator, Verdict, Why
+from scenarios.judging.rules import SETUP_FAILED, WARNING, in_words
+from scenarios.report import Generator, Judged, Verdict, Why
 
 # load.md 10.1: of the seconds, as `scenarios.fleet.merge` has counted them.
 SATURATED_SHARE = 0.10
@@ -25,6 +25,10 @@ NO_ITERATIONS = Why(
 
 # load.md 14, data 4: all failed is a failure where a rule asks for it, else it proves nothing.
 NO_SUCCESS = "no_success"
+DOWN = "down"
+_FAILURES = "rate(request.failed) < 1%"
+# Whoever asks one of these, or Prometheus, has thought of them.
+_OF_FAILURES = ("request.failed", "iteration.failed", 'outcome="down"', "promql(")
 
 
 def has_no_user(book: Book) -> bool:
@@ -44,6 +48,18 @@ def without_success(book: Book) -> Why | None:
     if not completed or went_well > 0:
         return None
     return _why(NO_SUCCESS, f"want at least 1 iteration to go well, got 0 of {completed}")
+
+
+def unasked(book: Book, judged: Iterable[Judged]) -> Why | None:
+    """Return a warning where requests failed and no threshold looks at that; None: all is well."""
+    if any(word in it.expr for it in judged for word in _OF_FAILURES):
+        return None
+    failed = book.total("request.failed", measured=True, outcome=DOWN)
+    if not failed:
+        return None
+    requests = _count(book, measured_only=True) - _count(book, measured_only=True, outcome=UNKNOWN)
+    text = f"want a threshold such as {_FAILURES}, got none, and {failed} of {requests} failed"
+    return Why(Verdict.PASS, WARNING, text)
 
 
 def doubts(

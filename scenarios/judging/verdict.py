@@ -21,6 +21,7 @@ from scenarios.judging.soundness import (
     NO_SUCCESS,
     doubts,
     has_iterations,
+    unasked,
     without_success,
 )
 from scenarios.report import EXIT_CODES, Generator, Judged, Verdict, Why
@@ -101,8 +102,9 @@ def _all(findings: Findings) -> Iterable[Why]:
             yield why
     if findings.was_sent:
         yield from doubts(findings.book, findings.generators, findings.shards, findings.min_samples)
-        if (why := without_success(findings.book)) is not None:
-            yield why
+        yield from filter(
+            None, (without_success(findings.book), unasked(findings.book, findings.judged))
+        )
     elif all(why.verdict is Verdict.PASS for why in findings.found) and not findings.signal:
         yield Why(Verdict.INCONCLUSIVE, "not_sent", "want load to be sent, got none, and no reason")
 
