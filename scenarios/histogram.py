@@ -6,7 +6,9 @@ Count, sum, least and greatest are exact, and so is how many lie above each of a
 known before. Pure. Knows neither what was timed nor who asks.
 """
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, Self
 
 from probes.units import short
@@ -90,17 +92,18 @@ class Histogram:
 
         The middle of its bucket, within least and greatest; 0 when there is none.
         """
+        return self.quantiles((share,))[0]
+
+    def quantiles(self, shares: Sequence[float]) -> tuple[float, ...]:
+        """Return the quantile of each of *shares*; the buckets are sorted once."""
         if not self.count:
-            return 0.0
+            return (0.0,) * len(shares)
+        order = sorted(self.buckets)
+        seen = list(accumulate([self.buckets[bucket] for bucket in order]))
         # the smallest value that at least this share does not exceed
-        rank = max(1, -int(-share * self.count // 1))
-        seen = 0
-        found = self.greatest
-        for bucket in sorted(self.buckets):
-            seen += self.buckets[bucket]
-            if seen >= rank:
-                return min(max(middle_of(bucket), self.least), self.greatest) / 1e6
-        return found / 1e6  # pragma: no cover - the buckets add up to the count
+        ranks = [max(1, -int(-share * self.count // 1)) for share in shares]
+        middles = [middle_of(order[bisect_left(seen, rank)]) for rank in ranks]
+        return tuple([min(max(it, self.least), self.greatest) / 1e6 for it in middles])
 
     @property
     def mean(self) -> float:

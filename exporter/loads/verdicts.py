@@ -75,13 +75,18 @@ def of_report(report: LoadReport) -> Iterator[tuple[Family, Samples]]:
 
 
 def _quantiles(report: LoadReport) -> Samples:
-    found: dict[str, Histogram] = {}
+    found: dict[str, list[Histogram]] = {}
     for key, it in report.book.durations.items():
-        if key.metric == "request.duration" and key.measured and key.outcome in GOOD:
-            found.setdefault(key.step, Histogram()).merge(it)
-    for step, histogram in sorted(found.items()):
-        for share in QUANTILES if histogram.count else ():
-            yield (step, number(share)), histogram.quantile(share)
+        if key.metric == "request.duration" and key.measured and key.outcome in GOOD and it.count:
+            found.setdefault(key.step, []).append(it)
+    for step, histograms in sorted(found.items()):
+        whole = histograms[0]
+        if len(histograms) > 1:
+            whole = Histogram()
+            for it in histograms:
+                whole.merge(it)
+        for share, value in zip(QUANTILES, whole.quantiles(QUANTILES), strict=True):
+            yield (step, number(share)), value
 
 
 def of_generators(
