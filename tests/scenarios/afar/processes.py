@@ -127,8 +127,8 @@ class Process:
             self.process = subprocess.Popen(
                 [*prefix, *COMMAND, *words],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=place,
-                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": PACKAGES, "TMPDIR": str(place),
-                     "HOME": str(place), "PYTHONUNBUFFERED": "1"},
+                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": PACKAGES,
+                     "TMPDIR": str(place), "HOME": str(place), "PYTHONUNBUFFERED": "1"},
             )  # fmt: skip
 
     @property

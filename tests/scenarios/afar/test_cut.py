@@ -58,15 +58,15 @@ def test_workers_2_a_cut_network_is_known_within_6_s_and_ends_the_load(
     file = write_file(tmp_path / "cut", delay.url, delay.url, f"{TARGET}/32")
 
     async def play(worker: Process) -> tuple[float, float]:
-        async with fleet_for(file, f"{MASTER}:{port}", 1) as fleet:
+        async with await asyncio.to_thread(fleet_for, file, f"{MASTER}:{port}", 1) as fleet:
             await fleet.ready(START_S)
             fleet.begin()
             await until(lambda: len(delay.came_at) >= 30, START_S)
-            ip("link", "set", next(iter(WAYS)), "down")
+            await asyncio.to_thread(ip, "link", "set", next(iter(WAYS)), "down")
             cut_at = monotonic()
             await until(lambda: bool(fleet.lost), 10)
             known_s = monotonic() - cut_at
-            await asyncio.get_running_loop().run_in_executor(None, worker.ends, 15.0)
+            await asyncio.to_thread(worker.ends, 15.0)
             await fleet.ended()
             return cut_at, known_s
 
