@@ -118,7 +118,7 @@ def test_a_call_is_found_wherever_it_is_shown() -> None:
     "line", sorted({line for name in PLACES for line in command_lines(text(name))})
 )
 def test_every_call_that_is_shown_is_understood(line: str) -> None:
-    words = shlex.split(line.partition(" > ")[0])[1:]
+    words = shlex.split(re.split(r" [>|] ", line)[0])[1:]
 
     with COMMANDS.make_context("sonde", words, resilient_parsing=True) as root:
         name, command, rest = COMMANDS.resolve_command(root, words)
