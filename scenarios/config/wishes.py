@@ -123,7 +123,7 @@ def _times(wish: ThresholdKeys, path: Path, load: LoadKeys) -> Iterator[Flaw]:
     if wish.after is not None and wish.after >= load.seconds:
         text = f"want a time within the run's {length}, got {format_duration(wish.after)}"
         yield Flaw((*path, "after"), text)
-    if wish.for_ > load.seconds:
+    if wish.for_ > max(1, load.seconds):
         text = f"want at most one for each second of the run's {length}, got {wish.for_}"
         yield Flaw((*path, "for"), text)
 

@@ -43,6 +43,8 @@ ROWS = [
     row("a warm-up takes rows too", WARM, f"mix.0.journey: {rows(5)}"),
     row("a number of iterations", COUNTED, f"journey: {rows(5)}"),
     row("nobody knows how many", "journey: shop, users: 9, duration: 1m"),
+    row("a threshold of a run of half a second",
+        "journey: shop, rate: 4/s, duration: 500ms, thresholds: [rate(request.failed) < 1%]"),
     row("just enough samples", f"{OPEN}, min_samples: 12"),
     row("more samples than there can be", f"{OPEN}, min_samples: 13",
         "min_samples: want at most the 12 requests that are planned, got 13: its runs will be"
