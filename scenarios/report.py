@@ -22,6 +22,8 @@ from scenarios.plan import Plan
 from scenarios.records import Told
 
 SCHEMA = 1
+# load.md 10.1: a generator that was too busy in more of its seconds has measured itself.
+SATURATED_SHARE = 0.10
 
 
 class Verdict(StrEnum):
@@ -162,6 +164,11 @@ class Generator:
     requests: int = 0
     records_lost: int = 0
     overflow: int = 0
+
+    @property
+    def is_saturated(self) -> bool:
+        """Whether too many of its seconds were too busy to measure."""
+        return bool(self.seconds) and self.saturated_seconds / self.seconds > SATURATED_SHARE
 
 
 @dataclass(frozen=True, slots=True)

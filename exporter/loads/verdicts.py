@@ -28,7 +28,6 @@ from exporter.load_families import (
 )
 from probes.families import Family
 from scenarios.histogram import Histogram
-from scenarios.judging.soundness import SATURATED_SHARE
 from scenarios.report import Generator, LoadReport, Verdict
 
 Samples = Iterable[tuple[tuple[str, ...], float]]
@@ -99,7 +98,7 @@ def of_generators(
     yield LAG, [(key, it.lag_p99_s) for key, it in heard]
     yield MEMORY, [(key, it.rss_bytes) for key, it in heard]
     yield OPEN_FDS, [(key, it.fds) for key, it in heard]
-    yield SATURATED, [((), float(any(map(_is_saturated, every))))]
+    yield SATURATED, [((), float(any(it.is_saturated for it in every)))]
     states = states_of(every, is_active=is_active)
     yield SHARDS, [((state,), count) for state, count in states.items()]
 
@@ -111,7 +110,3 @@ def states_of(generators: Iterable[Generator], *, is_active: bool) -> Mapping[st
         is_running = is_active and it.state == "never" and it.seconds > 0
         states[RUNNING if is_running else it.state] += 1
     return states
-
-
-def _is_saturated(it: Generator) -> bool:
-    return bool(it.seconds) and it.saturated_seconds / it.seconds > SATURATED_SHARE

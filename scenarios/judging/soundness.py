@@ -15,8 +15,7 @@ from scenarios.judging.figures import UNKNOWN, unknown_in
 from scenarios.judging.rules import SETUP_FAILED, WARNING, in_words
 from scenarios.report import Generator, Judged, Verdict, Why
 
-# load.md 10.1: of the seconds, as `scenarios.fleet.merge` has counted them.
-SATURATED_SHARE = 0.10
+# load.md 10.1.
 MAX_UNKNOWN_SHARE = 0.01
 _REQUESTS = "request.duration"
 NO_ITERATIONS = Why(
@@ -118,7 +117,7 @@ def _of_samples(book: Book, min_samples: int) -> Iterator[tuple[str, str]]:
 
 def _of_load(generators: Iterable[Generator]) -> Iterator[tuple[str, str]]:
     for it in generators:
-        if it.seconds and it.saturated_seconds / it.seconds > SATURATED_SHARE:
+        if it.is_saturated:
             text = (
                 f"shard {it.shard} was too busy to measure in {it.saturated_seconds} of "
                 f"{it.seconds} seconds (CPU up to {in_words(100 * it.cpu, '%')}, "

@@ -63,7 +63,7 @@ class Service:
         self.data = directory / "data"
         self.board = Board()
         self.scheduler = Scheduler(nothing, capacity=1)
-        health = ProberHealth((), lambda _target: asyncio.sleep(0, True))  # type: ignore[arg-type]  # never asked
+        health = ProberHealth((), lambda _target: asyncio.sleep(0, True))
         self.runs = LoadRuns(self.board, self.scheduler, self.data, health, lambda: standing)
 
     def value(self, sample: str) -> float | None:
