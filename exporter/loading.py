@@ -164,8 +164,8 @@ def load(  # noqa: PLR0913 - a command has many flags
     sonde load checkout --report out --junit load.xml --push http://pushgateway:9091
     sonde load checkout --yes-load shop.example.org --json | jq .totals
 
-    Exit codes: 0 pass, 1 a threshold or the preflight failed, 2 usage or config error,
-    3 inconclusive, 4 refused by a safety rail.
+    Exit codes: 0 pass, 1 a threshold, a guard or the preflight failed, 2 usage or config error,
+    3 inconclusive: it proves nothing, 4 refused by a safety rail, 130 and 143 ended by a signal.
     """  # noqa: D301 - the mark is a character, for click
     # stack.md 15: each command imports what it needs
     from exporter.pushing import address  # noqa: PLC0415 - as above
