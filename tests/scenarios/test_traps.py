@@ -395,6 +395,9 @@ def test_trap_7_a_killed_parent_ends_the_load_and_is_told_by_the_next_run(tmp_pa
     result = json.loads(told.read_text())
     assert (result["verdict"], result["exit_code"]) == ("inconclusive", 3)
     assert [it["code"] for it in result["reasons"]] == ["interrupted"]
+    # the next one asked for the page of Locust too: it lies beside its reports
+    (locust,) = (tmp_path / "reports" / "short").glob("*/locust.html")
+    assert locust.read_text(encoding="utf-8").rstrip().endswith("</html>")
 
 
 def test_trap_6_a_lost_child_is_known_at_once_and_named(runs: Runs) -> None:
