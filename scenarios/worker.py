@@ -166,7 +166,8 @@ class Machinery(Engine, Locust):
         self.environment = self.new_environment()
         hooks = (locust.events.user_error, locust.events.quitting)
         before = [list(hook._handlers) for hook in hooks]  # noqa: SLF001 - as in Cleaning
-        with gevent.Timeout(CONNECT_S, exception=False):
+        quiet: Any = False  # gevent: it ends the block, and nothing else
+        with gevent.Timeout(CONNECT_S, quiet):
             self.environment.create_worker_runner(host, port)
         if self.environment.runner is None:
             raise OSError(f"want a master at {host}:{port} within {CONNECT_S:g} s, got none")

@@ -261,10 +261,11 @@ class Fleet:
                 wait.cancel()
 
     def _heard(self, child: Child, record: Record) -> None:
-        reports = Hello | Progress | Log | Final | Left
-        if not isinstance(record, reports) or record.shard not in child.shards:
-            raise ValueError(f"want records of shards {child.shards}, got {short(record)}")
+        if not isinstance(record, Hello | Progress | Log | Final | Left):
+            raise ValueError(f"want what a shard says, got {short(record)}")
         number = record.shard
+        if number not in child.shards:
+            raise ValueError(f"want records of shards {child.shards}, got {short(record)}")
         if self.roll.shards[number].state == "lost":
             return
         try:
