@@ -142,7 +142,16 @@ def make_plan(  # noqa: PLR0913 - what the machine can do, by keyword
     ]
     if whys:
         raise Refused(*whys)
-    return Planned(plan, own.secrets, notes if load.model == "open" else (*notes, UNSEEN))
+    odd = (*_odd(config, name), *notes, *(() if load.model == "open" else (UNSEEN,)))
+    return Planned(plan, own.secrets, odd)
+
+
+def _odd(config: Config, name: str) -> Iterator[str]:
+    """Yield what the file was warned of when this scenario was read: not everybody runs a lint."""
+    where = f"scenarios.{name}"
+    for it in config.warnings:
+        if f"{it.path}.".startswith(f"{where}."):
+            yield f"{it.path.removeprefix('scenarios.')}: {it.message}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,16 @@ def test_a_plan_says_all_that_a_shard_needs(made: Made, directory: Path) -> None
     assert Plan.from_json(plan.to_json()) == plan
 
 
+def test_a_report_tells_what_the_file_was_warned_of(made: Made) -> None:
+    def change(values: Any) -> None:
+        values["scenarios"]["open"]["min_samples"] = 10**6
+
+    (note,) = made("open", change=change).notes
+
+    assert note.startswith("open.min_samples: want at most the ")
+    assert note.endswith(", got 1000000: its runs will be inconclusive")
+
+
 def test_a_run_without_stages_ends_at_the_ceiling_of_durations_at_the_latest(made: Made) -> None:
     assert made("counted").plan.max_seconds == 900
     assert made("counted").plan.iterations == 500
