@@ -157,20 +157,18 @@ class Plan:
             ValueError: it is no plan, or one of another version.
         """
         try:
-            values = json.loads(text)
+            values: dict[str, Any] = json.loads(text)
             if values.pop("schema") != SCHEMA:
                 raise ValueError(f"want a plan of schema {SCHEMA}, got another")
             if unknown := values.keys() - {it.name for it in fields(cls)}:
                 raise ValueError(f"want the keys of a plan, got {short(sorted(unknown))} too")
-            return cls(
-                **{
-                    **values,
-                    "stages": tuple(Stage(**it) for it in values["stages"]),
-                    "mix": tuple(Part(**it) for it in values["mix"]),
-                    "pool": Pool(**values["pool"]),
-                    "fences": Fences(**{key: tuple(it) for key, it in values["fences"].items()}),
-                    "limits": {key: tuple(it) for key, it in values["limits"].items()},
-                }
-            )
+            values |= {
+                "stages": tuple(Stage(**it) for it in values["stages"]),
+                "mix": tuple(Part(**it) for it in values["mix"]),
+                "pool": Pool(**values["pool"]),
+                "fences": Fences(**{key: tuple(it) for key, it in values["fences"].items()}),
+                "limits": {key: tuple(it) for key, it in values["limits"].items()},
+            }
+            return cls(**values)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"want a plan of a load run, got {short(repr(error))}") from None
