@@ -320,6 +320,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
 def test_each_mistake_is_told_word_for_word(
     told: dict[str, list[str]], keys: str, said: tuple[str, ...]
 ) -> None:
+    """Thresholds 3 among them."""
     assert told[keys] == list(said)
 
 
