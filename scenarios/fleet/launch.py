@@ -32,7 +32,7 @@ from probes.units import short
 from scenarios.fleet.errands import Errands
 from scenarios.fleet.member import Child, Crew, Ears, Spawned, spawn
 from scenarios.fleet.merge import Result, Tally, read_result
-from scenarios.fleet.roll import Lost, Roll
+from scenarios.fleet.roll import Lost, Report, Roll
 from scenarios.plan import Plan
 from scenarios.records import Bye, Final, Hello, Left, Log, Progress, Record, Secrets, Start, Stop
 
@@ -262,7 +262,7 @@ class Fleet:
 
     def _heard(self, child: Child, record: Record) -> None:
         if not isinstance(record, Hello | Progress | Log | Final | Left):
-            raise ValueError(f"want what a shard says, got {short(record)}")
+            raise ValueError(f"want what a shard says, got {short(record)}")  # noqa: TRY004 - of a peer
         number = record.shard
         if number not in child.shards:
             raise ValueError(f"want records of shards {child.shards}, got {short(record)}")
@@ -272,16 +272,23 @@ class Fleet:
             self.roll.hear(record, monotonic())
         except ValueError as error:
             self._lose(number, str(error))
-            return
-        if isinstance(record, Hello):
-            self.tally.greet(number, record.host)
-        elif isinstance(record, Progress):
-            self.tally.add(record)
-        elif isinstance(record, Final):
-            self.tally.end(number, "final", f"{record.why}: {record.text}".rstrip(": "))
-        elif isinstance(record, Log):
-            self._write(record)
-        self.changed.set()
+        else:
+            self._note(record)
+            self.changed.set()
+
+    def _note(self, record: Report) -> None:
+        match record:
+            case Hello():
+                self.tally.greet(record.shard, record.host)
+            case Progress():
+                self.tally.add(record)
+            case Final():
+                text = f"{record.why}: {record.text}".rstrip(": ")
+                self.tally.end(record.shard, "final", text)
+            case Log():
+                self._write(record)
+            case Left():
+                pass  # the roll has noted it
 
     def _write(self, line: Log) -> None:
         self._lines[line.shard] = self._lines.get(line.shard, 0) + 1

@@ -54,7 +54,7 @@ def test_rows_are_read(
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        pytest.param("a.csv", b"", "a.csv: want a header line, got an empty file", id="Data 8 empty"),
+        pytest.param("a.csv", b"", "a.csv: want a header line, got an empty file", id="Data 8"),
         pytest.param("a.csv", b"a,b\n", "a.csv: want at least one row, got none", id="no row"),
         pytest.param("a.csv", b"a,b\n1,2\n\n1\n", "a.csv:4: want 2 values, got 1", id="ragged"),
         pytest.param("a.csv", b"a,b\n1,2,3\n", "a.csv:2: want 2 values, got 3", id="too many"),
