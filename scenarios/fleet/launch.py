@@ -34,7 +34,7 @@ from scenarios.fleet.member import Child, Crew, Ears, Spawned, spawn
 from scenarios.fleet.merge import Result, Tally, read_result
 from scenarios.fleet.roll import Lost, Report, Roll
 from scenarios.plan import Plan
-from scenarios.records import Bye, Final, Hello, Left, Log, Progress, Record, Secrets, Start, Stop
+from scenarios.records import Bye, Final, Hello, Log, Progress, Record, Secrets, Start, Stop
 
 log = logging.getLogger("sonde.load")
 
@@ -261,40 +261,33 @@ class Fleet:
                 wait.cancel()
 
     def _heard(self, child: Child, record: Record) -> None:
-        if not isinstance(record, Hello | Progress | Log | Final | Left):
-            raise ValueError(f"want what a shard says, got {short(record)}")  # noqa: TRY004 - of a peer
-        number = record.shard
-        if number not in child.shards:
+        if not isinstance(record, Report) or record.shard not in child.shards:
             raise ValueError(f"want records of shards {child.shards}, got {short(record)}")
-        if self.roll.shards[number].state == "lost":
+        if self.roll.shards[record.shard].state == "lost":
             return
         try:
             self.roll.hear(record, monotonic())
         except ValueError as error:
-            self._lose(number, str(error))
+            self._lose(record.shard, str(error))
         else:
             self._note(record)
             self.changed.set()
 
     def _note(self, record: Report) -> None:
-        match record:
-            case Hello():
-                self.tally.greet(record.shard, record.host)
-            case Progress():
-                self.tally.add(record)
-            case Final():
-                text = f"{record.why}: {record.text}".rstrip(": ")
-                self.tally.end(record.shard, "final", text)
-            case Log():
-                self._write(record)
-            case Left():
-                pass  # the roll has noted it
+        if isinstance(record, Hello):
+            self.tally.greet(record.shard, record.host)
+        elif isinstance(record, Progress):
+            self.tally.add(record)
+        elif isinstance(record, Final):
+            self.tally.end(record.shard, "final", f"{record.why}: {record.text}".rstrip(": "))
+        elif isinstance(record, Log):
+            self._write(record)
 
     def _write(self, line: Log) -> None:
-        self._lines[line.shard] = self._lines.get(line.shard, 0) + 1
-        if self._lines[line.shard] <= MAX_LINES:
-            level = _LEVELS.get(line.level, logging.INFO)
-            log.log(level, "shard %d: %s", line.shard, short(line.text, MAX_LINE))
+        self._lines[line.shard] = count = self._lines.get(line.shard, 0) + 1
+        if count <= MAX_LINES:
+            text = short(line.text, MAX_LINE)
+            log.log(_LEVELS.get(line.level, logging.INFO), "shard %d: %s", line.shard, text)
 
     def _strayed(self, child: Child, text: str) -> None:
         for number in self.roll.open_ones(child.shards):

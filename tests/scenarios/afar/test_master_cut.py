@@ -11,7 +11,7 @@ from time import monotonic
 import pytest
 
 from tests.scenarios.afar.processes import START_S, Delay, Process, crowd, free_port, write_file
-from tests.scenarios.afar.test_rows import fleet_for
+from tests.scenarios.afar.test_master_rows import fleet_for
 from tests.scenarios.conftest import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.service, pytest.mark.timeout(120)]
