@@ -21,11 +21,19 @@ MAX_BYTES = 64 * 1024 * 1024
 
 
 def state_directory() -> Path:
-    """Return where state is kept by default: https://specifications.freedesktop.org/basedir."""
+    """Return where state is kept by default: https://specifications.freedesktop.org/basedir.
+
+    A user without a home, as in a container, has that of the system; whether it may be written
+    shows when there is something to write.
+    """
     given = os.environ.get("XDG_STATE_HOME", "")
     # a relative one is invalid by the specification
-    base = Path(given) if given.startswith("/") else Path("~/.local/state").expanduser()
-    return base / "sonde"
+    if given.startswith("/"):
+        return Path(given) / "sonde"
+    try:
+        return Path("~/.local/state/sonde").expanduser()
+    except RuntimeError:
+        return Path("/var/lib/sonde")
 
 
 @dataclass(slots=True)
