@@ -118,7 +118,7 @@ def _is_stale(question: _Question) -> bool:
 def _look_up(question: _Question, host: str, family: int) -> None:
     try:
         # in this process the fence stands before it, and waiting is what threads are for
-        answers = socket.getaddrinfo(host, None, family, socket.SOCK_STREAM)  # noqa: TID251
+        answers = socket.getaddrinfo(host, None, family, socket.SOCK_STREAM)  # noqa: TID251 - patched, and fenced
         found = [(str(it[4][0]), _NUMBERS[it[0]]) for it in answers if it[0] in _NUMBERS]
         question.addresses = tuple(dict.fromkeys(found))[:MAX_ADDRESSES]
     except Fenced as error:

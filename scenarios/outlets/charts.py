@@ -212,14 +212,14 @@ def _around(chart: Chart, frame: Frame, axis: Axis) -> Iterator[str]:
     for name, value in chart.limits:
         height = axis.y(value)
         # above its line, or below where there is no room
-        side = " under" if height > 0.85 else ""  # noqa: PLR2004
+        side = " under" if height > 0.85 else ""
         yield f'<span class="lim{side}" style="bottom:{_percent(height)}">{escape(name)}</span>'
     for begin, end, name in frame.shades:
         if name and frame.x(end) - frame.x(begin) > MIN_SHADE:
             left = _percent(frame.x(begin))
             yield f'<span class="sh" style="left:{left}">{escape(name)}</span>'
     for at, name in frame.marks:
-        side = " left" if frame.x(at) > 0.5 else ""  # noqa: PLR2004
+        side = " left" if frame.x(at) > 0.5 else ""
         yield f'<span class="mk{side}" style="left:{_percent(frame.x(at))}">{escape(name)}</span>'
     for second in _times(frame):
         last = " end" if frame.x(second) > LAST_LABEL else ""
@@ -232,7 +232,7 @@ def _around(chart: Chart, frame: Frame, axis: Axis) -> Iterator[str]:
 
 def _times(frame: Frame) -> list[float]:
     length = frame.end - frame.begin
-    step = next((it for it in _TIMES if length / it <= 6), length / 6)  # noqa: PLR2004
+    step = next((it for it in _TIMES if length / it <= 6), length / 6)
     first = math.ceil(frame.begin / step)
     return [it * step for it in range(first, math.floor(frame.end / step + 1e-9) + 1)]
 
@@ -251,7 +251,7 @@ def _columns(chart: Chart, frame: Frame) -> Iterator[str]:
         begin, end = frame.spans[part][0][0], frame.spans[part][-1][1]
         left, right = frame.x(begin), frame.x(end)
         told = [_moment(begin), *_told(chart, part)]
-        side = ' class="r"' if left > 0.5 else ""  # noqa: PLR2004
+        side = ' class="r"' if left > 0.5 else ""
         yield (
             f'<b{side} style="left:{_percent(left)};width:{_percent(right - left)}">'
             f"<span>{chr(10).join(map(escape, told))}</span></b>"

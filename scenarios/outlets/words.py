@@ -31,10 +31,10 @@ def digits(number: float) -> str:
         return NOTHING
     if not number:
         return "0"
-    if abs(number) < 0.0005:  # noqa: PLR2004
+    if abs(number) < 0.0005:
         return "< 0.001"
     size = abs(number)
-    places = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 0.1 else 3  # noqa: PLR2004
+    places = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 0.1 else 3
     text = f"{number:.{places}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
@@ -49,7 +49,7 @@ def delay(seconds: float | None) -> str:
     if seconds is None:
         return NOTHING
     # 999.7 ms would read 1000 ms
-    return f"{digits(seconds * 1000)} ms" if abs(seconds) < 0.9995 else f"{digits(seconds)} s"  # noqa: PLR2004
+    return f"{digits(seconds * 1000)} ms" if abs(seconds) < 0.9995 else f"{digits(seconds)} s"
 
 
 def quantile(of: Histogram, share: float) -> str:
@@ -78,9 +78,9 @@ def share(number: float | None) -> str:
     """Return 0 to 1 as per cent; what is not nothing never reads 0 %."""
     if number is None:
         return NOTHING
-    if 0 < abs(number) < 0.00005:  # noqa: PLR2004
+    if 0 < abs(number) < 0.00005:
         return "< 0.01 %"
-    if number < 1 and round(number * 100, 1) >= 100:  # noqa: PLR2004
+    if number < 1 and round(number * 100, 1) >= 100:
         return "> 99.9 %"
     return f"{digits(round(number * 100, 2))} %"
 
@@ -88,7 +88,7 @@ def share(number: float | None) -> str:
 def size(number: float) -> str:
     """Return bytes."""
     step = 0
-    while abs(number) >= 1024 and step < len(_BYTES) - 1:  # noqa: PLR2004
+    while abs(number) >= 1024 and step < len(_BYTES) - 1:
         number /= 1024
         step += 1
     return f"{digits(number)} {_BYTES[step]}"
@@ -123,7 +123,7 @@ def compared(it: Compared) -> str:
     """Return how one statistic stands beside its baseline, in a few words."""
     if it.ratio is None:
         return NOTHING
-    if abs(it.ratio) < 0.005:  # noqa: PLR2004
+    if abs(it.ratio) < 0.005:
         return "the same"
     if it.ratio >= 1:
         text = f"{digits(it.ratio + 1)} times as bad"

@@ -156,7 +156,7 @@ async def resolve_and_judge(
     """
     if look_up is None:
         # the child imports this module, and has a resolver of its own
-        from scenarios.rails.lookup import addresses_of  # noqa: PLC0415
+        from scenarios.rails.lookup import addresses_of  # noqa: PLC0415 - the child never imports it
 
         look_up = addresses_of
     try:
