@@ -19,7 +19,6 @@ seconds must allow on top, and Hypothesis gets a deadline that a stall does not 
 import faulthandler
 import gc
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 from _pytest.runner import runtestprotocol
 from hypothesis import HealthCheck, settings
 
@@ -52,10 +52,12 @@ class Watch(threading.Thread):
 
     Args:
         silent_s: ends the process when it heard nothing of a test for so long.
+        stderr: descriptor for the stacks; the second one of a test is captured.
     """
 
-    def __init__(self, silent_s: float = float("inf")) -> None:
+    def __init__(self, silent_s: float = float("inf"), stderr: int = 2) -> None:
         super().__init__(name="starvation", daemon=True)
+        self._stderr = stderr
         self._silent_s = silent_s
         self.longest_s = 0.0
         self.all_s = 0.0
@@ -77,10 +79,8 @@ class Watch(threading.Thread):
                 self._give_up()
 
     def _give_up(self) -> None:
-        stderr = sys.__stderr__
-        assert stderr is not None
-        print(f"no test began or ended for {self._silent_s:g} s", file=stderr, flush=True)
-        faulthandler.dump_traceback(stderr)
+        os.write(self._stderr, f"no test began or ended for {self._silent_s:g} s\n".encode())
+        faulthandler.dump_traceback(self._stderr)
         os._exit(1)
 
     def reset(self) -> None:
@@ -100,7 +100,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Start the watch."""
     # without workers there may be a person with a debugger
     silent_s = SILENT_S if hasattr(session.config, "workerinput") else float("inf")
-    watch = session.config.stash[WATCH] = Watch(silent_s)
+    stderr = session.config.stash.get(fault_handler_stderr_fd_key, 2)
+    watch = session.config.stash[WATCH] = Watch(silent_s, stderr)
     watch.start()
 
 
