@@ -27,8 +27,10 @@ HOME = """<html><head><title>Shop</title></head><body><h1>Welcome</h1>
 <button>Twin</button><button>Twin</button>
 <div style="position: relative"><button id="under">Under</button>
 <div id="veil" style="position: absolute; inset: 0"></div></div>
-<a href="/second">Next</a><img src="/missing.png">
-<script>console.error('oops'); setTimeout(() => { throw new Error('boom') })</script>
+<a href="/second">Next</a>
+<script>console.error('oops'); setTimeout(() => { throw new Error('boom') });
+// from here, as the console tells of a lost image too: which of the two is first is no race
+document.body.append(Object.assign(new Image(), { src: '/missing.png' }));</script>
 </body></html>"""
 LOUD = """<html><script>performance.getEntriesByType = () => []; JSON.stringify = () => 'evil';
 window.PerformanceObserver = null; window.sondeVitals = 1;</script><body><h1>Loud</h1>
