@@ -6,12 +6,10 @@ BIN := .venv/bin
 RUN_ENV = @scripts/bootstrap.sh --no-default-groups --extra standard
 DEV_ENV = @scripts/bootstrap.sh --all-extras
 # a pytest process per core, two at most: the tests measure time, and a crowd would falsify it
-# In CI one process: the dealer of pytest-xdist now and then forgets its workers, which wait for ever.
-WORKERS ?= $(if $(CI)$(SECOND_TRY),0,$(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); [ $$n -gt 2 ] && n=2; echo $$n))
+PROCESSES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); [ $$n -gt 2 ] && n=2; echo $$n)
 # the floor of `make check`: always in CI, which sets CI; at home when asked for, as it takes minutes
 COVERAGE ?= $(CI)
-OPTIONS = -n $(WORKERS) --dist loadfile
-PYTEST = $(BIN)/pytest $(OPTIONS)
+SUITE = scripts/suite.sh $(PROCESSES)
 
 .PHONY: help run test quick fmt lint types imports docs bench demo build check
 
@@ -26,11 +24,11 @@ test:  ## install the test servers it lacks, then run every test
 	@scripts/servers.sh
 	@scripts/nodes.sh
 	$(DEV_ENV)
-	@scripts/suite.sh $(PYTEST)
+	@$(SUITE) $(BIN)/pytest
 
 quick:  ## the tests without slow ones and real servers
 	$(DEV_ENV)
-	$(PYTEST) -q -m "not slow and not service"
+	@$(SUITE) $(BIN)/pytest -q -m "not slow and not service"
 
 fmt:  ## format, and fix what can be fixed
 	$(DEV_ENV)
@@ -56,7 +54,7 @@ imports:  ## who may import whom
 docs:  ## rewrite the generated pages, then run every example of docs/
 	$(DEV_ENV)
 	$(BIN)/python -m scripts.docs
-	$(BIN)/pytest -q docs -n 0
+	$(BIN)/pytest -q docs
 
 bench:  ## the benchmarks, as ratios
 	$(DEV_ENV)
@@ -75,19 +73,16 @@ build:  ## wheel and source archive in dist/, byte-identical when built twice; t
 
 check: lint types imports  ## all of these, fresh pages, the examples of docs/; COVERAGE=1: the floor too
 	$(BIN)/python -m scripts.docs --check
-	$(BIN)/pytest -q docs -n 0
+	$(BIN)/pytest -q docs
 	@[ -z "$(COVERAGE)" ] || $(MAKE) --no-print-directory .coverage
 
-# Tracing slows everything down three times: the tests of durations would fail, so they may here.
-# The slow ones of probes/ prove more than lines, but for those of code that lives in a child; and the
-# second event loop adds none.
-TRACED = LOOPS=uvloop $(BIN)/coverage run -m pytest $(OPTIONS) -q --tb=line
+# Tracing slows everything down three times: the tests of durations would fail, so they may here, and
+# more processes use the time that tests wait. What is not traced: `_untraced` of tests/conftest.py.
 .PHONY: .coverage
 .coverage:
 	@rm -rf .cache/coverage; mkdir -p .cache/coverage
-	-$(TRACED) tests/probes -m "not slow" > .cache/coverage/pytest.log 2>&1
-	-$(TRACED) tests/probes/journey/script tests/probes/browser -m slow >> .cache/coverage/pytest.log 2>&1
-	-$(TRACED) tests --ignore tests/probes >> .cache/coverage/pytest.log 2>&1
+	-@LOOPS=uvloop SECOND_TRY= scripts/suite.sh 4 $(BIN)/coverage run -m pytest -q --tb=line \
+	  > .cache/coverage/pytest.log 2>&1
 	@echo "traced, so durations may fail (.cache/coverage/pytest.log):"
 	@grep -E "^=* ?[0-9]+ (passed|failed)" .cache/coverage/pytest.log || tail -n 1 .cache/coverage/pytest.log
 	@$(BIN)/coverage combine -q

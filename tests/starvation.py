@@ -9,8 +9,9 @@ waited for `CROWDED` of its time. A fault of ours fails every time; every second
 the end of the session. With SECOND_TRY=1, as in CI, a calm machine gives one too: thousands of
 tests against real servers meet a coincidence now and then, and what is listed is to be mended.
 
-The same thread ends a worker that has neither begun nor ended a test for `SILENT_S`, with the stack
-of every thread: what hangs outside of a test, or deaf to signals, would hold up the whole run.
+The same thread ends a process of a shared run that has neither begun nor ended a test for
+`SILENT_S`, with the stack of every thread: what hangs outside of a test, or deaf to signals, would
+hold up the whole run.
 
 A test that needs no second try is better: the fixture `lost_s` tells what an upper limit of
 seconds must allow on top, and Hypothesis gets a deadline that a stall does not reach.
@@ -35,7 +36,8 @@ STARVED_S = 0.03
 # Share of a test's time in which some process waited for a processor.
 CROWDED = 0.25
 # What fails one time in four on a machine that is crowded all day fails once in a thousand then.
-TRIES = 5
+# Traced, it fails because of that, and another try adds no line.
+TRIES = 1 if "COVERAGE_PROCESS_CONFIG" in os.environ else 5
 CALM_RETRIES = 1 if os.environ.get("SECOND_TRY") == "1" else 0
 # Hypothesis allows an example 200 ms, the length of one stall; a runaway takes far longer.
 EXAMPLE_S = 2.0
@@ -98,8 +100,8 @@ _PROPERTY = "starved"
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Start the watch."""
-    # without workers there may be a person with a debugger
-    silent_s = SILENT_S if hasattr(session.config, "workerinput") else float("inf")
+    # where nothing is shared there may be a person with a debugger
+    silent_s = SILENT_S if session.config.getoption("share") else float("inf")
     stderr = session.config.stash.get(fault_handler_stderr_fd_key, 2)
     watch = session.config.stash[WATCH] = Watch(silent_s, stderr)
     watch.start()

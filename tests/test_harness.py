@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import socket
 import ssl
 import subprocess
@@ -183,3 +184,52 @@ def test_a_worker_that_falls_silent_is_ended_with_its_stacks() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("no test began or ended for 0.1 s\n")
     assert "in wait" in done.stderr
+
+
+SHARED = """
+import os
+import pathlib
+import pytest
+
+@pytest.fixture(scope="module")
+def server():
+    yield pathlib.Path("log")
+    # what is torn down too early is missing in a later test
+    os.write(LOG, b"end\\n")
+
+LOG = os.open("log", os.O_APPEND | os.O_CREAT | os.O_WRONLY)
+
+@pytest.mark.parametrize("number", range(3))
+def test_it(server, request, number):
+    os.write(LOG, f"{request.node.nodeid}\\n".encode())
+"""
+
+
+@pytest.mark.slow
+def test_processes_that_share_a_run_take_each_file_once(tmp_path: Path) -> None:
+    names = [f"test_{number}.py" for number in range(20)]
+    for name in names:
+        (tmp_path / name).write_text(SHARED)
+    (tmp_path / "taken").mkdir()
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.sharing", "--share", "taken"]
+    root = str(Path(__file__).parents[1])
+
+    running = [
+        subprocess.Popen(
+            [*command, f"--rootdir={tmp_path}", *more],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": root},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for more in ([], ["--from-end"])
+    ]
+    said = [process.communicate(timeout=60)[0] for process in running]
+
+    log = (tmp_path / "log").read_text().splitlines()
+    assert sorted(line for line in log if line != "end") == sorted(
+        f"{name}::test_it[{number}]" for name in names for number in range(3)
+    )
+    assert log.count("end") == len(names)
+    # of its own, 100 %
+    assert all("[100%]" in it or "no tests ran" in it for it in said), "\n".join(said)

@@ -8,7 +8,6 @@ import fcntl
 import os
 import shutil
 import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +19,9 @@ MAX_PATH_BYTES = 60
 SHORT = Path("/tmp")  # noqa: S108 - what is made there is ours alone
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Workplace:
-    """One directory, and the descriptor that locks it."""
+    """One directory, and the descriptor that locks it; -1 once it is removed."""
 
     path: Path
     lock: int
@@ -30,8 +29,10 @@ class Workplace:
     def remove(self) -> None:
         """Remove it; what cannot be removed is left to the next prober."""
         shutil.rmtree(self.path, ignore_errors=True)
-        with suppress(OSError):
-            os.close(self.lock)
+        lock, self.lock = self.lock, -1
+        # a number that is closed twice may be that of another file by then
+        if lock >= 0:
+            os.close(lock)
 
 
 def make(parent: Path | None = None, prefix: str = PREFIX) -> Workplace:

@@ -249,7 +249,7 @@ def test_no_text_can_steer_a_terminal_or_forge_a_line(fmt: log_module.Format) ->
             "x": "\x07",
         }
     )
-    # to our handler alone: pytest-xdist cannot send what it captured of a lone surrogate
+    # to our handler alone: a terminal cannot show a lone surrogate that pytest captured
     logging.getLogger().handlers[-1].handle(record)
     handle.close()
 

@@ -11,6 +11,7 @@ neither a probe nor what the code does.
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -149,7 +150,7 @@ class _Child:
     script: Script
     _process: "asyncio.subprocess.Process | None" = None
     _tasks: "list[asyncio.Task[None]]" = field(default_factory=list)
-    _transport: asyncio.ReadTransport | None = None
+    _writer: asyncio.StreamWriter | None = None
     _ended: Played | None = None
     _steps: dict[str, StepResult] = field(default_factory=dict)
     _nonsense: str = ""
@@ -162,29 +163,28 @@ class _Child:
         Raises:
             OSError: it does not start.
         """
-        ours, theirs = os.pipe()
+        ours, theirs = socket.socketpair()
         try:
             self._process = process = await asyncio.create_subprocess_exec(
                 *COMMAND,
-                str(theirs),
+                str(theirs.fileno()),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                pass_fds=(theirs,),
+                pass_fds=(theirs.fileno(),),
                 env=dict(_environment(self.script)),
                 cwd=self.script.directory,
                 start_new_session=True,
             )
         except BaseException:
-            os.close(ours)
+            ours.close()
             raise
         finally:
-            os.close(theirs)
+            theirs.close()
+        # no pipe: uvloop closes the descriptor of a pipe twice, and the second time it may be that
+        # of a file which another thread has just opened
+        reader, self._writer = await asyncio.open_unix_connection(sock=ours, limit=MAX_LINE_BYTES)
         loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=MAX_LINE_BYTES)
-        self._transport, _ = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(ours, "rb", buffering=0)
-        )
         self._tasks = [
             loop.create_task(self._listen(reader)),
             loop.create_task(self._collect("stdout", process.stdout)),
@@ -230,8 +230,8 @@ class _Child:
             task.cancel()
         if late:
             await asyncio.wait(late)
-        if self._transport is not None:
-            self._transport.close()
+        if self._writer is not None:
+            self._writer.close()
 
     def _signal(self, number: signal.Signals, *, to_all: bool) -> None:
         process = self._process

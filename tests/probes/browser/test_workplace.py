@@ -13,9 +13,13 @@ def test_a_place_is_ours_alone_and_goes(tmp_path: Path) -> None:
     assert place.path.parent == tmp_path.resolve()
     assert place.path.stat().st_mode & 0o777 == 0o700
     (place.path / "profile").mkdir()
+    lock = place.lock
     place.remove()
     assert not place.path.exists()
-    place.remove()
+    with Path(os.devnull).open() as taken:
+        assert taken.fileno() == lock, "the lowest that is free"
+        place.remove()
+        os.fstat(lock)
 
 
 def test_what_a_dead_prober_left_is_removed(tmp_path: Path) -> None:
