@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel
@@ -17,6 +18,9 @@ from pydantic import BaseModel
 from probes.recorder import Recorder
 from probes.redact import Secret, display_target, secrets_in_target
 from probes.settings import Settings
+
+
+NO_FOLDS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,8 @@ class Kind(Settings):
     """Family (without ``probe_``) of the phase durations where blackbox_exporter has one."""
     phases: ClassVar[tuple[str, ...]] = ()
     """Names of the phases in their order, for the reference page."""
+    phase_folds: ClassVar[Mapping[str, str]] = NO_FOLDS
+    """Phase -> the coarser one that it counts for in `phase_family`; the others are as they are."""
     is_group: ClassVar[bool] = False
     """Whether it checks several endpoints under one name: an entry of ``chains``."""
     named_by: ClassVar[str | None] = None

@@ -2,9 +2,9 @@
 
     Policy
     ├── trusts_first     whether the first hop goes wherever the probe file says
-    ├── allow            Rule, ... or None: what a target from outside may reach; None means
-    anything ├── deny             Rule, ...: wins over allow └── lifts            Rule, ...:
-    exceptions from the built-in list
+    ├── allow            Rule, ... or None: what a target from outside may reach; None: anything
+    ├── deny             Rule, ...: wins over allow
+    └── lifts            Rule, ...: exceptions from the built-in list
 
 Link-local and cloud metadata addresses are denied on top of it (the built-in list), unless an entry
 of ``lifts`` names a network inside that very block. Knows no socket and no resolver;
