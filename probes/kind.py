@@ -19,7 +19,6 @@ from probes.recorder import Recorder
 from probes.redact import Secret, display_target, secrets_in_target
 from probes.settings import Settings
 
-
 NO_FOLDS: Mapping[str, str] = MappingProxyType({})
 
 
