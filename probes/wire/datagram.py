@@ -1,0 +1,189 @@
+"""The dial of datagrams: one UDP socket that is tied to one judged address.
+
+The kernel then drops what others send, and tells what routers and the peer complain about: a closed
+port, a host nobody can reach. Knows no protocol above UDP, repeats nothing, has no timeout; the
+kernel's own buffer is the queue, and it is bounded.
+"""
+
+import asyncio
+import errno
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from probes.errors import CheckFailed
+from probes.recorder import Recorder
+from probes.result import Reason
+from probes.units import short
+from probes.wire.address import Address
+from probes.wire.failures import classify
+from probes.wire.policy import judge
+
+# RFC 768: the length field has 16 bits; IPv6 jumbograms aside no datagram is longer.
+MAX_DATAGRAM_BYTES = 65535
+# ip(7), ipv6(7): without them the kernel keeps "host unreachable" and its like to itself
+_IP_RECVERR = 11
+_IPV6_RECVERR = 25
+_IPV6 = 6
+_FAMILIES: dict[int, socket.AddressFamily] = {4: socket.AF_INET, 6: socket.AF_INET6}
+
+
+def socket_address(ip: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
+    """Return what the socket calls want; the zone of an IPv6 address as a number.
+
+    Raises:
+        OSError: no such interface.
+    """
+    if ":" not in ip:
+        return ip, port
+    bare, _, zone = ip.partition("%")
+    if not zone:
+        return bare, port, 0, 0
+    is_number = zone.isascii() and zone.isdigit()
+    return bare, port, 0, int(zone) if is_number else socket.if_nametoindex(zone)
+
+
+class Datagram:
+    """One end of an exchange of datagrams; made by `open_datagram`."""
+
+    def __init__(self, own: socket.socket, address: Address) -> None:
+        self.address = address
+        self._socket = own
+
+    def send(self, data: bytes) -> None:
+        """Send *data* as one datagram; never waits.
+
+        Raises:
+            CheckFailed: ``refused``, ``unreachable``: what an earlier one met; ``config``: longer
+                than a datagram can be; ``resource``: this host drops it.
+        """
+        try:
+            self._socket.send(data)
+        except BlockingIOError:
+            raise CheckFailed(
+                Reason.RESOURCE, "want room for a datagram in this host's buffer, got none"
+            ) from None
+        except OSError as error:
+            if error.errno == errno.EMSGSIZE:
+                raise CheckFailed(
+                    Reason.CONFIG, f"want data that fits a datagram, got {len(data)} bytes"
+                ) from None
+            raise self._failure(error) from None
+
+    async def receive(self) -> bytes:
+        """Return the next datagram of the peer.
+
+        Raises:
+            CheckFailed: ``refused``: the port is closed; ``unreachable``: a router says so.
+        """
+        while True:
+            try:
+                return self._socket.recv(MAX_DATAGRAM_BYTES)
+            except BlockingIOError:
+                await readable(self._socket)
+            except OSError as error:
+                raise self._failure(error) from None
+
+    def close(self) -> None:
+        """Close it; nothing has to be awaited."""
+        self._socket.close()
+
+    def _failure(self, error: OSError) -> CheckFailed:
+        # the queue of errors keeps the socket readable until it is empty
+        drain_errors(self._socket)
+        return classify(error, phase=None, address=self.address)
+
+
+def drain_errors(own: socket.socket) -> None:
+    """Empty the queue of what routers complained about: until then the socket seems readable."""
+    with suppress(OSError):
+        while True:
+            own.recvmsg(0, 0, socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT)
+
+
+async def readable(own: socket.socket) -> None:
+    """Wait until *own* has something to read, an error included."""
+    loop = asyncio.get_running_loop()
+    waiter = loop.create_future()
+    descriptor = own.fileno()
+    loop.add_reader(descriptor, _wake, waiter)
+    try:
+        await waiter
+    finally:
+        loop.remove_reader(descriptor)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+@asynccontextmanager
+async def open_datagram(
+    address: Address, recorder: Recorder, *, hop: int = 0, source_ip: str | None = None
+) -> AsyncIterator[Datagram]:
+    """Tie a UDP socket to *address*, which is judged first, and close it in any case.
+
+    Phase ``connect``: nothing is sent.
+
+    Args:
+        address: of `resolve`.
+        recorder: gets the phase.
+        hop: 0 is the target, later ones came out of an answer.
+        source_ip: address of this host to come from.
+
+    Raises:
+        CheckFailed: ``policy``, ``blocked``; ``network``: no way there; ``config``: *source_ip*.
+    """
+    judge(address, hop=hop)
+    recorder.enter("connect")
+    with _open(address, source_ip) as own:
+        recorder.leave()
+        yield Datagram(own, address)
+
+
+def _open(address: Address, source_ip: str | None) -> socket.socket:
+    try:
+        own = socket.socket(_FAMILIES[address.family], socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    except OSError as error:
+        raise classify(error, phase="connect", address=address) from None
+    try:
+        tell_errors(own, address.family)
+        bind_source(own, source_ip)
+        own.connect(socket_address(address.ip, address.port))
+    except OSError as error:
+        own.close()
+        raise classify(error, phase="connect", address=address) from None
+    except BaseException:
+        own.close()
+        raise
+    return own
+
+
+def tell_errors(own: socket.socket, family: int) -> None:
+    """Ask the kernel for the complaints of routers, not only for closed ports."""
+    if family == _IPV6:
+        own.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
+    else:
+        own.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+
+
+def bind_source(own: socket.socket, source_ip: str | None) -> None:
+    """Let *own* come from *source_ip*.
+
+    Raises:
+        CheckFailed: ``config``: not an address of this host, or of the other family.
+    """
+    if not source_ip:
+        return
+    failure = CheckFailed(
+        Reason.CONFIG,
+        f"want a source address of this host, got {short(source_ip)}",
+        phase="connect",
+    )
+    if (":" in source_ip) is not (own.family == socket.AF_INET6):
+        raise failure
+    try:
+        own.bind(socket_address(source_ip, 0))
+    except OSError:
+        raise failure from None
