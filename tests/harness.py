@@ -14,6 +14,7 @@ from probes.kind import Kind
 from probes.result import Result
 
 PACKAGES = ["probes", "scenarios", "exporter"]
+FREE_LABELS = frozenset({"expect_info"})
 
 
 class Check(Protocol):
@@ -55,12 +56,16 @@ class Law:
 
 
 def undeclared(result: Result, kind: Kind) -> list[str]:
-    """Return every sample of *result* that *kind* does not declare, with its labels."""
+    """Return every sample of *result* that *kind* does not declare, with its labels.
+
+    Those of `FREE_LABELS` are named by the user.
+    """
     declared = {metric.name: set(metric.labels) for metric in kind.metrics}
     return [
         f"{sample.name}{dict(sample.labels)}"
         for sample in result.samples
         if declared.get(sample.name) != {name for name, _ in sample.labels}
+        and not (sample.name in FREE_LABELS and sample.name in declared)
     ]
 
 

@@ -10,9 +10,10 @@ import pytest
 import trustme
 from pydantic import ValidationError
 
-from probes.kinds.tcp import LINES_AT_ONCE, MAX_DIALOG_BYTES, MAX_LINES, Tcp
+from probes.kinds.tcp import Tcp
 from probes.redact import Secret
 from probes.result import Outcome, Reason, Result
+from probes.wire.dialog import LINES_AT_ONCE, MAX_DIALOG_BYTES, MAX_LINES
 from probes.wire.tls import TlsOptions
 from tests.faults.tcp import (
     Handler,
@@ -278,7 +279,7 @@ async def test_tls_from_the_first_byte(
 def test_the_context_is_prepared(keys: dict[str, Any]) -> None:
     kind = tcp(tls=TlsOptions(min_version="1.3"), **keys)
     kind.prepare("127.0.0.1:443")
-    assert kind._tls._contexts
+    assert kind.tls_or_default._contexts
 
 
 async def test_an_end_without_goodbye_is_an_end(
@@ -401,3 +402,51 @@ def test_the_settings_can_be_shown_and_described() -> None:
     assert "hunter2" not in shown
     assert tcp(dialog=[{"expect_bytes": {"hex": "00ff"}}]).dialog[0] == kind.dialog[0]
     assert "expires_in" in str(Tcp.model_json_schema())
+
+
+# --- beyond a dialog
+
+
+async def test_a_name_may_come_with_the_request(
+    check: Check, ca: trustme.CA, ca_file: Path
+) -> None:
+    """blackbox.md 5.1: parameter ``hostname``."""
+    kind = tcp(tls=TlsOptions(ca_file=str(ca_file)))
+    named = server_context(ca.issue_cert("mail.example.org"))
+
+    wrong = await look(check, kind, silent, context=named)
+    right = await look(check, kind.for_hostname("Mail.Example.org."), silent, context=named)
+
+    assert verdict(wrong) == (Reason.CERTIFICATE_NAME, "tls")
+    assert right.outcome is Outcome.UP, right.failure
+
+
+def test_a_name_of_the_file_wins() -> None:
+    kind = tcp(tls={"server_name": "a.example.org"})
+
+    assert kind.for_hostname("b.example.org") is kind
+    assert tcp().for_hostname("b.example.org") == tcp()
+    assert tcp(dialog=[{"starttls": True}]).for_hostname("b.example.org").tls == TlsOptions(
+        server_name="b.example.org"
+    )
+    with pytest.raises(ValueError, match="want a host name"):
+        tcp(tls=True).for_hostname("a b")
+
+
+async def test_a_target_without_a_port_fails_before_anything_is_resolved(check: Check) -> None:
+    """blackbox.md 4.3, 5.1: ``/probe`` takes any text."""
+    result = await check(tcp(), "example.org", unknown=True)
+
+    assert verdict(result) == (Reason.CONFIG, None)
+    assert result.outcome is Outcome.UNKNOWN
+    assert not values(result)
+    assert not result.phases
+
+
+async def test_labels_of_a_line_are_told(check: Check) -> None:
+    kind = tcp(dialog=[{"expect": r"^220 (\S+)", "labels": {"host": "$1"}}])
+
+    result = await look(check, kind, talking(BANNER))
+
+    found = [sample for sample in result.samples if sample.name == "expect_info"]
+    assert [sample.labels for sample in found] == [(("host", "mail.example.org"),)]

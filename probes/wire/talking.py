@@ -1,0 +1,155 @@
+"""What the kinds of a line dialog share: their settings, and the course of a run.
+
+Talking
+├── send, expect, dialog, line_end   what is said, and what should come back
+├── tls                              from the first byte, or for a step ``starttls``
+└── judge                            opens, talks, judges; how it opens is the kind's business
+"""
+
+import ssl
+from contextlib import AbstractAsyncContextManager
+from functools import cached_property
+from typing import Annotated, ClassVar, Protocol, Self
+
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
+
+from probes.expect import CertificateExpect, DurationBand
+from probes.kind import Kind
+from probes.pattern import Pattern
+from probes.recorder import Recorder
+from probes.settings import Settings
+from probes.wire.dialog import DIALOG_METRICS, MAX_STEPS, Step, Talk, Text, from_blackbox
+from probes.wire.stream import Connection
+from probes.wire.tls import TLS_METRICS, TlsOptions, judge_certificate
+
+DEFAULT_TLS = TlsOptions()
+TALKING_METRICS = (*DIALOG_METRICS, *TLS_METRICS)
+
+
+class Opening(Protocol):
+    """Gives the open connection; with a context, TLS is spoken from its first byte."""
+
+    def __call__(
+        self, *, context: ssl.SSLContext | None
+    ) -> AbstractAsyncContextManager[Connection]: ...
+
+
+def _to_tls(value: object) -> object:
+    if isinstance(value, bool):
+        return TlsOptions() if value else None
+    return value
+
+
+def _to_expect(value: object) -> object:
+    return {"banner": value} if isinstance(value, str | Pattern) else value
+
+
+TlsSwitch = Annotated[
+    TlsOptions | None, BeforeValidator(_to_tls, json_schema_input_type=bool | TlsOptions)
+]
+"""``true``, ``false``, or the options of TLS."""
+
+
+class TalkExpect(Settings):
+    """What fails the run when it is missed."""
+
+    banner: Pattern | None = None
+    """Pattern of a line of the answer."""
+    latency: DurationBand | None = None
+    """Time of the whole run."""
+    certificate: CertificateExpect | None = None
+    """Time until the certificates expire; needs TLS."""
+
+
+class Talking(Kind):
+    """Settings of a talk by lines and bytes."""
+
+    send: Text | None = None
+    """Sent right after connecting, as it is."""
+    expect: Annotated[
+        TalkExpect, BeforeValidator(_to_expect, json_schema_input_type=str | TalkExpect)
+    ] = TalkExpect()
+    """What the answer should be; a bare text is the pattern of a line."""
+    dialog: tuple[Step, ...] = Field(default=(), max_length=MAX_STEPS)
+    """Steps of a longer talk, instead of ``send`` and the pattern of ``expect``."""
+    line_end: str = ""
+    """Appended to everything that is sent, such as ``"\\r\\n"``."""
+    tls: TlsSwitch = None
+    """TLS from the first byte; for a ``starttls`` step, its options."""
+
+    ends_at_once: ClassVar[bool] = True
+
+    @model_validator(mode="after")
+    def _make_sense(self, info: ValidationInfo) -> Self:
+        if self.dialog and (self.send is not None or self.expect.banner is not None):
+            raise ValueError("want dialog, or send and a pattern, got both")
+        if self.expect.certificate is not None and self.tls is None and not self.upgrades:
+            raise ValueError("want tls where a certificate is expected, got none")
+        if not from_blackbox(info):
+            self.check_name()
+        return self
+
+    def check_name(self) -> None:
+        """Judge whether there is a name to verify.
+
+        Raises:
+            ValueError: there is none.
+        """
+
+    @property
+    def upgrades(self) -> bool:
+        """Whether a step turns the connection into a TLS one."""
+        return any(step.starttls for step in self.dialog)
+
+    @property
+    def is_secured(self) -> bool:
+        """Whether TLS is spoken, sooner or later."""
+        return self.tls is not None or self.upgrades
+
+    @property
+    def tls_or_default(self) -> TlsOptions:
+        """Options of TLS, whether the file gives any or not."""
+        return self.tls or DEFAULT_TLS
+
+    @cached_property
+    def _steps(self) -> tuple[Step, ...]:
+        if self.dialog:
+            return self.dialog
+        steps: list[Step] = []
+        if self.send:
+            steps.append(Step(send=self.send))
+        if self.expect.banner is not None:
+            steps.append(Step(expect=self.expect.banner))
+        return tuple(steps)
+
+    def prepare(self, target: str) -> None:  # noqa: ARG002 - the same for every target
+        if self.is_secured:
+            self.tls_or_default.prepare()
+
+    async def judge(self, opening: Opening, recorder: Recorder, *, server_name: str = "") -> None:
+        """Open, talk, and judge what came back.
+
+        Args:
+            opening: gives the open connection.
+            recorder: of the run.
+            server_name: to verify when a step upgrades; empty: the host of the connection.
+
+        Raises:
+            CheckFailed: as *opening* and `Talk.through` do; ``certificate_expiring``, ``latency``.
+        """
+        talk = Talk(recorder, self.tls_or_default, server_name=server_name, line_end=self.line_end)
+        at_once = self.tls is not None and not self.upgrades
+        try:
+            context = self.tls_or_default.context() if at_once else None
+            async with opening(context=context) as connection:
+                if self._steps:
+                    await talk.through(self._steps, connection)
+            judge_certificate(self.expect.certificate, recorder)
+            if self.expect.latency is not None:
+                self.expect.latency.judge(recorder.elapsed(), recorder)
+        finally:
+            recorder.sample(f"{self.name}_banner_bytes", talk.bytes_read)
+            talk.record()
+            if self.is_secured:
+                # blackbox_exporter has this family for http alone
+                recorder.forget("tls_cipher_info")
