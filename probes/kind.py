@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 from pydantic import BaseModel
 
@@ -76,6 +76,9 @@ class Kind(Settings):
     """Names of the phases in their order, for the reference page."""
     phase_folds: ClassVar[Mapping[str, str]] = NO_FOLDS
     """Phase -> the coarser one that it counts for in `phase_family`; the others are as they are."""
+    parameters: ClassVar[tuple[str, ...]] = ()
+    """Settings that a module may let a request of ``/probe`` give; nothing that names who is asked,
+    by which way or with what credentials."""
     is_group: ClassVar[bool] = False
     """Whether it checks several endpoints under one name: an entry of ``chains``."""
     named_by: ClassVar[str | None] = None
@@ -152,6 +155,14 @@ class Kind(Settings):
     def named_targets(self, target: str) -> Iterable[str]:
         """Return everything that a probe with *target* checks, in the form of targets."""
         return (target,)
+
+    def at_hostname(self, hostname: str) -> Self:  # noqa: ARG002 - for those who override
+        """Return the kind as it asks any target for *hostname*; itself where that means nothing.
+
+        Raises:
+            ValueError: its settings name another one.
+        """
+        return self
 
     def secrets(self, target: str) -> set[str]:
         """Return every text of settings and target that must not be shown."""

@@ -152,17 +152,9 @@ class Judge:
             is_module: a required key may still come from a probe.
             in_chains: the keys that say what is checked are the kind's own.
         """
-        fields = kind.model_fields
-        if "journey" in fields and self.is_broken(data.values):
+        if "journey" in kind.model_fields and self.is_broken(data.values):
             return None
-        values = {
-            key: value
-            for key, value in data.values.items()
-            if (key not in COMMON_KEYS or _is_taken_over(key, kind, data))
-            and key not in HEAD_KEYS
-            # an unknown key stays even when it is empty: it is told
-            and (value is not None or key not in fields)
-        }
+        values = self.own_values(kind, data)
         if kind.named_by is not None and title:
             values.setdefault(kind.named_by, title)
         key = (kind.name, repr(values))
@@ -182,6 +174,17 @@ class Judge:
             return None
         self._settings[key] = settings
         return settings
+
+    def own_values(self, kind: type[Kind], data: Layered) -> dict[str, Any]:
+        """Return those of *data* that are for *kind* and not for every probe."""
+        return {
+            key: value
+            for key, value in data.values.items()
+            if (key not in COMMON_KEYS or _is_taken_over(key, kind, data))
+            and key not in HEAD_KEYS
+            # an unknown key stays even when it is empty: it is told
+            and (value is not None or key not in kind.model_fields)
+        }
 
     def _judge_labels(self, labels: object, data: Layered) -> None:
         if not isinstance(labels, dict):

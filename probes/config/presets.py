@@ -6,9 +6,20 @@ probes use it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
 
 from probes.config.judge import Judge
 from probes.config.mistakes import Layered, Mistakes
+from probes.config.parameters import (
+    CLOSED,
+    MODULE_KEYS,
+    ModuleKeys,
+    Opening,
+    judge_names,
+    opening_of,
+)
 from probes.config.sections import DEFAULT_KEYS, OWN_KEYS
 from probes.config.sources import Source
 from probes.config.wording import got, key_hint
@@ -28,6 +39,8 @@ class Module:
     kind: type[Kind]
     settings: Kind | None
     timeout_s: float | None
+    opening: Opening = CLOSED
+    """What a request of ``/probe`` may say to it."""
 
 
 class Presets:
@@ -56,13 +69,15 @@ class Presets:
                 self._mistakes.add(place / name, text, at_key=True)
                 continue
             known = values if isinstance(values, dict) else {}
-            self.raw[name] = Layered(known, (place / name,))
+            own = {key: value for key, value in known.items() if key not in MODULE_KEYS}
+            self.raw[name] = Layered(own, (place / name,))
             if isinstance(values, dict):
-                self._module(name, self.raw[name])
+                keys = {key: known[key] for key in MODULE_KEYS if known.get(key) is not None}
+                self._module(name, self.raw[name], keys)
             else:
                 self._mistakes.add(place / name, f"want a mapping with a kind, got {got(values)}")
 
-    def _module(self, name: str, data: Layered) -> None:
+    def _module(self, name: str, data: Layered, keys: Mapping[str, Any]) -> None:
         before = len(self._mistakes)
         place = data.places[0]
         for key in data.values:
@@ -77,10 +92,26 @@ class Presets:
         if kind is None:
             return
         settings = self._judge.settings(kind, data, name, is_module=True)
+        opening = self._opening(kind, data, keys)
         timed = common is not None and data.values.get("timeout") is not None
         if len(self._mistakes) == before:
             timeout_s = common.timeout if common is not None and timed else None
-            self.modules[name] = Module(name, kind, settings, timeout_s)
+            self.modules[name] = Module(name, kind, settings, timeout_s, opening)
+
+    def _opening(self, kind: type[Kind], data: Layered, values: Mapping[str, Any]) -> Opening:
+        """Return what a request may say to a module with these *values* of `ModuleKeys`."""
+        if not values:
+            return CLOSED
+        place = data.places[0]
+        try:
+            keys = ModuleKeys.model_validate(values)
+        except ValidationError as error:
+            self._mistakes.refuse(error, Layered(values, (place,)), ModuleKeys)
+            return CLOSED
+        for name, text in judge_names(keys, kind).items():
+            self._mistakes.add(place / "params" / name, text, at_key=True)
+        written = self._judge.own_values(kind, data)
+        return opening_of(keys, written, self._judge.context["directory"])
 
     def _judge_defaults(self, source: Source) -> None:
         raw = source.top.get("defaults")

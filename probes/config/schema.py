@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from probes.config.further import Further
 from probes.config.journeys import FAMILIES, NAME, OVER_HTTP
+from probes.config.parameters import ModuleKeys
 from probes.config.sections import DEFAULT_KEYS, ChainKeys, CommonKeys, ProbeKeys, Sections
 from probes.kind import Kind
 from probes.kinds import discover
@@ -60,7 +61,9 @@ def json_schema(*, allowed: Collection[str] = (), further: Iterable[Further] = (
     definitions["probe"] = _probe_entry(probe, kinds, own)
     definitions["chain"] = _chain_entry(chain, groups)
     definitions["journey"] = _journey(definitions)
-    definitions["module"] = _entry({**defaults, "kind": probe["kind"]}, kinds, required=["kind"])
+    opening = _model(ModuleKeys, "module", definitions)["properties"]
+    of_module = {**defaults, **opening, "kind": probe["kind"]}
+    definitions["module"] = _entry(of_module, kinds, required=["kind"])
     return {
         "$schema": DIALECT,
         "title": "sonde: probes.yaml",
