@@ -78,7 +78,7 @@ class Secret(SecretStr):
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.with_info_plain_validator_function(
-            _resolve,
+            secret_of,
             serialization=core_schema.plain_serializer_function_ser_schema(lambda _: STARS),
         )
 
@@ -95,7 +95,8 @@ class Secret(SecretStr):
         return {"anyOf": [{"type": "string", "minLength": 1}, source("env"), source("file")]}
 
 
-def _resolve(value: object, info: ValidationInfo) -> Secret:
+def secret_of(value: object, info: ValidationInfo) -> Secret:
+    """Return the secret that *value* means, read by what the load's context says."""
     if isinstance(value, Secret):
         return value
     context = info.context or {}

@@ -8,11 +8,12 @@ import re
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
 from probes.redact import Secret
 from probes.settings import Settings
 from probes.units import short
+from probes.wire.credentials import Credential, LateText, SecretFile
 
 # RFC 9110, 5.6.2
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}", re.ASCII)
@@ -72,6 +73,45 @@ class BasicAuth(Settings):
         return base64.b64encode(
             f"{self.username}:{self.password.get_secret_value()}".encode()
         ).decode()
+
+
+class Login(Settings):
+    """User name and password (RFC 7617), read for every run where a file is to be."""
+
+    username: LateText = ""
+    """User name; may not hold a colon."""
+    password: Credential | None = None
+    """Password; better from ``{env: NAME}`` or ``{file: path}``."""
+
+    @model_validator(mode="after")
+    def _without_colon(self, info: ValidationInfo) -> Self:
+        if self.password is None and not is_blackbox(info):
+            raise ValueError("want a password, got none")
+        if not isinstance(self.username, SecretFile) and ":" in plain(self.username):
+            raise ValueError("want a username without colon, got one with a colon")
+        return self
+
+
+def _judge_type(text: str) -> str:
+    if not TOKEN.fullmatch(text):
+        raise ValueError(f"want a type such as Bearer, got {short(text)}")
+    if text.lower() == "basic":
+        raise ValueError("want basic_auth for the type Basic, got an authorization")
+    return text
+
+
+class Authorization(Settings):
+    """A header ``Authorization`` of any type."""
+
+    type: Annotated[str, AfterValidator(_judge_type)] = "Bearer"
+    """First word of the header; Basic has a key of its own."""
+    credentials: Credential
+    """What follows it."""
+
+
+def is_blackbox(info: ValidationInfo) -> bool:
+    """Return whether the settings come from a blackbox.yml, which takes more at load."""
+    return (info.context or {}).get("dialect") == "blackbox"
 
 
 def _user_agent() -> str:
