@@ -9,6 +9,7 @@ start the same server.
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -18,7 +19,9 @@ import pytest
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add both options."""
     group = parser.getgroup("sharing", "sharing a run between processes")
-    group.addoption("--share", metavar="DIRECTORY", type=Path, help="where files are taken")
+    # a test may change the working directory
+    where = partial(Path, Path.cwd())
+    group.addoption("--share", metavar="DIRECTORY", type=where, help="where files are taken")
     group.addoption("--from-end", action="store_true", help="take files from the end")
 
 
