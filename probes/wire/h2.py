@@ -6,6 +6,8 @@ neither frames nor events: both are counted here. Knows no socket and no TLS. Im
 ALPN has chosen it.
 """
 
+from collections.abc import Iterable
+
 import h2.config
 import h2.connection
 import h2.errors
@@ -70,6 +72,8 @@ class Http2:
         "is_complete",
         "outgoing",
         "pending",
+        "reset_code",
+        "trailers",
         "waiting",
         "wants_http1",
     )
@@ -87,6 +91,10 @@ class Http2:
         self.is_complete = False
         self.wants_http1 = False
         """The server asks to repeat the request over HTTP/1.1."""
+        self.trailers: list[tuple[bytes, bytes]] = []
+        """Headers behind the body."""
+        self.reset_code: int | None = None
+        """With which the server has given up our stream."""
         self.failure: CheckFailed | None = None
         self._connection = _connection()
         self._send(request)
@@ -190,6 +198,8 @@ class Http2:
                 self._head(event.headers or [])
             case h2.events.DataReceived():
                 self._data(event)
+            case h2.events.TrailersReceived():
+                self.trailers = self._fields(event.headers or [])
             case h2.events.StreamEnded():
                 self.is_complete = self._response.is_complete = True
             case h2.events.InformationalResponseReceived():
@@ -203,18 +213,12 @@ class Http2:
     def _head(self, headers: list[tuple[bytes, bytes]]) -> None:
         self.waiting = False
         response = self._response
-        fields = [(bytes(name), bytes(value)) for name, value in headers]
+        fields = self._fields(headers)
+        if self.failure is not None:
+            return
         status = dict(fields).get(b":status", b"")
         if not (status.isdigit() and len(status) == 3 and int(status) >= FIRST_FINAL):  # noqa: PLR2004 - digits
             self._refuse(f"want a status of three digits, got {short(status)}")
-            return
-        if len(fields) > MAX_HEADERS + 1:
-            self.failure = _too_large(f"want at most {MAX_HEADERS} headers, got more")
-            return
-        if any(len(name) + len(value) + 4 > MAX_LINE_BYTES for name, value in fields):
-            self.failure = _too_large(
-                f"want header lines of at most {MAX_LINE_BYTES} bytes, got a longer one"
-            )
             return
         response.status, response.version = int(status), "2"
         response.headers = [(name, value) for name, value in fields if not name.startswith(b":")]
@@ -222,6 +226,17 @@ class Http2:
         response.body.start(b", ".join(encodings).decode("latin-1"))
         if is_bodiless(response):
             self.is_complete = response.is_complete = True
+
+    def _fields(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Return *headers*, or refuse them: too many, or too long ones."""
+        fields = [(bytes(name), bytes(value)) for name, value in headers]
+        if len(fields) > MAX_HEADERS + 1:
+            self.failure = _too_large(f"want at most {MAX_HEADERS} headers, got more")
+        elif any(len(name) + len(value) + 4 > MAX_LINE_BYTES for name, value in fields):
+            self.failure = _too_large(
+                f"want header lines of at most {MAX_LINE_BYTES} bytes, got a longer one"
+            )
+        return fields
 
     def _inform(self) -> None:
         self._informational += 1
@@ -237,6 +252,7 @@ class Http2:
         self._connection.acknowledge_received_data(event.flow_controlled_length or 0, STREAM)
 
     def _reset(self, code: int) -> None:
+        self.reset_code = code
         if code == HTTP_1_1_REQUIRED:
             self.wants_http1 = True
         self._break_off(f"a reset of the stream ({_name(code)})")
