@@ -37,6 +37,7 @@ from probes.config.sections import (
     SECTION_KEYS,
     LimitsSettings,
     MetricsSettings,
+    ProbePolicy,
     ProberSettings,
     SafetySettings,
     Sections,
@@ -49,7 +50,6 @@ from probes.config.whole import judge_dependencies, judge_labels, judge_load, re
 from probes.errors import Problem
 from probes.probe import Probe
 from probes.redact import Redactor
-from probes.wire.policy import PolicyOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Config:
     metrics: MetricsSettings
     limits: LimitsSettings
     web: WebSettings
-    probe_policy: PolicyOptions
+    probe_policy: ProbePolicy
     safety: SafetySettings
     variables: Mapping[str, str]
     """What ``--var`` said; a reload says it again."""

@@ -23,6 +23,10 @@ DEFAULT_TIMEOUT_S = 10.0
 # A probe that needs more attempts than this is no check of anything.
 MAX_RETRIES = 10
 MAX_RUNS_IN_A_ROW = 1000
+# blackbox.md 8.6
+MAX_IN_FLIGHT = 200
+# More runs at a time than this are no probes but a load.
+MAX_AT_ONCE = 10_000
 # metrics.md 2.6
 DEFAULT_SERIES = 500_000
 DEFAULT_SERIES_PER_PROBE = 100
@@ -210,6 +214,15 @@ class WebSettings(Settings):
         return self
 
 
+class ProbePolicy(PolicyOptions):
+    """Which targets that the file does not name ``/probe`` may reach, and how many at a time."""
+
+    max_in_flight: int = Field(default=MAX_IN_FLIGHT, ge=1, le=MAX_AT_ONCE)
+    """Runs of ``/probe`` at a time; fewer where the limit on open files is too low for that."""
+    max_queue: int = Field(default=MAX_IN_FLIGHT, ge=0, le=MAX_AT_ONCE)
+    """Requests that wait for one of them to end; more are answered 503."""
+
+
 class SafetySettings(Settings):
     """Hard ceilings of what this prober may take and send."""
 
@@ -232,7 +245,7 @@ class Sections(Settings):
     """How many series may exist."""
     web: WebSettings = WebSettings()
     """The web server."""
-    probe_policy: PolicyOptions = PolicyOptions()
+    probe_policy: ProbePolicy = ProbePolicy()
     """Which targets beside those of the file ``/probe`` may reach."""
     safety: SafetySettings = SafetySettings()
     """Hard ceilings of what this prober may take and send."""
