@@ -122,7 +122,9 @@ class Frames:
         max_message: bytes of one message at most.
     """
 
-    __slots__ = ("_is_text", "_max_message", "_parts", "_protocol", "_size", "end", "messages")
+    __slots__ = (
+        "_is_text", "_max_message", "_parts", "_protocol", "_size", "end", "messages", "pong",
+    )  # fmt: skip
 
     def __init__(self, max_message: int) -> None:
         self._max_message = max_message
@@ -136,11 +138,19 @@ class Frames:
         """Whole ones that nobody has taken yet."""
         self.end: CheckFailed | None = None
         """Why nothing more will come."""
+        self.pong = b""
+        """What the last pong held."""
 
     @property
     def is_open(self) -> bool:
         """Whether messages may be sent."""
         return self._protocol.state is State.OPEN
+
+    @property
+    def close_code(self) -> int | None:
+        """With which the peer has said goodbye; None: it has not."""
+        close = self._protocol.close_rcvd
+        return None if close is None else int(close.code)
 
     @property
     def outgoing(self) -> bytes:
@@ -153,8 +163,12 @@ class Frames:
             return
         self._protocol.receive_data(data)
         for event in self._protocol.events_received():
-            if isinstance(event, Frame) and event.opcode not in _CONTROLS and self.end is None:
+            if not isinstance(event, Frame) or self.end is not None:
+                continue
+            if event.opcode not in _CONTROLS:
                 self._take(event)
+            elif event.opcode is Opcode.PONG:
+                self.pong = bytes(event.data)
         if self.end is None:
             self.end = self._verdict()
 
@@ -165,9 +179,9 @@ class Frames:
         else:
             self._protocol.send_binary(message)
 
-    def ping(self) -> None:
-        """Put a ping into `outgoing`."""
-        self._protocol.send_ping(b"")
+    def ping(self, payload: bytes = b"") -> None:
+        """Put a ping into `outgoing`; its answer brings *payload* back, in `pong`."""
+        self._protocol.send_ping(payload)
 
     def say_goodbye(self, code: int) -> None:
         """Put a close frame into `outgoing`."""

@@ -16,11 +16,12 @@ from websockets.utils import accept_key
 from probes.errors import CheckFailed
 from probes.recorder import Recorder
 from probes.result import Reason
+from probes.wire.channel import MAX_WAITING
 from probes.wire.http import Options
 from probes.wire.policy import POLICY, Policy
 from probes.wire.tls import TlsOptions
 from probes.wire.url import Url, parse_url
-from probes.wire.websocket import MAX_WAITING, Socket, load_library, open_websocket
+from probes.wire.websocket import Socket, load_library, open_websocket
 from tests.faults.tcp import closed_port, ending, full_backlog, silent, talking, tcp_fault
 from tests.faults.tls import HALF_RECORD
 from tests.probes.wire.readings import labels, phases
@@ -202,7 +203,7 @@ async def test_closing_says_goodbye_and_waits_for_the_peers() -> None:
 
 
 async def test_a_peer_that_says_no_goodbye_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("probes.wire.websocket.GOODBYE_S", 0.01)
+    monkeypatch.setattr("probes.wire.channel.GOODBYE_S", 0.01)
     left = asyncio.Event()
 
     async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -353,7 +354,7 @@ async def test_large_messages_that_nobody_takes_stop_the_peer_sooner() -> None:
             sent += 1
         await reader.read()
 
-    with patch("probes.wire.websocket.MAX_WAITING_BYTES", 4 * len(payload)):
+    with patch("probes.wire.channel.MAX_WAITING_BYTES", 4 * len(payload)):
         async with upgrading(flood) as url:
             socket = await dial(url)
             channel: Any = socket._channel
