@@ -1,0 +1,308 @@
+"""Kind ``dns``: ask a name server one question, and judge its answer.
+
+Knows what is asked and what is expected; how it travels is `probes.wire.dns`'s business.
+"""
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    model_validator,
+)
+
+from probes.errors import CheckFailed
+from probes.kind import Kind, Metric
+from probes.pattern import suggest
+from probes.recorder import Recorder
+from probes.result import Reason
+from probes.settings import Settings
+from probes.units import short
+from probes.wire.address import ANY_IP, IpChoice
+from probes.wire.dns.answer import Answer
+from probes.wire.dns.codes import CLASSES, SOA, TYPES, flag_names, type_number
+from probes.wire.dns.exchange import (
+    DEFAULT_PATH,
+    INLINE_BYTES,
+    PORTS,
+    Server,
+    Transport,
+    Way,
+    off_the_loop,
+)
+from probes.wire.dns.expect import DnsExpect, is_dialect
+from probes.wire.dns.question import DEFAULT_PAYLOAD, Edns, Question, encode_name
+from probes.wire.tls import (
+    NET_METRICS,
+    TLS_METRICS,
+    TlsOptions,
+    judge_certificate,
+    shared_metrics,
+)
+from probes.wire.url import split_host_port
+
+# RFC 6891, 6.2.3: less means the same as 512.
+MIN_PAYLOAD = 512
+MAX_PAYLOAD = 65535
+# A page of facts shows what an answer is like; whoever wants all of it asks with dig.
+SHOWN_RECORDS = 12
+SECTIONS = ("answer", "authority", "additional")
+ROOT = "."
+
+
+def _to_name(value: object, info: ValidationInfo) -> object:
+    if not isinstance(value, str):
+        return value
+    if not value.isascii() and not is_dialect(info):
+        raise ValueError(f"want a name in ASCII such as xn--nxasmq6b.example, got {short(value)}")
+    if value and not is_dialect(info):
+        encode_name(value)
+    return value
+
+
+def _to_type(value: object) -> object:
+    if isinstance(value, str) and type_number(value) is None:
+        known = suggest(value.upper(), TYPES)
+        raise ValueError(
+            f"want a type of records such as A or TYPE65280, got {short(value)}{known}"
+        )
+    return value
+
+
+def _to_class(value: object) -> object:
+    if isinstance(value, str) and value not in CLASSES:
+        raise ValueError(f"want one of {', '.join(CLASSES)}, got {short(value)}")
+    return value
+
+
+def _to_transport(value: object, info: ValidationInfo) -> object:
+    known = get_args(Transport)
+    if isinstance(value, str) and value not in known and not is_dialect(info):
+        raise ValueError(f"want one of {', '.join(known)}, got {short(value)}")
+    return value
+
+
+def _to_source(value: str, info: ValidationInfo) -> str:
+    if value and not is_dialect(info):
+        _judge_source(value)
+    return value
+
+
+def _judge_source(value: str) -> None:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        raise ValueError(f"want an address of this host, got {short(value)}") from None
+
+
+def _to_edns(value: object) -> object:
+    if isinstance(value, bool):
+        return {} if value else None
+    return value
+
+
+class EdnsOptions(Settings):
+    """What the question says beyond RFC 1035."""
+
+    payload: int = Field(default=DEFAULT_PAYLOAD, ge=MIN_PAYLOAD, le=MAX_PAYLOAD)
+    """Size of an answer over UDP that is welcome, in bytes."""
+    dnssec: bool = False
+    """Ask for signatures."""
+    nsid: bool = False
+    """Ask the server who it is; a fact tells what it says."""
+
+
+class Dns(Kind):
+    """Ask a name server one question, once, and judge code, flags and records of its answer.
+
+    An answer that is cut off stays so: nothing is asked again over TCP.
+
+    Target:
+        ``host``, ``host:port`` or an IPv6 address; the port is 53, 853 over TLS, 443 over HTTPS
+
+    Source:
+        RFC 1035, RFC 7858, RFC 8484
+    """
+
+    name = "dns"
+    phases = ("resolve", "connect", "tls", "request")
+    phase_family = "dns_duration_seconds"
+    phase_folds: ClassVar[Mapping[str, str]] = {"tls": "connect"}
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        *shared_metrics(
+            "dns_answer_rrs",
+            "dns_authority_rrs",
+            "dns_additional_rrs",
+            "dns_query_succeeded",
+            "dns_serial",
+        ),
+        Metric("dns_answer_bytes", "Size of the answer, in bytes"),
+        Metric("dns_truncated", "1 if the answer was cut off"),
+        *NET_METRICS,
+        *TLS_METRICS,
+    )
+
+    query_name: Annotated[str, BeforeValidator(_to_name, json_schema_input_type=str)]
+    """Name that is asked for; it is absolute with or without its last dot."""
+    query_type: Annotated[str, BeforeValidator(_to_type, json_schema_input_type=str)] = "A"
+    """Type of records that is asked for."""
+    query_class: Annotated[str, BeforeValidator(_to_class, json_schema_input_type=str)] = "IN"
+    """Class of records that is asked for."""
+    recursion: bool = True
+    """Ask the server to ask others."""
+    transport: Annotated[str, BeforeValidator(_to_transport, json_schema_input_type=Transport)] = (
+        "udp"
+    )
+    """How the question travels: udp, tcp, tls, https."""
+    method: Literal["GET", "POST"] = "POST"
+    """Method of HTTP, over https."""
+    path: str = Field(default=DEFAULT_PATH, pattern="^/[!-~]*$", max_length=2048)
+    """Path of the URL, over https."""
+    edns: Annotated[
+        EdnsOptions | None, BeforeValidator(_to_edns, json_schema_input_type=bool | EdnsOptions)
+    ] = None
+    """Say what an older server may not understand: sizes beyond 512 bytes, signatures."""
+    tls: TlsOptions = TlsOptions()
+    """How the server is verified, over tls and https."""
+    ip: IpChoice = ANY_IP
+    """Which address of the server's name is dialled: any, 4, 6, prefer_4, prefer_6."""
+    source: Annotated[str, AfterValidator(_to_source)] = ""
+    """Address of this host to come from."""
+    expect: DnsExpect = DnsExpect()
+    """What fails the run when it is missed; by default a code other than NOERROR."""
+
+    _is_dialect: bool = PrivateAttr(default=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_the_dialect_has_it(cls, data: Any, info: ValidationInfo) -> Any:
+        if isinstance(data, Mapping) and is_dialect(info):
+            return {"query_name": ROOT, "query_type": "ANY", **data}
+        return data
+
+    @model_validator(mode="after")
+    def _make_sense(self, info: ValidationInfo) -> Self:
+        self._is_dialect = is_dialect(info)
+        if self._is_dialect:
+            return self
+        if not self.query_name:
+            raise ValueError("want a query_name, got none; the root is '.'")
+        if self.expect.certificate is not None and self.transport not in {"tls", "https"}:
+            raise ValueError("want transport tls or https where a certificate is expected")
+        if self.expect.serial is not None and type_number(self.query_type) != SOA:
+            raise ValueError(f"want query_type SOA for a serial, got {short(self.query_type)}")
+        return self
+
+    def check_target(self, target: str) -> None:
+        split_host_port(target, self._port)
+
+    def advice(self, target: str) -> Iterable[str]:  # noqa: ARG002 - the same for every target
+        if self.query_type == "ANY":
+            yield "want a type of its own, got ANY, which many servers refuse (RFC 8482)"
+
+    def prepare(self, target: str) -> None:  # noqa: ARG002 - the same for every target
+        self._way.prepare()
+
+    async def run(self, target: str, recorder: Recorder) -> None:
+        answer: Answer | None = None
+        try:
+            server = self._server(target)
+            answer = await server.ask(self._question, recorder)
+            _tell(answer, recorder)
+            await self._judge(answer, recorder)
+            judge_certificate(self.expect.certificate, recorder)
+            if self.expect.latency is not None:
+                self.expect.latency.judge(recorder.elapsed(), recorder)
+        finally:
+            self._record(answer, recorder)
+
+    async def _judge(self, answer: Answer, recorder: Recorder) -> None:
+        def judge() -> None:
+            self.expect.judge(answer, with_opt=self._is_dialect)
+
+        if answer.size <= INLINE_BYTES:
+            judge()
+        else:
+            # thousands of records, each against each pattern
+            await off_the_loop(judge, recorder)
+
+    @property
+    def _port(self) -> int:
+        return PORTS["udp"] if self.transport not in PORTS else PORTS[self._transport]
+
+    @property
+    def _transport(self) -> Transport:
+        for word in PORTS:
+            if word == self.transport:
+                return word
+        raise CheckFailed(
+            Reason.CONFIG, f"want transport_protocol udp or tcp, got {short(self.transport)}"
+        )
+
+    @cached_property
+    def _way(self) -> Way:
+        return Way(
+            transport=self._transport,
+            ip=self.ip,
+            source_ip=self.source or None,
+            tls=self.tls,
+            method=self.method,
+            path=self.path,
+        )
+
+    @cached_property
+    def _question(self) -> Question:
+        edns = self.edns
+        return Question(
+            name=self.query_name,
+            type=type_number(self.query_type) or 0,
+            class_=CLASSES[self.query_class],
+            recursion=self.recursion,
+            edns=None if edns is None else Edns(edns.payload, edns.dnssec, edns.nsid),
+        )
+
+    def _server(self, target: str) -> Server:
+        way = self._way
+        try:
+            host, port = split_host_port(target, self._port)
+            if self._is_dialect:
+                encode_name(self.query_name)
+        except ValueError as error:
+            raise CheckFailed(Reason.CONFIG, str(error)) from None
+        return Server(host, port, way)
+
+    def _record(self, answer: Answer | None, recorder: Recorder) -> None:
+        recorder.sample("dns_query_succeeded", float(answer is not None))
+        for section in SECTIONS:
+            count = 0 if answer is None else len(getattr(answer, section))
+            recorder.sample(f"dns_{section}_rrs", count)
+        if answer is not None:
+            recorder.sample("dns_answer_bytes", answer.size)
+            recorder.sample("dns_truncated", float(answer.has("tc")))
+            if type_number(self.query_type) == SOA:
+                recorder.sample("dns_serial", answer.serial)
+        # blackbox_exporter has this family for http alone
+        recorder.forget("tls_cipher_info")
+
+
+def _tell(answer: Answer, recorder: Recorder) -> None:
+    recorder.fact("rcode", answer.code)
+    recorder.fact("flags", flag_names(answer.flags))
+    for section in SECTIONS:
+        records = getattr(answer, section)
+        if records:
+            shown = [record.text.replace("\t", " ").strip() for record in records[:SHOWN_RECORDS]]
+            more = len(records) - len(shown)
+            recorder.fact(section, "; ".join(shown) + (f"; and {more} more" if more else ""))
+    if answer.has("tc"):
+        recorder.fact("truncated", "the answer was cut off; over tcp it is whole")
+    if answer.nsid:
+        recorder.fact("nsid", answer.nsid)
+    if answer.explanation:
+        recorder.fact("explanation", answer.explanation)
