@@ -21,17 +21,21 @@ class UncachedChannel(pycares.Channel):
         timeout_s: per try. c-ares shortens it for servers that used to be fast, down to 250 ms, and
             doubles it from try to try, but never beyond this.
         tries: at most; a late answer to an early try still counts.
+        over_tcp: ask over TCP from the start, not only what does not fit a datagram.
     """
 
-    def __init__(self, timeout_s: float, tries: int) -> None:
+    def __init__(self, timeout_s: float, tries: int, *, over_tcp: bool = False) -> None:
         super().__init__(timeout=timeout_s, tries=tries)
         options: Any = _ffi.new("struct ares_options *")
         options.timeout = options.maxtimeout = int(timeout_s * 1000)
         options.tries = tries
         options.evsys = _lib.ARES_EVSYS_DEFAULT
         options.qcache_max_ttl = 0
+        # EDNS is what a channel has that names no flags
+        options.flags = _lib.ARES_FLAG_EDNS | (_lib.ARES_FLAG_USEVC if over_tcp else 0)
         mask = (
             _lib.ARES_OPT_TIMEOUTMS
+            | _lib.ARES_OPT_FLAGS
             | _lib.ARES_OPT_TRIES
             | _lib.ARES_OPT_EVENT_THREAD
             | _OPT_MAXTIMEOUTMS

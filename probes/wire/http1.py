@@ -44,6 +44,19 @@ def encode(request: Request) -> bytes:
     return request.http1
 
 
+def encode_absolute(
+    request: Request, authority: str, further: tuple[tuple[str, str], ...]
+) -> bytes:
+    """Return *request* for a proxy: the whole URL in its first line (RFC 9112, 3.2.2).
+
+    Args:
+        request: by http://.
+        authority: of that URL; the header Host keeps its own.
+        further: headers for the proxy alone.
+    """
+    return _encode(request, f"http://{authority}{request.url.path_query}", further)
+
+
 def encode_kept(request: Request) -> bytes:
     """Return *request* for a connection that stays open, which is what HTTP/1.1 takes for granted.
 
@@ -59,12 +72,12 @@ def encode_kept(request: Request) -> bytes:
     return b"%b%b\r\n" % (first, lines)
 
 
-def _encode(request: Request) -> bytes:
-    lines = _lines(request.authority, request.headers)
+def _encode(request: Request, where: str = "", further: tuple[tuple[str, str], ...] = ()) -> bytes:
+    lines = _lines(request.authority, (*further, *request.headers))
     length = b""
     if request.body or request.method in WITH_BODY:
         length = b"Content-Length: %d\r\n" % len(request.body)
-    first = f"{request.method} {request.url.path_query} HTTP/1.1\r\n".encode()
+    first = f"{request.method} {where or request.url.path_query} HTTP/1.1\r\n".encode()
     return b"%b%b%bConnection: close\r\n\r\n%b" % (first, lines, length, request.body)
 
 

@@ -41,6 +41,7 @@ class Request:
         host: overrides the Host header (and the verified name of TLS) as long as redirects are
             relative.
         body_is_secret: the body never follows a redirect to another origin.
+        private: lower-case names of headers whose values are secrets, whatever their names say.
     """
 
     url: Url
@@ -49,6 +50,7 @@ class Request:
     body: bytes = b""
     host: str = ""
     body_is_secret: bool = False
+    private: frozenset[str] = frozenset()
     http1: bytes = field(init=False, default=b"", compare=False, repr=False)
     """What `probes.wire.http1.encode` has made of it: a plan sends the same request for ever."""
 

@@ -35,6 +35,7 @@ from probes.wire.ares import UncachedChannel
 from probes.wire.failures import classify, has_route
 from probes.wire.peer import NOTE, TlsNote
 from probes.wire.policy import judge
+from probes.wire.source import leave_from
 from probes.wire.stream import HANDSHAKE_TIMEOUT_S, SHUTDOWN_TIMEOUT_S, Connection
 from probes.wire.url import canonical_host, split_host_port, tls_name
 
@@ -49,6 +50,8 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 # of the run. After 16 s c-ares gives up, so that questions of ended runs do not pile up.
 DNS_TIMEOUT_S = 2.0
 DNS_TRIES = 8
+# How a name server is written that is asked over TCP from the start.
+OVER_TCP = "tcp://"
 # reliability.md 4
 MAX_ADDRESSES = 16
 # A control target that takes longer is no proof of a healthy network.
@@ -95,7 +98,8 @@ async def resolve(
         recorder: gets the samples of `NET_METRICS` (of the first hop only) and the fact
             ``address``.
         ip: which of several addresses.
-        servers: name servers (``ip`` or ``ip:port``) instead of the system's.
+        servers: name servers (``ip``, ``ip:port`` or ``tcp://ip:port``) instead of the system's;
+            all by the same transport.
         hop: 0 is the target, later ones came from a redirect.
 
     Raises:
@@ -198,15 +202,25 @@ def _dns_failure(host: str, arguments: tuple[Any, ...]) -> CheckFailed:
 class _Resolver(aiodns.DNSResolver):
     """aiodns over a channel that remembers nothing."""
 
+    over_tcp = False
+
     def _make_channel(self, **_: Any) -> tuple[bool, pycares.Channel]:
-        return True, UncachedChannel(DNS_TIMEOUT_S, DNS_TRIES)
+        return True, UncachedChannel(DNS_TIMEOUT_S, DNS_TRIES, over_tcp=self.over_tcp)
+
+
+class _TcpResolver(_Resolver):
+    """The same, asking over TCP."""
+
+    over_tcp = True
 
 
 def _resolver(servers: tuple[str, ...]) -> aiodns.DNSResolver:
     loop = asyncio.get_running_loop()
     own = _resolvers.setdefault(loop, {})
     if servers not in own:
-        own[servers] = _Resolver(nameservers=servers or None, loop=loop)
+        make = _TcpResolver if servers and servers[0].startswith(OVER_TCP) else _Resolver
+        addresses = [server.removeprefix(OVER_TCP) for server in servers]
+        own[servers] = make(nameservers=addresses or None, loop=loop)
     return own[servers]
 
 
@@ -235,28 +249,24 @@ async def open_connection(  # noqa: PLR0913 - the whole dial, all but three by k
         context: of `TlsOptions.context`; None stays in plain text.
         server_name: to ask for and to verify; None or empty: the host of *address*.
         hop: 0 is the target, later ones came from a redirect.
-        source_ip: address of this host to come from.
+        source_ip: address of this host, or name of one of its interfaces, to come from.
 
     Raises:
         CheckFailed: by the table of `classify`, with the phase that broke.
     """
     judge(address, hop=hop)
     loop = asyncio.get_running_loop()
-    local = (source_ip, 0) if source_ip else None
     recorder.enter("connect")
     try:
-        if context is None:
-            opened = await loop.create_connection(
-                factory, address.ip, address.port, local_addr=local
-            )
+        if source_ip:
+            where: dict[str, Any] = await leave_from(source_ip, address)
         else:
-            opened = await _open_tls(
-                factory,
-                address,
-                recorder,
-                context,
-                (server_name or tls_name(address.host), hop, local),
-            )
+            where = {"host": address.ip, "port": address.port}
+        if context is None:
+            opened = await loop.create_connection(factory, **where)
+        else:
+            name = server_name or tls_name(address.host)
+            opened = await _open_tls(factory, where, recorder, context, (name, hop))
     except (OSError, EOFError) as error:
         phase = recorder.phase_name
         raise _failure(error, phase, address, source_ip) from None
@@ -266,24 +276,22 @@ async def open_connection(  # noqa: PLR0913 - the whole dial, all but three by k
 
 async def _open_tls(
     factory: Callable[[], P],
-    address: Address,
+    where: dict[str, Any],
     recorder: Recorder,
     context: ssl.SSLContext,
-    how: tuple[str, int, tuple[str, int] | None],
+    how: tuple[str, int],
 ) -> tuple[asyncio.Transport, P]:
-    name, hop, local = how
+    name, hop = how
     note = TlsNote(recorder, name, hop)
     token = NOTE.set(note)
     try:
         opened = await asyncio.get_running_loop().create_connection(
             factory,
-            address.ip,
-            address.port,
             ssl=context,
             server_hostname=name,
             ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
             ssl_shutdown_timeout=SHUTDOWN_TIMEOUT_S,
-            local_addr=local,
+            **where,
         )
     except OSError:
         note.record()

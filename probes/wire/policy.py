@@ -195,6 +195,19 @@ class Policy:
             return True
         return any(rule.names(host, port, scheme) for rule in self.allow)
 
+    def admits_name(self, host: str, port: int, *, hop: int = 0) -> bool:
+        """Return whether *host* may be asked for by its name, which a proxy resolves.
+
+        Then only entries by name count: nobody here sees the address.
+        """
+        if hop == 0 and self.trusts_first:
+            return True
+        if any(rule.host and rule.names(host, port, "") for rule in self.deny):
+            return False
+        if self.allow is None or self.trusts_first:
+            return True
+        return any(rule.host and rule.names(host, port, "") for rule in self.allow)
+
     def admits_path(self, path: str) -> bool:
         """Return whether the unix socket *path* may be dialled."""
         if self.trusts_first or self.allow is None:
@@ -350,16 +363,29 @@ def judge(address: Address, *, hop: int, scheme: str = "") -> None:
         CheckFailed: ``policy`` on the first hop, ``blocked`` later.
     """
     policy = POLICY.get()
-    if policy.admits(address.host, address.port, address.ip, scheme=scheme, hop=hop):
-        return
+    if not policy.admits(address.host, address.port, address.ip, scheme=scheme, hop=hop):
+        raise _refused(address.host, address.port, hop)
+
+
+def judge_name(host: str, port: int, *, hop: int) -> None:
+    """Judge a name that a proxy is asked for and resolves itself.
+
+    Raises:
+        CheckFailed: as `judge`.
+    """
+    if not POLICY.get().admits_name(host, port, hop=hop):
+        raise _refused(host, port, hop)
+
+
+def _refused(host: str, port: int, hop: int) -> CheckFailed:
     if hop:
-        there = f"{literal_host(address.host)}:{address.port}"
-        raise CheckFailed(
+        there = f"{literal_host(host)}:{port}"
+        return CheckFailed(
             Reason.BLOCKED,
             f"want a redirect within the target policy, got one to {there}",
             phase="connect",
         )
     # constant: the text must not tell what an inner name stands for (T22)
-    raise CheckFailed(
+    return CheckFailed(
         Reason.POLICY, "want a target within probe_policy, got one outside", phase="connect"
     )

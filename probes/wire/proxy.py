@@ -38,6 +38,8 @@ Scheme = Literal["http", "https", "socks5", "socks5h"]
 DEFAULT_PORTS: dict[str, int] = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _HAS_PORT = re.compile(r"[^/?#]*:[0-9]+(?:[/?#].*)?", re.DOTALL)
+# CONNECT is spoken over HTTP/1.1; HTTP/2 has another one (RFC 9113, 8.5), which few proxies know.
+PROXY_ALPN = ("http/1.1",)
 # A proxy of the environment, by the scheme of the target; Go asks in this order.
 _VARIABLES = {
     "http": ("HTTP_PROXY", "http_proxy"),
@@ -256,6 +258,11 @@ class Proxies:
             return proxy
         ip = None if address is None else address.ip
         return None if self.bypass.covers(url.host, url.port, ip) else proxy
+
+    def prepare(self) -> None:
+        """Do now, off the loop, what the first connection would wait for."""
+        if any(proxy.scheme == "https" for proxy in self.by_scheme.values()):
+            self.tls.prepare(PROXY_ALPN)
 
     @property
     def secrets(self) -> set[str]:

@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Literal
 
 from probes.errors import CheckFailed
 from probes.result import Reason
 from probes.units import short
+from probes.wire.address import literal_address
 from probes.wire.message import MAX_REDIRECTS, REDIRECTS, Request, Response, text
 from probes.wire.url import Url
 
@@ -21,6 +23,10 @@ HARMLESS = frozenset({"accept", "accept-encoding", "accept-language", "user-agen
 # RFC 9110, 15.4: a request that loses its body loses what describes it.
 ABOUT_BODY = frozenset({"content-encoding", "content-language", "content-location", "content-type"})
 KEEPS_METHOD = frozenset({307, 308})
+# Who may see what only the first host was meant to see.
+Nearness = Literal["origin", "host"]
+# blackbox.md D11: names of headers that hold secrets.
+_SECRET_NAME = re.compile("auth|cookie|token|secret|password|key|credential|signature")
 # RFC 6265, 6.1 asks for at least these for each host; a journey visits few.
 MAX_COOKIES = 50
 MAX_COOKIES_OF_ALL = 300
@@ -134,13 +140,25 @@ class Trail:
         request: the first request.
         max_redirects: hops at most.
         cookies: those of a user whose way began before; what comes on this way is kept there.
+        nearness: where credentials may go: to the first ``origin`` alone; or, as
+            blackbox_exporter does, to the first ``host`` on any port and to its subdomains, but not
+            from https to http. Beyond that, headers without a telling name go on there, and here
+            none of the user's do.
     """
 
-    __slots__ = ("_cookies", "_home", "_hops", "_max", "_request", "_seen", "has_left")
+    __slots__ = (
+        "_cookies", "_home", "_hops", "_max", "_nearness", "_request", "_seen", "has_left",
+    )  # fmt: skip
 
     def __init__(
-        self, request: Request, max_redirects: int = MAX_REDIRECTS, cookies: Cookies | None = None
+        self,
+        request: Request,
+        max_redirects: int = MAX_REDIRECTS,
+        cookies: Cookies | None = None,
+        *,
+        nearness: Nearness = "origin",
     ) -> None:
+        self._nearness = nearness
         self._request = request
         self._home = request
         self._max = max_redirects
@@ -174,7 +192,7 @@ class Trail:
             loop = ", a loop" if _without_user(url) in self._seen else ""
             raise _refused(f"want at most {self._max} redirects, got {self._hops}{loop}")
         self._seen.add(_without_user(url))
-        if url.origin != before.url.origin:
+        if self._leaves(before.url, url):
             self.has_left = True
         request = self._method(before, status)
         if request.body and self.has_left and request.body_is_secret:
@@ -195,8 +213,19 @@ class Trail:
         method = request.method if request.method == "HEAD" else "GET"
         return replace(request, method=method, body=b"", headers=kept)
 
+    def _leaves(self, before: Url, url: Url) -> bool:
+        if self._nearness == "origin":
+            return url.origin != before.origin
+        home, host = self._home.url.host, url.host
+        is_near = host == home or (host.endswith(f".{home}") and literal_address(home, 0) is None)
+        return not is_near or (before.is_tls and not url.is_tls)
+
     def _headers(self, request: Request, before: Url, url: Url) -> tuple[tuple[str, str], ...]:
-        if self.has_left:
+        if self.has_left and self._nearness == "host":
+            headers = [(n, v) for n, v in request.headers if not self._is_private(n)]
+            if url.is_tls or not before.is_tls:
+                headers += [("Referer", _without_user(before))]
+        elif self.has_left:
             allowed = HARMLESS | ABOUT_BODY if request.body else HARMLESS
             headers = [(n, v) for n, v in request.headers if n.lower() in allowed]
         else:
@@ -207,6 +236,11 @@ class Trail:
         if line := self._cookies.line(url):
             headers = with_cookies(headers, line)
         return tuple(headers)
+
+    def _is_private(self, name: str) -> bool:
+        lower = name.lower()
+        named = lower == "referer" or lower in self._home.private
+        return named or _SECRET_NAME.search(lower) is not None
 
 
 def with_cookies(headers: list[tuple[str, str]], line: str) -> list[tuple[str, str]]:

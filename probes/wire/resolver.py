@@ -3,13 +3,14 @@
 Knows no socket: `probes.wire.net` asks.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from probes.settings import Settings
 from probes.units import short
 from probes.wire.address import literal_address
+from probes.wire.net import OVER_TCP
 from probes.wire.url import literal_host, split_host_port
 
 DNS_PORT = 53
@@ -36,3 +37,16 @@ class ResolverOptions(Settings):
     """Addresses, with port or without; none: the system's."""
     transport: Transport = "udp"
     """How they are asked; over udp, what does not fit is asked for again over tcp."""
+
+    @model_validator(mode="after")
+    def _make_sense(self) -> Self:
+        if self.transport == "tcp" and not self.servers:
+            raise ValueError("want servers beside the transport tcp, got none")
+        return self
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The servers as `probes.wire.net.resolve` takes them."""
+        if self.transport == "tcp":
+            return tuple(f"{OVER_TCP}{server}" for server in self.servers)
+        return self.servers

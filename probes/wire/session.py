@@ -17,14 +17,8 @@ from probes.errors import CheckFailed
 from probes.recorder import Recorder
 from probes.result import Reason
 from probes.wire.address import Address
-from probes.wire.http import (
-    DEFAULT_LIMITS,
-    DEFAULT_OPTIONS,
-    HTTP1_ALPN,
-    Options,
-    Wire,
-    with_hint,
-)
+from probes.wire.hop import Wire, with_hint
+from probes.wire.http import DEFAULT_LIMITS, DEFAULT_OPTIONS, HTTP1_ALPN, Options
 from probes.wire.http1 import Http1, Http1Kept, encode_kept
 from probes.wire.message import MAX_HEAD_BYTES, Limits, Request, Response
 from probes.wire.net import judge, open_connection, resolve

@@ -1,15 +1,17 @@
 """Where a connection comes from: an address of this host, or one of its interfaces by name.
 
-Knows no loop: it only makes and binds sockets.
+Knows neither policy nor protocol.
 """
 
+import asyncio
 import socket
 from ipaddress import ip_address
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
 from probes.units import short
+from probes.wire.address import Address
 
 # linux/if.h: IFNAMSIZ is 16 with the NUL
 MAX_INTERFACE_CHARACTERS = 15
@@ -42,10 +44,22 @@ def is_interface(source: str) -> bool:
     return fits and not looks_like_address and not any(c in "/: \t\r\n\0" for c in source)
 
 
-def bind_to_interface(own: socket.socket, name: str) -> None:
-    """Let *own* send and hear through the interface *name* only.
+async def leave_from(source: str, address: Address) -> dict[str, Any]:
+    """Return the arguments of ``create_connection`` that go to *address* from *source*.
+
+    For an interface that is a socket which is connected already.
 
     Raises:
-        OSError: no such interface (ENODEV), no right to (EPERM).
+        OSError: no such interface (ENODEV), no right to use it (EPERM), no connection.
     """
-    own.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name.encode() + b"\0")
+    if is_address(source):
+        return {"host": address.ip, "port": address.port, "local_addr": (source, 0)}
+    family = socket.AF_INET6 if ":" in address.ip else socket.AF_INET
+    own = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, source.encode() + b"\0")
+        await asyncio.get_running_loop().sock_connect(own, (address.ip, address.port))
+    except BaseException:
+        own.close()
+        raise
+    return {"sock": own}

@@ -36,6 +36,7 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._error: Exception | None = None
         self._ended = False
+        self._is_lost = False
         self._paused = False
 
     @property
@@ -127,6 +128,17 @@ class Connection(asyncio.Protocol):
             )
         self._transport = upgraded
 
+    def hand_over(self, protocol: asyncio.Protocol) -> asyncio.Transport:
+        """Let *protocol* go on with the transport, and with what came for it already."""
+        transport = self.transport
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        if early := self._take(len(self._buffer)):
+            protocol.data_received(early)
+        if self._is_lost:
+            protocol.connection_lost(self._error)
+        return transport
+
     def close(self) -> None:
         """Close in good order, in the background."""
         if self._transport is not None:
@@ -205,6 +217,6 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._ended = True
+        self._ended = self._is_lost = True
         self._error = self._error or exc
         self._wake()

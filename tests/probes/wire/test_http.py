@@ -13,7 +13,8 @@ import pytest
 from probes.errors import CheckFailed
 from probes.recorder import Recorder
 from probes.result import Reason
-from probes.wire.http import HTTP1_ALPN, Options, Wire, exchange
+from probes.wire.hop import Wire
+from probes.wire.http import HTTP1_ALPN, Options, exchange
 from probes.wire.http1 import Http1
 from probes.wire.message import Limits, Request, Response
 from probes.wire.tls import TlsOptions
