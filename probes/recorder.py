@@ -84,6 +84,13 @@ class Recorder:
             self._close(self._clock())
         self.phase_name = None
 
+    def leave_after(self, seconds: float) -> None:
+        """End the open phase as complete, after *seconds* that were measured elsewhere."""
+        name = self.phase_name
+        self.phase_name = self._open = None
+        if name is not None:
+            self._add(name, seconds, complete=True)
+
     def break_off(self) -> None:
         """End the open phase as one that broke off: the run goes on behind it."""
         name = self.phase_name

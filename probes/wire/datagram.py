@@ -18,6 +18,7 @@ from probes.units import short
 from probes.wire.address import Address
 from probes.wire.failures import classify
 from probes.wire.policy import judge
+from probes.wire.source import is_address
 
 # RFC 768: the length field has 16 bits; IPv6 jumbograms aside no datagram is longer.
 MAX_DATAGRAM_BYTES = 65535
@@ -26,6 +27,7 @@ _IP_RECVERR = 11
 _IPV6_RECVERR = 25
 _IPV6 = 6
 _FAMILIES: dict[int, socket.AddressFamily] = {4: socket.AF_INET, 6: socket.AF_INET6}
+_ANYWHERE = "0.0.0.0"  # noqa: S104 - where answers arrive is the kernel's choice
 
 
 def socket_address(ip: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
@@ -130,7 +132,7 @@ async def open_datagram(
         address: of `resolve`.
         recorder: gets the phase.
         hop: 0 is the target, later ones came out of an answer.
-        source_ip: address of this host to come from.
+        source_ip: address or interface of this host to come from.
 
     Raises:
         CheckFailed: ``policy``, ``blocked``; ``network``: no way there; ``config``: *source_ip*.
@@ -149,7 +151,7 @@ def _open(address: Address, source_ip: str | None) -> socket.socket:
         raise classify(error, phase="connect", address=address) from None
     try:
         tell_errors(own, address.family)
-        bind_source(own, source_ip)
+        bind_source(own, source_ip or "")
         own.connect(socket_address(address.ip, address.port))
     except OSError as error:
         own.close()
@@ -168,22 +170,27 @@ def tell_errors(own: socket.socket, family: int) -> None:
         own.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
 
 
-def bind_source(own: socket.socket, source_ip: str | None) -> None:
-    """Let *own* come from *source_ip*.
+def bind_source(
+    own: socket.socket, source: str = "", port: int = 0, *, phase: str = "connect"
+) -> bool:
+    """Let *own* come from *source*, an address or an interface; false when *port* is taken there.
 
     Raises:
-        CheckFailed: ``config``: not an address of this host, or of the other family.
+        CheckFailed: ``config``: not of this host, or of the other family; ``permission``.
     """
-    if not source_ip:
-        return
-    failure = CheckFailed(
-        Reason.CONFIG,
-        f"want a source address of this host, got {short(source_ip)}",
-        phase="connect",
-    )
-    if (":" in source_ip) is not (own.family == socket.AF_INET6):
-        raise failure
+    is_6 = own.family == socket.AF_INET6
+    source_ip = source if source and is_address(source) else ""
+    text = f"want a source address or interface of this host, got {short(source)}"
+    if source_ip and (":" in source_ip) is not is_6:
+        raise CheckFailed(Reason.CONFIG, text, phase=phase)
     try:
-        own.bind(socket_address(source_ip, 0))
-    except OSError:
-        raise failure from None
+        if source and not source_ip:
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, source.encode() + b"\0")
+        if source_ip or port:
+            own.bind(socket_address(source_ip or ("::" if is_6 else _ANYWHERE), port))
+    except OSError as error:
+        if port and error.errno == errno.EADDRINUSE:
+            return False
+        reason = Reason.PERMISSION if error.errno == errno.EPERM else Reason.CONFIG
+        raise CheckFailed(reason, text, phase=phase) from None
+    return True

@@ -122,7 +122,9 @@ async def test_a_source_that_is_not_ours_is_a_mistake_of_the_config(source: str)
             pass
 
     assert (caught.value.reason, caught.value.phase) == (Reason.CONFIG, "connect")
-    assert caught.value.message == f"want a source address of this host, got {source!r}"
+    assert (
+        caught.value.message == f"want a source address or interface of this host, got {source!r}"
+    )
     assert not recorder.phases[-1].complete
 
 
