@@ -25,6 +25,7 @@ from probes.config.nodes import (
     MERGE,
     NULL,
     PADDED,
+    SECOND_DOCUMENT,
     TEXT,
     Budget,
     Refused,
@@ -62,6 +63,8 @@ class Document:
     value: Any
     problems: tuple[Problem, ...]
     root: Node | None = field(default=None, repr=False)
+    is_foreign: bool = False
+    """Whether it was read as the dialect that the caller has offered."""
 
     def locate(self, path: Sequence[str | int], *, key: bool = False) -> Spot:
         """Return the place of the value at *path*, or of the nearest place above it.
@@ -104,6 +107,7 @@ def load_document(
     expand: Expand | None = None,
     expand_below: Mapping[str, Expand] = NOWHERE,
     budget: Budget | None = None,
+    foreign: "Foreign | None" = None,
 ) -> Document:
     """Parse *data* and judge everything that can be judged without knowing what it is for.
 
@@ -113,23 +117,39 @@ def load_document(
         expand: applied to every text value; a ValueError becomes a problem at its place.
         expand_below: what is applied instead to the texts below a key of the first level.
         budget: what the files of this config may still use; it is drawn down.
+        foreign: a dialect that the text may be in instead of ours.
     """
+    budget = budget or Budget()
     try:
-        text = decode(data)
-        budget = budget or Budget()
-        root = compose(text, budget)
+        root = _root(decode(data), budget, foreign)
     except Refused as refused:
         return Document(
             name, None, (Problem(name, refused.line, refused.column, "", str(refused)),)
         )
     if root is None:
         return Document(name, None, ())
-    walk = _Walk(name, expand, expand_below, budget)
+    is_foreign = foreign is not None and foreign.claims(root)
+    if foreign is not None and is_foreign:
+        walk = foreign.walk(name, None, NOWHERE, budget)
+    else:
+        walk = Walk(name, expand, expand_below, budget)
     value = walk.value(root)
-    return Document(name, value, tuple(dict.fromkeys(walk.problems)), root)
+    return Document(name, value, tuple(dict.fromkeys(walk.problems)), root, is_foreign)
 
 
-class _Walk:
+def _root(text: str, budget: Budget, foreign: "Foreign | None") -> Node | None:
+    try:
+        return compose(text, budget)
+    except Refused as refused:
+        if foreign is None or str(refused) != SECOND_DOCUMENT:
+            raise
+        first = compose(text, budget, first_only=True)
+        if first is None or not foreign.claims(first):
+            raise
+        return first
+
+
+class Walk:
     """Nodes to plain values, one visit for each node, aliases counted."""
 
     def __init__(
@@ -285,6 +305,19 @@ class _Walk:
         mark = node.start_mark
         path = ".".join(map(str, self._path))
         self.problems.append(Problem(self._name, mark.line + 1, mark.column + 1, path, message))
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A dialect of others: only the first document of a text counts, and scalars are its own.
+
+    Args:
+        claims: whether a root node is in it.
+        walk: what makes values of the nodes.
+    """
+
+    claims: Callable[[Node], bool]
+    walk: type[Walk]
 
 
 _SCALARS: dict[str, Callable[[str], Any]] = {

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from probes.config.judge import Judge, has_control
 from probes.config.mistakes import Layered, Mistakes, Place
-from probes.config.presets import Presets
-from probes.config.sections import DEFAULT_TIMEOUT_S, CommonKeys
+from probes.config.presets import Module, Presets
+from probes.config.sections import COMMON_KEYS, DEFAULT_TIMEOUT_S, HEAD_KEYS, CommonKeys
 from probes.config.sources import Source, over
 from probes.config.targets import Target, Targets, titles
 from probes.config.wording import got
@@ -217,13 +217,26 @@ class Entries:
                 self._mistakes.add(place / "module", "want kind or module, got both", at_key=True)
                 return None
             preset = self._presets.modules.get(module)
-            # a module with a mistake is told where it stands
-            return self._judge.settings(preset.kind, data, title) if preset is not None else None
+            if preset is None:
+                return None  # a module with a mistake is told where it stands
+            if preset.origin is not None:
+                return self._frozen(own, preset)
+            return self._judge.settings(preset.kind, data, title)
         if name is None:
             self._mistakes.add(place, "want the key 'kind' or 'module', got neither")
             return None
         kind = self._judge.kind(name, place / "kind")
         return self._judge.settings(kind, data, title) if kind is not None else None
+
+    def _frozen(self, own: Layered, preset: Module) -> Kind | None:
+        """Return the settings of a module out of a blackbox.yml: a probe may not change them."""
+        for key in own.values:
+            if key in COMMON_KEYS or key in HEAD_KEYS:
+                continue
+            text = f"want only common keys beside a module of a blackbox.yml, got {short(key)}"
+            text += ": `sonde import blackbox` makes it a native one"
+            self._mistakes.add(own.places[0] / key, text, at_key=True)
+        return preset.settings
 
     def _group_kind(self, own: Layered, data: Layered, title: str) -> Kind | None:
         place, name = own.places[0], own.values.get("kind")

@@ -6,9 +6,11 @@
     ├── journeys       name -> Written
     ├── further        key -> what somebody above has made of it
     ├── prober metrics limits web probe_policy safety     the other sections
+    ├── compat         whether quirks of blackbox_exporter are kept, where its file was read
     ├── files, beside  what was read
     ├── hash           of the probe files
-    └── warnings       Problem, ...: odd, but it works
+    ├── warnings       Problem, ...: odd, but it works
+    └── faults         Problem, ...: loads, and fails in every run
 
 Blocks (files, a second of parsing for each megabyte): call it in a thread. Run state is no part of
 a `Config`; a reload builds a new one.
@@ -26,6 +28,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from probes.config.blackbox.native import Compat
 from probes.config.document import Document
 from probes.config.entries import Entries
 from probes.config.further import Around, Further
@@ -74,7 +77,13 @@ class Config:
     beside: frozenset[Path]
     """What else was read: secrets, rows of data, code of journeys."""
     hash: str
+    compat: Compat
+    """Of the modules that come from a blackbox.yml; ``strict`` keeps quirks of upstream."""
+    is_drop_in: bool
+    """Whether a blackbox.yml is all there is: then any target may be asked for."""
     warnings: tuple[Problem, ...]
+    faults: tuple[Problem, ...]
+    """What loads because upstream loads it, and fails in every run; `sonde lint` refuses it."""
     secrets: frozenset[str] = field(repr=False)
     """Values that no outlet may show: of variables with a telling name, of targets and settings."""
     redact: Redactor = field(repr=False, compare=False)
@@ -105,13 +114,36 @@ def load(
         return _load(path, _Outside(environ, shards, variables, further))
 
 
+def load_blackbox(
+    path: Path,
+    *,
+    compat: Compat = "fixed",
+    environ: Mapping[str, str] = os.environ,
+    further: Sequence[Further] = (),
+) -> Config:
+    """Load a blackbox.yml that stands alone: modules, no probe, every section at its default.
+
+    Args:
+        path: of the file.
+        compat: ``strict`` keeps quirks of upstream.
+        environ: of the kinds; the file itself expands nothing.
+        further: keys of the first level that somebody above reads; the file has none of them.
+
+    Raises:
+        ConfigError: every mistake, in file order.
+    """
+    with _collector_paused():
+        return _load(path, _Outside(environ, 1, NOTHING, further, compat))
+
+
 class _Outside(NamedTuple):
-    """What a file is read with."""
+    """What a file is read with; ``drop_in``: it is a blackbox.yml, kept to in this way."""
 
     environ: Mapping[str, str]
     shards: int
     variables: Mapping[str, str]
     further: Sequence[Further]
+    drop_in: Compat | None = None
 
 
 @contextmanager
@@ -129,7 +161,9 @@ def _collector_paused() -> Iterator[None]:
 
 def _load(path: Path, outside: _Outside) -> Config:
     mistakes, variables = Mistakes(), Variables(outside.environ)
-    sources = read_sources(path, mistakes, variables, (it.key for it in outside.further))
+    keys = (it.key for it in outside.further)
+    is_blackbox = outside.drop_in is not None
+    sources = read_sources(path, mistakes, variables, keys, is_blackbox=is_blackbox)
     mistakes.redact = Redactor(variables.secrets)
     try:
         return _judge(sources, outside, mistakes, variables)
@@ -147,7 +181,8 @@ def _judge(sources: Sources, outside: _Outside, mistakes: Mistakes, variables: V
         journeys.read(source)
     journeys.compile(sections.safety)
     judge.use(journeys, sections.safety)
-    presets = Presets(judge, mistakes)
+    compat = outside.drop_in or sections.compat
+    presets = Presets(judge, mistakes, compat)
     for source in sources.files:
         presets.read(source)
     targets = Targets(mistakes, directory, environ)
@@ -181,7 +216,10 @@ def _judge(sources: Sources, outside: _Outside, mistakes: Mistakes, variables: V
         files=tuple(sources.paths),
         beside=frozenset(secret_files | journeys.files(directory) | around.files),
         hash=sources.hash,
+        compat=compat,
+        is_drop_in=outside.drop_in is not None,
         warnings=mistakes.warnings,
+        faults=mistakes.faults,
         secrets=secrets,
         redact=Redactor(secrets),
     )

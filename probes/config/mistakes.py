@@ -69,6 +69,7 @@ class Mistakes:
         self.redact: Redactor = NOTHING_KNOWN
         self._problems: dict[Problem, None] = {}
         self._warnings: dict[Problem, None] = {}
+        self._faults: dict[Problem, None] = {}
         self._files: dict[str, int] = {}
         # what a document has told about a value need not be told again by whoever reads the value
         self._told: set[tuple[str, str]] = set()
@@ -80,6 +81,11 @@ class Mistakes:
     def warnings(self) -> tuple[Problem, ...]:
         """What is odd but works, in file order."""
         return self._sorted(self._warnings)
+
+    @property
+    def faults(self) -> tuple[Problem, ...]:
+        """What loads and fails in every run, in file order."""
+        return self._sorted(self._faults)
 
     def read(self, document: Document) -> None:
         """Take over the problems of a document; documents are told in the order of these calls."""
@@ -97,6 +103,10 @@ class Mistakes:
     def warn(self, place: Place, message: str, *, at_key: bool = False) -> None:
         """Note what is odd but works."""
         self._warnings[place.problem(self.redact(message), at_key=at_key)] = None
+
+    def fault(self, place: Place, message: str, *, at_key: bool = False) -> None:
+        """Note what loads because another program loads it, and fails in every run."""
+        self._faults[place.problem(self.redact(message), at_key=at_key)] = None
 
     def refuse(
         self,

@@ -51,6 +51,10 @@ class Budget:
     alias_nodes: int = MAX_ALIAS_NODES
 
 
+# A dialect that reads the first document of several asks for it once more.
+SECOND_DOCUMENT = "want one YAML document, got a second one"
+
+
 class Refused(Exception):
     """The text is not parsed any further."""
 
@@ -136,15 +140,22 @@ def _scalar_tag(text: str) -> str:
     return FLOAT if _FLOAT_TEXT.fullmatch(text) else TEXT
 
 
-def compose(text: str, budget: Budget) -> Node | None:
+def compose(text: str, budget: Budget, *, first_only: bool = False) -> Node | None:
     """Return the root node of *text*; None when there is none.
 
+    Args:
+        text: of a file.
+        budget: is drawn down.
+        first_only: whatever comes behind the first document is not looked at.
+
     Raises:
-        Refused: not one valid document, too deep, or beyond *budget*, which is drawn down.
+        Refused: not one valid document, too deep, or beyond *budget*.
     """
     loader = _Loader(text, budget)
     try:
-        return loader.get_single_node()
+        if not first_only:
+            return loader.get_single_node()
+        return loader.get_node() if loader.check_node() else None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line, column = (mark.line, mark.column) if mark else (0, 0)
@@ -165,7 +176,7 @@ def _syntax(error: yaml.MarkedYAMLError, text: str, line: int, column: int) -> s
             return "want spaces as indentation, got a tab"
         return f"want quotes around a text that begins with {found!r}, got none"
     if "another document" in problem:
-        return "want one YAML document, got a second one"
+        return SECOND_DOCUMENT
     if problem == "mapping values are not allowed in this context":
         return "want quotes around a text with ': ' in it, or another indentation, got neither"
     if error.context and "duplicate anchor" in error.context:

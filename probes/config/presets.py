@@ -10,8 +10,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from probes.config.blackbox.modules import Blackbox, Origin
+from probes.config.blackbox.native import Compat
 from probes.config.judge import Judge
-from probes.config.mistakes import Layered, Mistakes
+from probes.config.mistakes import Layered, Mistakes, Place
 from probes.config.parameters import (
     CLOSED,
     MODULE_KEYS,
@@ -24,7 +26,7 @@ from probes.config.sections import DEFAULT_KEYS, OWN_KEYS
 from probes.config.sources import Source
 from probes.config.wording import got, key_hint
 from probes.kind import Kind
-from probes.units import short
+from probes.units import format_duration, short
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +43,25 @@ class Module:
     timeout_s: float | None
     opening: Opening = CLOSED
     """What a request of ``/probe`` may say to it."""
+    origin: Origin | None = None
+    """Of a module that comes from a blackbox.yml: where it stands, and what it was."""
 
 
 class Presets:
     """Reads modules and defaults file by file, before any probe."""
 
-    def __init__(self, judge: Judge, mistakes: Mistakes) -> None:
+    def __init__(self, judge: Judge, mistakes: Mistakes, compat: Compat = "fixed") -> None:
         self.modules: dict[str, Module] = {}
         self.raw: dict[str, Layered] = {}
         self._judge = judge
         self._mistakes = mistakes
+        self._blackbox = Blackbox(judge, mistakes, compat)
 
     def read(self, source: Source) -> None:
         """Read ``defaults`` and ``modules`` of one file."""
+        if source.is_blackbox:
+            self._read_blackbox(source)
+            return
         self._judge_defaults(source)
         raw = source.top.get("modules")
         place = source.place / "modules"
@@ -63,10 +71,7 @@ class Presets:
             self._mistakes.add(place, f"want a mapping of names to settings, got {got(raw)}")
             return
         for name, values in raw.items():
-            if name in self.raw:
-                first = self.raw[name].places[0]
-                text = f"want a unique name of a module, got {short(name)} again (first at {first})"
-                self._mistakes.add(place / name, text, at_key=True)
+            if self._is_taken(name, place / name):
                 continue
             known = values if isinstance(values, dict) else {}
             own = {key: value for key, value in known.items() if key not in MODULE_KEYS}
@@ -76,6 +81,27 @@ class Presets:
                 self._module(name, self.raw[name], keys)
             else:
                 self._mistakes.add(place / name, f"want a mapping with a kind, got {got(values)}")
+
+    def _is_taken(self, name: str, place: Place) -> bool:
+        if name not in self.raw:
+            return False
+        first = self.raw[name].places[0]
+        text = f"want a unique name of a module, got {short(name)} again (first at {first})"
+        self._mistakes.add(place, text, at_key=True)
+        return True
+
+    def _read_blackbox(self, source: Source) -> None:
+        for name, place, ported in self._blackbox.read(source):
+            if self._is_taken(name, place):
+                continue
+            timeout_s = None if ported is None else ported.timeout_s
+            # what a probe takes over beside the settings, which are frozen
+            common = {} if timeout_s is None else {"timeout": format_duration(timeout_s)}
+            self.raw[name] = Layered(common, (place,))
+            if ported is not None:
+                self.modules[name] = Module(
+                    name, ported.kind, ported.settings, timeout_s, origin=ported.origin
+                )
 
     def _module(self, name: str, data: Layered, keys: Mapping[str, Any]) -> None:
         before = len(self._mistakes)

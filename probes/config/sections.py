@@ -249,6 +249,10 @@ class Sections(Settings):
     """Which targets beside those of the file ``/probe`` may reach."""
     safety: SafetySettings = SafetySettings()
     """Hard ceilings of what this prober may take and send."""
+    compat: Literal["fixed", "strict"] = "fixed"
+    """``strict`` keeps three quirks of blackbox_exporter in modules that come from a blackbox.yml:
+    only IPv6 for gRPC without a section, a date of year 1 for chains that nobody has verified, and
+    zeros for phases that never ran."""
 
 
 SECTION_KEYS = frozenset(Sections.model_fields)
@@ -256,7 +260,7 @@ FILE_KEYS = frozenset({"version", "include", "defaults", "modules", "journeys", 
 # Sections that the design names and this version does not have: refused, with the reason.
 LATER_KEYS = frozenset(
     {
-        "alerts", "compat", "dashboards", "generate", "history", "maintenance", "measure",
+        "alerts", "dashboards", "generate", "history", "maintenance", "measure",
         "notify", "sinks", "status", "targets_from",
     }
 )  # fmt: skip

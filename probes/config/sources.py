@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from probes.config.document import Document, load_document, release
+from probes.config.blackbox.reading import IF_BLACKBOX, ONLY_BLACKBOX
+from probes.config.document import Document, Foreign, load_document, release
 from probes.config.mistakes import Layered, Mistakes, Place
 from probes.config.nodes import MAX_FILE_BYTES, Budget
 from probes.config.sections import DEFAULT_KEYS, FILE_KEYS, LATER_KEYS, SECTION_KEYS
@@ -29,12 +30,14 @@ NOTHING: Mapping[str, Any] = {}
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One file. ``top`` is its first level, empty when the file is not usable."""
+    """One file. ``top`` is its first level, empty when the file is not usable or a blackbox.yml."""
 
     path: Path
     document: Document
     top: Mapping[str, Any]
     defaults: Layered
+    is_blackbox: bool = False
+    """Whether it is a blackbox.yml; then its document has the modules."""
 
     @property
     def place(self) -> Place:
@@ -68,10 +71,24 @@ class Sources:
 
 
 def read_sources(
-    path: Path, mistakes: Mistakes, variables: Variables, further: Iterable[str] = ()
+    path: Path,
+    mistakes: Mistakes,
+    variables: Variables,
+    further: Iterable[str] = (),
+    *,
+    is_blackbox: bool = False,
 ) -> Sources:
-    """Read *path* and, in turn, what it includes; a file may have *further* keys."""
+    """Read *path* and, in turn, what it includes; a file may have *further* keys.
+
+    Args:
+        path: of the main file.
+        mistakes: where they go.
+        variables: to expand.
+        further: keys of the first level beside our own.
+        is_blackbox: the main file is a blackbox.yml.
+    """
     reader = _Reader(mistakes, variables, FILE_KEYS.union(further))
+    reader.main_is = ONLY_BLACKBOX if is_blackbox else IF_BLACKBOX
     reader.read(path, None, Layered(NOTHING, ()), ())
     reader.sources.hash = reader.digest.hexdigest()
     return reader.sources
@@ -83,6 +100,7 @@ class _Reader:
     def __init__(self, mistakes: Mistakes, variables: Variables, keys: Set[str]) -> None:
         self.sources = Sources()
         self.digest = hashlib.sha256()
+        self.main_is: Foreign = IF_BLACKBOX
         self._mistakes = mistakes
         self._variables = variables
         self._keys = keys
@@ -109,16 +127,19 @@ class _Reader:
             expand=self._variables.expand,
             expand_below=self._below,
             budget=self._budget,
+            foreign=self.main_is if at is None else IF_BLACKBOX,
         )
         self._mistakes.read(document)
-        top = self._top(document, is_main=at is None)
+        # an empty one has no mark of its own
+        is_foreign = document.is_foreign or (at is None and self.main_is is ONLY_BLACKBOX)
+        top = NOTHING if is_foreign else self._top(document, is_main=at is None)
         place = Place(document)
         own = top.get("defaults")
         if isinstance(own, dict):
             # other keys are told by the judge of `defaults`, once, and not for each probe
             own = {key: value for key, value in own.items() if key in DEFAULT_KEYS}
             defaults = over(Layered(own, (place / "defaults",)), defaults)
-        source = Source(path, document, top, defaults)
+        source = Source(path, document, top, defaults, is_foreign)
         self.sources.files.append(source)
         self._judge_top(source, is_main=at is None)
         self._follow(source, (*parents, real))
@@ -161,6 +182,9 @@ class _Reader:
 
     def _judge_top(self, source: Source, *, is_main: bool) -> None:
         mistakes, place = self._mistakes, source.place
+        if is_main and source.is_blackbox and self.main_is is IF_BLACKBOX:
+            text = f"want the key 'version: {VERSION}', got a blackbox.yml: give it with"
+            mistakes.add(place, f"{text} --blackbox-config, or name it in include: of a probe file")
         for key in source.top:
             if key in self._keys or (key in SECTION_KEYS and is_main):
                 continue

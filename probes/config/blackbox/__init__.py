@@ -1,0 +1,1 @@
+"""The dialect of blackbox_exporter: its blackbox.yml becomes native modules."""

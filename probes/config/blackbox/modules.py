@@ -1,0 +1,152 @@
+"""The modules of a blackbox.yml: judged, translated and frozen as settings of our kinds.
+
+    Ported
+    ├── kind, settings    what runs
+    ├── timeout_s         None: not set
+    └── origin            where it stands, and what it was
+
+Every mistake goes where those of a probe file go. Knows no probe.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from probes.config.blackbox import advice
+from probes.config.blackbox.judging import Flaw, judge
+from probes.config.blackbox.native import Compat, Native
+from probes.config.blackbox.options import BlackboxModule
+from probes.config.blackbox.translate import as_upstream_sees, translate
+from probes.config.blackbox.unfit import unfit
+from probes.config.judge import Judge
+from probes.config.mistakes import Layered, Mistakes, Place
+from probes.config.sources import Source
+from probes.config.wording import findings, got
+from probes.kind import Kind
+from probes.pattern import suggest
+from probes.units import short
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Origin:
+    """Where a module of a blackbox.yml stands, and what it was.
+
+    Args:
+        place: ``file:line``.
+        compat: ``strict`` keeps upstream's quirks.
+        upstream: its options in upstream's words; `probes.config.blackbox.showing` shows them.
+        native: what it was translated into.
+    """
+
+    place: str
+    compat: Compat
+    upstream: BlackboxModule
+    native: Native
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ported:
+    """One module."""
+
+    kind: type[Kind]
+    settings: Kind
+    timeout_s: float | None
+    origin: Origin
+
+
+class Blackbox:
+    """Reads the modules of blackbox.yml files.
+
+    Args:
+        judge: knows the kinds.
+        mistakes: where they go.
+        compat: whether upstream's quirks are kept.
+    """
+
+    def __init__(self, judge: Judge, mistakes: Mistakes, compat: Compat) -> None:
+        self._judge = judge
+        self._mistakes = mistakes
+        self._compat = compat
+        # relative paths begin in the working directory, as upstream's do
+        self._context: dict[str, Any] = judge.context | {
+            "dialect": "blackbox",
+            "compat": compat,
+            "directory": Path.cwd(),
+        }
+
+    def read(self, source: Source) -> Iterator[tuple[str, Place, Ported | None]]:
+        """Yield the modules of one file: name, place, and what it has become without a mistake."""
+        value, place = source.document.value, source.place
+        if not isinstance(value, Mapping):
+            if not source.document.problems:
+                shown = "an empty file" if value is None else got(value)
+                self._mistakes.add(place, f"want a mapping with modules:, got {shown}")
+            return
+        for key in value:
+            if key != "modules":
+                hint = suggest(key, ["modules"])
+                text = f"want 'modules' and nothing else, got {short(key)}{hint}"
+                self._mistakes.add(place / key, text, at_key=True)
+        modules = value.get("modules")
+        if modules is None:
+            return
+        if not isinstance(modules, Mapping):
+            text = f"want a mapping of names to modules, got {got(modules)}"
+            self._mistakes.add(place / "modules", text)
+            return
+        for name, options in modules.items():
+            at = place / "modules" / name
+            yield name, at, self._module(options, at, source.path.parent)
+
+    def _module(self, options: object, at: Place, beside: Path) -> Ported | None:
+        before = len(self._mistakes)
+        if not isinstance(options, Mapping):
+            self._mistakes.add(at, f"want a mapping with a prober, got {got(options)}")
+            return None
+        for flaw in judge(options):
+            self._tell(at, flaw)
+        try:
+            module = BlackboxModule.model_validate(options)
+        except ValidationError as error:
+            data = Layered(options, (at,))
+            self._mistakes.refuse(error, data, BlackboxModule, ignore_missing=True)
+            return None
+        if len(self._mistakes) > before:
+            return None
+        for flaw in advice.advice(module, self._compat, beside):
+            self._mistakes.warn(_place(at, flaw), flaw.message, at_key=flaw.at_key)
+        for flaw in advice.faults(module):
+            self._mistakes.fault(_place(at, flaw), flaw.message, at_key=flaw.at_key)
+        return self._ported(module, at)
+
+    def _ported(self, module: BlackboxModule, at: Place) -> Ported | None:
+        native = translate(module, self._compat)
+        kind = self._judge.kind(native.kind, at / "prober")
+        if kind is None:
+            return None
+        settings = unfit(kind, native.broken) if native.broken else self._settings(kind, native, at)
+        upstream = as_upstream_sees(module, self._compat)
+        origin = Origin(str(at), self._compat, upstream, native)
+        return Ported(kind, settings, native.timeout_s, origin)
+
+    def _settings(self, kind: type[Kind], native: Native, at: Place) -> Kind:
+        """Return the settings; upstream loads also what we cannot run, so they say that."""
+        try:
+            return kind.model_validate(native.settings, context=self._context)
+        except ValidationError as error:
+            first = next(iter(findings(error, native.settings, kind)))
+            where = ".".join(map(str, first.path))
+            why = f"{where}: {first.message}" if where else first.message
+            native.broken = why
+            self._mistakes.warn(at, f"want what a run can work with, got a fault in each: {why}")
+            return unfit(kind, why)
+
+    def _tell(self, at: Place, flaw: Flaw) -> None:
+        self._mistakes.add(_place(at, flaw), flaw.message, at_key=flaw.at_key)
+
+
+def _place(at: Place, flaw: Flaw) -> Place:
+    return Place(at.document, at.path + flaw.path)
