@@ -129,7 +129,7 @@ class _Band(Settings):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         warn, fail = getattr(self, "warn", None), getattr(self, "fail", None)
-        if warn is None and fail is None:
+        if warn is None and fail is None and not self._says_more():
             raise ValueError("want warn, fail or both, got neither")
         if warn is not None and fail is not None and not self._softer(warn, fail):
             raise ValueError(
@@ -148,6 +148,10 @@ class _Band(Settings):
         form.clear()
         form.update({"anyOf": [dict(bare), mapping]})
         return made
+
+    def _says_more(self) -> bool:
+        """Tell whether the band says something without a limit of its own."""
+        return False
 
     def _softer(self, warn: float, fail: float) -> bool:
         return warn < fail

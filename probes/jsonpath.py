@@ -10,6 +10,7 @@ import re
 from codecs import BOM_UTF8
 from collections.abc import Callable
 from functools import cache, lru_cache
+from math import isfinite
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler
@@ -62,7 +63,19 @@ def parse_json(data: bytes) -> Any:
     """
     # they may stand in a text, as the data of a contract do: then each number is looked at
     has_digits = len(data) > MAX_NUMBER_DIGITS and _LONG_NUMBER in data.translate(_DIGITS)
-    decode = _decode_warily if has_digits else _decode
+    return _parsed(data, _decode_warily if has_digits else _decode)
+
+
+def parse_doubles(data: bytes) -> Any:
+    """Read a JSON document as Go does: every number is a double, and none is beyond them.
+
+    Raises:
+        ValueError: as `parse_json`; a number beyond all doubles.
+    """
+    return _parsed(data, _decode_doubles)
+
+
+def _parsed(data: bytes, decode: Callable[[str], Any]) -> Any:
     try:
         # decoded here: json would guess UTF-16 and UTF-32 too
         document = decode(data.decode("utf-8-sig" if data.startswith(BOM_UTF8) else "utf-8"))
@@ -118,6 +131,18 @@ _decode_warily = _decoded_by(
         parse_int=lambda text: int(_bounded(text)),
         parse_float=lambda text: float(_bounded(text)),
     )
+)
+
+
+def _double(text: str) -> float:
+    value = float(_bounded(text))
+    if not isfinite(value):
+        raise ValueError(f"want numbers that a double can hold, got {short(text)}")
+    return value
+
+
+_decode_doubles = _decoded_by(
+    json.JSONDecoder(parse_constant=_refuse_constant, parse_int=_double, parse_float=_double)
 )
 
 

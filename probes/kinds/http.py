@@ -3,25 +3,24 @@
 Knows what an answer should be; how it is fetched is `probes.wire.http`'s business.
 """
 
-import base64
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Annotated, Any, ClassVar, Literal, Self
-from urllib.parse import urlencode
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, ValidationInfo, model_validator
 
 from probes.errors import CheckFailed
 from probes.kind import Kind, Metric
 from probes.recorder import Recorder
-from probes.redact import SECRET_HEADER, Secret
 from probes.result import Reason, Sample
-from probes.units import Size, short
+from probes.units import Size, format_size, short
 from probes.wire.address import ANY_IP, IpChoice
-from probes.wire.answer import HttpExpect, HttpWarn, judge_run, miss_in_answer
-from probes.wire.decode import MAX_DECODED_BYTES
-from probes.wire.headers import TOKEN, USER_AGENT, BasicAuth, HeaderName, Line, Text, plain
+from probes.wire.answer import Miss, judge_run, miss_in_answer
+from probes.wire.asking import RequestKeys
+from probes.wire.decode import MAX_DECODED_BYTES, Decoding
+from probes.wire.expectation import HttpExpect, HttpWarn
+from probes.wire.headers import RESERVED, USER_AGENT, is_blackbox
 from probes.wire.http import BOTH_ALPN, HTTP1_ALPN, HTTP2_ALPN, Options, exchange
 from probes.wire.message import (
     MAX_HEAD_BYTES,
@@ -35,9 +34,9 @@ from probes.wire.message import (
 )
 from probes.wire.redirect import http_date
 from probes.wire.tls import NET_METRICS, TLS_METRICS, TlsOptions
-from probes.wire.url import Url, parse_url, split_host_port
+from probes.wire.url import Url, parse_url
 
-_VERSIONS = {"1.0": 1.0, "1.1": 1.1, "2": 2.0}
+_VERSIONS = {"1.0": 1.0, "1.1": 1.1, "2": 2.0, "3": 3.0}
 # What every run measures, in the order in which `_record` tells it.
 _MEASURED = (
     "http_status_code",
@@ -57,27 +56,53 @@ _ALPN = {
 MAX_PLANS = 256
 # Enough of a wrong answer to recognise an error page.
 SHOWN_BODY_BYTES = 512
+# blackbox.md 4.2: a body that is judged where no limit is set; upstream keeps all of it.
+MAX_JUDGED_BYTES = 4 * 1024 * 1024
+# The level of blackbox_exporter whose files we read (blackbox.md).
+BLACKBOX_AGENT = f"Blackbox-Exporter/0.28.0 ({USER_AGENT})"
+# What servers call the content encodings that we know.
+ENCODINGS: Mapping[str, Decoding] = {
+    "gzip": "gzip",
+    "deflate": "deflate",
+    "br": "br",
+    "identity": "off",
+}
 
 
-def _judge_method(method: str) -> str:
-    if not TOKEN.fullmatch(method) or method.upper() == "CONNECT":
-        raise ValueError(f"want a method such as GET, got {short(method)}")
-    return method.upper()
+def _judge_encoding(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, str) and value not in ENCODINGS and not is_blackbox(info):
+        raise ValueError(f"want one of {', '.join(ENCODINGS)}, got {short(value)}")
+    return value
 
 
-Method = Annotated[str, AfterValidator(_judge_method)]
+Encoding = Annotated[
+    str,
+    BeforeValidator(
+        _judge_encoding, json_schema_input_type=Literal["gzip", "deflate", "br", "identity"]
+    ),
+]
+BodyLimit = Annotated[
+    Size | None,
+    BeforeValidator(
+        lambda value: None if value == "none" else value,
+        json_schema_input_type=Size | Literal["none"],
+    ),
+    PlainSerializer(lambda size: "none" if size is None else format_size(size), when_used="json"),
+]
+"""Bytes; ``none``: no limit."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Plan:
-    """What all runs against one target share."""
+    """What all runs against one target share; no request when files have a part in it."""
 
     kind: "Http"
-    request: Request
+    url: Url
+    request: Request | None
     options: Options
 
 
-class Http(Kind):
+class Http(RequestKeys, Kind):
     """Send one HTTP request over a new connection and judge the answer.
 
     HTTP/2 is taken when the server offers it over TLS. Without ``expect`` any 2xx is up.
@@ -110,36 +135,24 @@ class Http(Kind):
             "Last-Modified of the last response, as Unix time",
         ),
         Metric("failed_due_to_regex", "1 if the run failed by a pattern"),
+        Metric("failed_due_to_cel", "1 if the run failed by a CEL expression"),
         *NET_METRICS,
         *TLS_METRICS,
     )
 
-    method: Method = "GET"
-    """Request method."""
-    headers: dict[HeaderName, Line] = Field(default={})
-    """Request headers; those of your own never follow a redirect to another origin."""
-    body: Text | None = None
-    """Request body as it is."""
-    json_: Any = Field(default=None, alias="json")
-    """Request body, sent as JSON."""
-    form: dict[str, Text] | None = None
-    """Request body, sent as the fields of a form."""
-    basic_auth: BasicAuth | None = None
-    """User name and password."""
-    bearer: Secret | None = None
-    """Bearer token."""
     versions: list[Literal[1, 2]] = Field(default=[1, 2], min_length=1)
     """Versions of HTTP that are offered and accepted; 2 needs https://."""
     follow_redirects: bool = True
     """Follow 301, 302, 303, 307 and 308; otherwise the redirect is the answer."""
     max_redirects: int = Field(default=MAX_REDIRECTS, ge=0, le=MAX_REDIRECTS)
     """Redirects at most; one more is a failure."""
-    max_body: Size = MAX_DECODED_BYTES
-    """Size of the decoded body at most; more is a failure."""
-    compression: Literal["none", "gzip", "deflate", "br", "any"] = "none"
-    """Content encoding that is asked for."""
+    max_body: BodyLimit = MAX_DECODED_BYTES
+    """Size of the decoded body at most; more is a failure. ``none``: it is counted to its end, and
+    at most 4 MiB of it are judged."""
     decompress: bool = True
     """Decode a body that comes encoded, asked for or not."""
+    decode: Encoding | None = None
+    """Encoding that the body must have, whatever its head says: gzip, deflate, br or identity."""
     ip: IpChoice = ANY_IP
     """Which address of the name is dialled: any, 4, 6, prefer_4, prefer_6."""
     tls: TlsOptions = TlsOptions()
@@ -149,20 +162,20 @@ class Http(Kind):
     warn: HttpWarn | None = None
     """The same keys; a miss degrades the run and does not fail it."""
 
-    @model_validator(mode="after")
-    def _one_of_each(self) -> Self:
-        bodies = [key for key, value in self._bodies().items() if value is not None]
-        if len(bodies) > 1:
-            raise ValueError(f"want one of body, json and form, got {' and '.join(bodies)}")
-        named = any(name.lower() == "authorization" for name in self.headers)
-        if (self.basic_auth is not None) + (self.bearer is not None) + named > 1:
-            raise ValueError(
-                "want one of basic_auth, bearer and an Authorization header, got several"
-            )
-        for name, value in self.headers.items():
-            if name.lower() == "host":
-                split_host_port(plain(value), 443)
-        return self
+    @model_validator(mode="before")
+    @classmethod
+    def _speak_blackbox(cls, data: Any, info: ValidationInfo) -> Any:
+        """Give a module of a blackbox.yml the defaults that blackbox_exporter has."""
+        if not is_blackbox(info) or not isinstance(data, Mapping):
+            return data
+        given = data.get("headers") or {}
+        headers = {
+            canonical_name(name): value
+            for name, value in given.items()
+            if name.lower() not in RESERVED  # they are written by the codecs there, too
+        }
+        agent = {"User-Agent": BLACKBOX_AGENT}
+        return {"decompress": False, "max_body": None, **data, "headers": agent | headers}
 
     def check_target(self, target: str) -> None:
         url = parse_url(target)
@@ -170,37 +183,40 @@ class Http(Kind):
             raise ValueError(f"want an https:// URL for HTTP/2, got {short(str(url))}")
 
     def secrets(self, target: str) -> set[str]:
-        found = super().secrets(target)
-        found.update(plain(v) for name, v in self.headers.items() if SECRET_HEADER.search(name))
-        if self.basic_auth is not None:
-            found.add(self.basic_auth.encoded)
-        return found
+        return super().secrets(target) | set(self.header_secrets())
 
     def prepare(self, target: str) -> None:
         plan = self._plan(target)
-        if plan.request.url.is_tls:
+        if plan.url.is_tls:
             plan.options.prepare()
 
     async def run(self, target: str, recorder: Recorder) -> None:
         plan = self._plan(target)
-        response = Response(plan.request.url, plan.options.limits)
-        missed = False
+        request = plan.request or self.request(plan.url, await self.read(recorder))
+        response = Response(plan.url, plan.options.limits)
+        miss: Miss | None = None
         try:
-            await exchange(plan.request, recorder, plan.options, response)
-            failure = self._judge(response)
-            missed = failure is not None and (
-                failure.reason is Reason.BODY
-                or (failure is response.failure and plan.options.limits.keep_body)
-            )
-            if failure is not None:
-                raise failure
+            over = await self._fetch(request, recorder, plan.options, response)
+            miss = self._miss(response)
+            if miss is not None:
+                raise over or miss.failure
             judge_run(self.expect, recorder, over_tls=response.over_tls)
             if self.warn is not None:
                 self._warn(self.warn, response, recorder)
         finally:
-            _record(response, recorder, missed=missed)
-            if missed and response.body.data:
-                recorder.fact("body", text(response.body.data[:SHOWN_BODY_BYTES]))
+            self._record(response, recorder, miss)
+
+    async def _fetch(
+        self, request: Request, recorder: Recorder, options: Options, response: Response
+    ) -> CheckFailed | None:
+        """Fill *response*; a redirect too many is the answer, and why it is one comes back."""
+        try:
+            await exchange(request, recorder, options, response)
+        except CheckFailed as failure:
+            if failure.reason is not Reason.REDIRECT or response.redirects <= self.max_redirects:
+                raise
+            return failure
+        return None
 
     @cached_property
     def _plans(self) -> dict[str, _Plan]:
@@ -212,19 +228,24 @@ class Http(Kind):
         if plan is None or plan.kind is not self:
             if len(self._plans) >= MAX_PLANS:
                 self._plans.clear()
-            plan = self._plans[target] = _Plan(
-                self, self._request(parse_url(target)), self._options()
-            )
+            url = parse_url(target)
+            request = None if self.is_late else self.request(url)
+            plan = self._plans[target] = _Plan(self, url, request, self._options())
         return plan
 
     def _options(self) -> Options:
         keep = self.expect.judges_body or (self.warn is not None and self.warn.judges_body)
+        limit, wire = self.max_body, None
+        if limit is None and keep:
+            limit = MAX_JUDGED_BYTES
+        if limit is not None:
+            wire = max(MAX_WIRE_BYTES, limit + MAX_HEAD_BYTES)
         return Options(
             limits=Limits(
-                max_body=self.max_body,
-                max_wire=max(MAX_WIRE_BYTES, self.max_body + MAX_HEAD_BYTES),
+                max_body=limit,
+                max_wire=wire,
                 keep_body=keep,
-                decoding="auto" if self.decompress else "off",
+                decoding=self._decoding(),
             ),
             ip=self.ip,
             tls=self.tls,
@@ -233,69 +254,62 @@ class Http(Kind):
             max_redirects=self.max_redirects,
         )
 
-    def _request(self, url: Url) -> Request:
-        headers = {name: plain(value) for name, value in self.headers.items()}
-        host = next((headers.pop(name) for name in list(headers) if name.lower() == "host"), "")
-        body, content_type = self._body()
-        own = {"User-Agent": USER_AGENT}
-        if self.compression != "none":
-            own["Accept-Encoding"] = (
-                "gzip, deflate, br" if self.compression == "any" else self.compression
-            )
-        if self.basic_auth is not None:
-            own["Authorization"] = f"Basic {self.basic_auth.encoded}"
-        elif self.bearer is not None:
-            own["Authorization"] = f"Bearer {self.bearer.get_secret_value()}"
-        elif url.user or url.password:
-            pair = base64.b64encode(f"{url.user}:{url.password}".encode()).decode()
-            own["Authorization"] = f"Basic {pair}"
-        if content_type:
-            own["Content-Type"] = content_type
-        configured = {name.lower() for name in headers}
-        merged = {name: value for name, value in own.items() if name.lower() not in configured}
-        return Request(
-            url=url,
-            method=self.method,
-            headers=(*merged.items(), *headers.items()),
-            body=body,
-            host=host,
-            body_is_secret=isinstance(self.body, Secret)
-            or any(isinstance(value, Secret) for value in (self.form or {}).values()),
-        )
+    def _decoding(self) -> Decoding:
+        if self.decode is not None:
+            return ENCODINGS.get(self.decode, "off")
+        return "auto" if self.decompress else "off"
 
-    def _bodies(self) -> dict[str, object]:
-        return {"body": self.body, "json": self.json_, "form": self.form}
-
-    def _body(self) -> tuple[bytes, str]:
-        if self.json_ is not None:
-            return json.dumps(self.json_).encode(), "application/json"
-        if self.form is not None:
-            fields = {name: plain(value) for name, value in self.form.items()}
-            return urlencode(fields).encode(), "application/x-www-form-urlencoded"
-        return (plain(self.body).encode(), "") if self.body is not None else (b"", "")
-
-    def _judge(self, response: Response) -> CheckFailed | None:
-        """Judge as blackbox_exporter does: status, headers, body, a broken body, version."""
-        failure = miss_in_answer(self.expect, response) or response.failure
-        if failure is not None and failure.reason is Reason.STATUS:
+    def _miss(self, response: Response) -> Miss | None:
+        """Judge as blackbox_exporter does."""
+        if self.decode is not None and response.failure is None:
+            response.failure = self._wrong_encoding(self.decode, response)
+        miss = miss_in_answer(self.expect, response)
+        if miss is not None and miss.failure.reason is Reason.STATUS:
             lost = self.follow_redirects and response.status in REDIRECTS
             if lost and response.value(b"location") is None:
                 got = f"got none with status {response.status}"
-                return CheckFailed(Reason.REDIRECT, f"want a Location, {got}", phase="processing")
-        if failure is None and int(_VERSIONS.get(response.version, 0)) not in self.versions:
+                failure = CheckFailed(
+                    Reason.REDIRECT, f"want a Location, {got}", phase="processing"
+                )
+                return Miss(failure)
+        if miss is None and int(_VERSIONS.get(response.version, 0)) not in self.versions:
             wanted = " or ".join(f"HTTP/{v}" for v in self.versions)
             got = f"got HTTP/{response.version}"
-            return CheckFailed(Reason.PROTOCOL, f"want {wanted}, {got}", phase="processing")
-        return failure
+            return Miss(CheckFailed(Reason.PROTOCOL, f"want {wanted}, {got}", phase="processing"))
+        return miss
+
+    def _wrong_encoding(self, encoding: str, response: Response) -> CheckFailed | None:
+        """Judge what the decoder cannot: an encoding that nobody knows, a body that is empty."""
+        if encoding not in ENCODINGS:
+            message = f"want decode to be one of {', '.join(ENCODINGS)}, got {short(encoding)}"
+        elif ENCODINGS[encoding] != "off" and not response.body.wire_size:
+            message = f"want a body in {encoding}, got an empty one"
+        else:
+            return None
+        return CheckFailed(Reason.PROTOCOL, message, phase="transfer")
 
     def _warn(self, warn: HttpWarn, response: Response, recorder: Recorder) -> None:
         miss = miss_in_answer(warn, response)
         if miss is not None:
-            recorder.warn(miss.reason, miss.message, phase=miss.phase)
+            failure = miss.failure
+            recorder.warn(failure.reason, failure.message, phase=failure.phase)
         try:
             judge_run(warn, recorder, over_tls=response.over_tls)
         except CheckFailed as soft:
             recorder.warn(soft.reason, soft.message, phase=soft.phase)
+
+    def _record(self, response: Response, recorder: Recorder, miss: Miss | None) -> None:
+        flag = "" if miss is None else miss.flag
+        _record(response, recorder, missed=flag == "regex")
+        if self.expect.asks_cel:
+            recorder.sample("failed_due_to_cel", 1.0 if flag == "cel" else 0.0)
+        if flag and response.body.data:
+            recorder.fact("body", text(response.body.data[:SHOWN_BODY_BYTES]))
+
+
+def canonical_name(name: str) -> str:
+    """Return a header's name as Go writes it: ``x-lower`` -> ``X-Lower``."""
+    return "-".join(part[:1].upper() + part[1:].lower() for part in name.split("-"))
 
 
 @lru_cache(maxsize=1024)

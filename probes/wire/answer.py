@@ -1,88 +1,84 @@
-"""What an HTTP answer should be, and where it is not: ``expect`` and ``warn`` of HTTP checks.
+"""Where an HTTP answer is not what it should be.
 
-    expect:
-      status: 2xx
-      headers: {content-type: {contains: json}}
-      body: {contains: healthy}
-      json: {$.status: healthy}
-      latency: {warn: 500ms, fail: 2s}
-      certificate: {expires_in: {warn: 21d, fail: 7d}}
-
-Pure judgement over a `Response`; knows no socket and not how the answer came here.
+Pure judgement over a `Response`, in the order of blackbox_exporter; knows no socket and not how the
+answer came here. What may be wished for stands in `probes.wire.expectation`.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Literal, NamedTuple
 
-from pydantic import Field, model_validator
-
+from probes.cel import CelFailed, CelMissing
 from probes.errors import CheckFailed
-from probes.expect import (
-    CertificateExpect,
-    DurationBand,
-    JsonExpect,
-    Matcher,
-    Statuses,
-    miss_in_json,
-    parse_json,
-)
+from probes.expect import Matcher, Pattern, miss_in_json, parse_json, searchable
 from probes.matcher import MISSING
 from probes.recorder import Recorder
 from probes.result import Reason
-from probes.settings import Settings
 from probes.units import parse_number, short
-from probes.wire.message import Response, text
+from probes.wire.expectation import HeaderPattern, HttpWarn, Patterns
+from probes.wire.message import REDIRECTS, Response, text
 from probes.wire.peer import judge_certificate
 
 
-class HttpWarn(Settings):
-    """What degrades a run when it is missed."""
+class Miss(NamedTuple):
+    """What an answer is not, and which flag of blackbox_exporter tells of it."""
 
-    status: Statuses | None = None
-    """Status codes: ``200``, ``2xx``, ``200-299``, a list, or ``{not: 5xx}``."""
-    headers: dict[str, Matcher] = Field(default={})
-    """Header -> what one of its values must be."""
-    body: Matcher | None = None
-    """What the decoded body must be, as text: ``{contains: healthy}``, ``{matches: "^ok"}``."""
-    json_: JsonExpect = Field(default={}, alias="json")
-    """JSONPath -> what must stand there."""
-    latency: DurationBand | None = None
-    """Duration of the whole run: DNS, connection, TLS, redirects and body."""
-    certificate: CertificateExpect | None = None
-    """Certificates of all hops."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _bare_is_status(cls, data: Any) -> Any:
-        return {"status": data} if isinstance(data, int | str | list) else data
-
-    @property
-    def judges_body(self) -> bool:
-        """Whether the body must be kept."""
-        return self.body is not None or bool(self.json_)
+    failure: CheckFailed
+    flag: Literal["", "regex", "cel"] = ""
 
 
-class HttpExpect(HttpWarn):
-    """What fails a run when it is missed."""
+def miss_in_answer(expect: HttpWarn, response: Response) -> Miss | None:
+    """Return the first miss, in blackbox_exporter's order.
 
-    status: Statuses | None = Statuses("2xx")
-    """Status codes: ``200``, ``2xx``, ``200-299``, a list, or ``{not: 5xx}``."""
+    Status, headers, body, CEL, a body that broke off, version, TLS.
+    """
+    return (
+        _miss_in_head(expect, response)
+        or _miss_in_body(expect, response)
+        or (Miss(response.failure) if response.failure is not None else None)
+        or _miss_in_transport(expect, response)
+    )
 
 
-def miss_in_answer(expect: HttpWarn, response: Response) -> CheckFailed | None:
-    """Return the first miss of status, headers and body; a body that broke off is not judged."""
+def _miss_in_head(expect: HttpWarn, response: Response) -> Miss | None:
     if expect.status is not None and not expect.status.admits(response.status):
         got = response.status_line.partition(" ")[2]
         message = f"want status {expect.status}, got {short(got)[1:-1]}"
-        return CheckFailed(Reason.STATUS, message, phase="processing")
+        return Miss(CheckFailed(Reason.STATUS, message, phase="processing"))
+    miss = _miss_in_headers(expect, response)
+    if miss is None:
+        return None
+    return Miss(CheckFailed(Reason.BODY, f"header {miss}", phase="processing"), "regex")
+
+
+def _miss_in_headers(expect: HttpWarn, response: Response) -> str | None:
+    for lacked in expect.headers_lack:
+        if (miss := _miss_in_values(lacked, response, wanted=False)) is not None:
+            return miss
+    if isinstance(expect.headers, list):
+        found = (_miss_in_values(item, response, wanted=True) for item in expect.headers)
+        return next((miss for miss in found if miss is not None), None)
     for name, matcher in expect.headers.items():
         if (miss := miss_in_header(matcher, response.values(name))) is not None:
-            return CheckFailed(Reason.BODY, f"header {name}: {miss}", phase="processing")
-    if response.failure is not None:
-        return None
-    if expect.body is not None and (miss := expect.body.miss(text(response.body.data))) is not None:
-        return CheckFailed(Reason.BODY, f"body: {miss}", phase="transfer")
-    return _miss_in_body_json(expect.json_, response) if expect.json_ else None
+            return f"{name}: {miss}"
+    return None
+
+
+def _miss_in_values(item: HeaderPattern, response: Response, *, wanted: bool) -> str | None:
+    """Judge a header: one of its values is like the pattern, or none of them."""
+    pattern_text = short(str(item.regex))
+    values = response.values(item.name)
+    found = [value for value in values if _found(item.regex, value.encode("utf-8", "replace"))]
+    if not values:
+        got = None if item.optional else "nothing"
+    elif wanted:
+        got = None if found else short(values[0])
+    else:
+        got = short(found[0]) if found else None
+    form = "a text" if wanted else "no text"
+    return None if got is None else f"{item.name}: want {form} like {pattern_text}, got {got}"
+
+
+def _found(wanted: Pattern, data: bytes) -> bool:
+    return wanted.search(searchable(data)) is not None
 
 
 def miss_in_header(matcher: Matcher, values: list[str]) -> str | None:
@@ -101,15 +97,89 @@ def miss_in_header(matcher: Matcher, values: list[str]) -> str | None:
     return misses[0]
 
 
-def _miss_in_body_json(expect: Mapping[str, Matcher], response: Response) -> CheckFailed | None:
+def _miss_in_body(expect: HttpWarn, response: Response) -> Miss | None:
+    """Judge the body; one that could not be read is a miss of whatever looks at it first."""
+    flag: Literal["regex", "cel"] = "regex" if expect.searches_body else "cel"
+    if not expect.judges_body:
+        return None
+    if response.failure is not None:
+        return Miss(response.failure, flag)
+    if is_unread(response):
+        message = (
+            f"want a body to judge, got a {response.status} that is not followed: it is not read"
+        )
+        return Miss(CheckFailed(Reason.BODY, message, phase="processing"), flag)
+    failure = _miss_in_text(expect, response) or _miss_in_json(expect, response)
+    return _miss_in_cel(expect, response) if failure is None else Miss(failure, "regex")
+
+
+def is_unread(response: Response) -> bool:
+    """Tell whether the answer is a redirect that was not followed: nobody reads its body."""
+    return response.status in REDIRECTS and response.value(b"location") is not None
+
+
+def _miss_in_text(expect: HttpWarn, response: Response) -> CheckFailed | None:
+    if not expect.body_lacks and expect.body is None:
+        return None
+    data = response.body.data
+    body = searchable(data)
+    miss: str | None = None
+    for lacked in expect.body_lacks:
+        if miss is None and lacked.search(body) is not None:
+            miss = f"want no text like {short(str(lacked))}, got one"
+    if miss is None and isinstance(expect.body, Patterns):
+        for wanted in expect.body.each:
+            if miss is None and wanted.search(body) is None:
+                miss = f"want a text like {short(str(wanted))}, got {short(text(data))}"
+    if miss is None and isinstance(expect.body, Matcher):
+        miss = expect.body.miss(text(data))
+    return None if miss is None else CheckFailed(Reason.BODY, f"body: {miss}", phase="transfer")
+
+
+def _miss_in_json(expect: HttpWarn, response: Response) -> CheckFailed | None:
+    if not expect.json_:
+        return None
     try:
         document = parse_json(response.body.data)
     except ValueError as error:
         return CheckFailed(
             Reason.PROTOCOL, f"want a JSON body, got {short(str(error))}", phase="transfer"
         )
-    miss = miss_in_json(expect, document)
+    miss = miss_in_json(expect.json_, document)
     return None if miss is None else CheckFailed(Reason.BODY, miss, phase="transfer")
+
+
+def _miss_in_cel(expect: HttpWarn, response: Response) -> Miss | None:
+    for expression, wanted in ((expect.cel_not, False), (expect.cel, True)):
+        if expression is None:
+            continue
+        key = "cel" if wanted else "cel_not"
+        try:
+            said = expression.holds(response.body.data)
+        except CelFailed as error:
+            failure = CheckFailed(Reason.BODY, f"{key}: {error}", phase="transfer")
+        except CelMissing as error:
+            return Miss(CheckFailed(Reason.CONFIG, str(error), phase="transfer"))
+        else:
+            if said is wanted:
+                continue
+            message = f"{key}: want {expression.source}, got {short(said)}"
+            failure = CheckFailed(Reason.BODY, message, phase="transfer")
+        return Miss(failure, "cel")
+    return None
+
+
+def _miss_in_transport(expect: HttpWarn, response: Response) -> Miss | None:
+    """Judge version and TLS of the last answer."""
+    message = ""
+    if expect.http_version and response.version not in expect.http_version:
+        wanted = " or ".join(f"HTTP/{version}" for version in expect.http_version)
+        message = f"want {wanted}, got HTTP/{response.version}"
+    elif expect.tls == "absent" and response.over_tls:
+        message = "want plain HTTP, got TLS"
+    elif expect.tls == "present" and not response.over_tls:
+        message = "want TLS, got plain HTTP"
+    return Miss(CheckFailed(Reason.PROTOCOL, message, phase="processing")) if message else None
 
 
 def judge_run(expect: HttpWarn, recorder: Recorder, *, over_tls: bool) -> None:
@@ -123,4 +193,4 @@ def judge_run(expect: HttpWarn, recorder: Recorder, *, over_tls: bool) -> None:
             )
         judge_certificate(expect.certificate, recorder)
     if expect.latency is not None:
-        expect.latency.judge(recorder.elapsed(), recorder)
+        expect.latency.judge_all(recorder)

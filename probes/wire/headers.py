@@ -18,7 +18,7 @@ from probes.wire.credentials import Credential, LateText, SecretFile
 # RFC 9110, 5.6.2
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}", re.ASCII)
 # The wire layer writes these itself: a second one makes two servers on the way read two requests.
-_RESERVED = frozenset(
+RESERVED = frozenset(
     {"connection", "content-length", "transfer-encoding", "upgrade", "te", "trailer"}
 )
 
@@ -45,7 +45,7 @@ Line = Annotated[Text, AfterValidator(_judge_header)]
 def _judge_name(name: str) -> str:
     if not TOKEN.fullmatch(name):
         raise ValueError(f"want a header name, got {short(name)}")
-    if name.lower() in _RESERVED:
+    if name.lower() in RESERVED:
         raise ValueError(f"want a header that sonde does not write itself, got {name}")
     return name
 

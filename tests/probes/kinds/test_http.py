@@ -331,7 +331,7 @@ def test_a_used_kind_equals_an_unused_one() -> None:
         ({"body": "x", "json": {}}, "want one of body, json and form, got body and json"),
         (
             {"bearer": "x", "basic_auth": {"password": "y"}},
-            "want one of basic_auth, bearer and an Authorization header, got several",
+            "want one of basic_auth, bearer, authorization and an Authorization header, got",
         ),
         ({"basic_auth": {"username": "a:b", "password": "y"}}, "want a username without colon"),
         ({"headers": {"X A": "b"}}, "want a header name, got 'X A'"),

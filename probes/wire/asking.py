@@ -1,0 +1,283 @@
+"""The keys that say what an HTTP request is, and the request made of them.
+
+    keys = RequestKeys(method="POST", body={"file": "order.xml"})
+    late = await keys.read(recorder)          what files hold now; LATELESS when no file is asked
+    request = keys.request(url, late)
+
+Knows neither how the request travels nor what its answer should be.
+"""
+
+import base64
+import json
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlencode
+
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from probes.recorder import Recorder
+from probes.redact import SECRET_HEADER, Secret
+from probes.settings import Settings
+from probes.units import format_size, short
+from probes.wire.credentials import Credential, SecretFile, read_credential, read_off_loop
+from probes.wire.headers import (
+    TOKEN,
+    USER_AGENT,
+    Authorization,
+    HeaderName,
+    Line,
+    Login,
+    Text,
+    plain,
+)
+from probes.wire.message import Request
+from probes.wire.url import Url, split_host_port
+
+# As much as an answer may hold that is judged; it is in memory once for each run.
+MAX_BODY_FILE_BYTES = 4 * 1024 * 1024
+
+
+def _judge_method(method: str) -> str:
+    if not TOKEN.fullmatch(method) or method.upper() == "CONNECT":
+        raise ValueError(f"want a method such as GET, got {short(method)}")
+    return method.upper()
+
+
+Method = Annotated[str, AfterValidator(_judge_method)]
+
+
+class BodyFile(Settings):
+    """A request body that is read for every run."""
+
+    file: str = Field(min_length=1)
+    """Path; what it holds is sent as it is, at most 4 MiB."""
+
+    @field_validator("file", mode="after")
+    @classmethod
+    def _beside_the_probe_file(cls, path: str, info: ValidationInfo) -> str:
+        directory = (info.context or {}).get("directory")
+        return str(Path(directory) / path) if directory else path
+
+    def read(self) -> bytes:
+        """Return what the file holds. Blocks.
+
+        Raises:
+            OSError: unreadable.
+            ValueError: no regular file, or too large.
+        """
+        # O_NONBLOCK: opening a FIFO without a writer would hang for ever
+        descriptor = os.open(self.file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ValueError(f"want a regular file {self.file}, got something else")
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                data = file.read(MAX_BODY_FILE_BYTES + 1)
+        finally:
+            os.close(descriptor)
+        if len(data) > MAX_BODY_FILE_BYTES:
+            limit = format_size(MAX_BODY_FILE_BYTES)
+            raise ValueError(f"want a file of at most {limit}, got a larger one: {self.file}")
+        return data
+
+
+def _sort_of_body(value: Any) -> str:
+    is_file = isinstance(value, BodyFile) or (isinstance(value, Mapping) and "file" in value)
+    return "file" if is_file else "text"
+
+
+def _sort_of_value(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return "list"
+    is_late = isinstance(value, SecretFile) or (isinstance(value, Mapping) and "every_run" in value)
+    return "every_run" if is_late else "text"
+
+
+OneValue = Annotated[
+    Annotated[Line, Tag("text")] | Annotated[Credential, Tag("every_run")],
+    Discriminator(_sort_of_value),
+]
+HeaderValue = Annotated[
+    Annotated[Line, Tag("text")]
+    | Annotated[Credential, Tag("every_run")]
+    | Annotated[list[OneValue], Tag("list")],
+    Discriminator(_sort_of_value),
+]
+"""The value of a header, or those of several headers of one name."""
+RequestBody = Annotated[
+    Annotated[Text, Tag("text")] | Annotated[BodyFile, Tag("file")], Discriminator(_sort_of_body)
+]
+
+_Value = str | Secret | SecretFile
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """What files held when a run began."""
+
+    texts: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Path of a `SecretFile` -> its text."""
+    body: bytes = b""
+
+    def plain(self, value: _Value) -> str:
+        """Return a text, or what a secret hides; for the wire alone."""
+        return self.texts[value.path] if isinstance(value, SecretFile) else plain(value)
+
+
+NOT_LATE = Late()
+
+
+class RequestKeys(Settings):
+    """What is sent."""
+
+    method: Method = "GET"
+    """Request method."""
+    headers: dict[HeaderName, HeaderValue] = Field(default={})
+    """Request headers, a list for several lines of one name; those of your own never follow a
+    redirect to another origin."""
+    body: RequestBody | None = None
+    """Request body as it is; ``{file: path}`` is read for every run."""
+    json_: Any = Field(default=None, alias="json")
+    """Request body, sent as JSON."""
+    form: dict[str, Text] | None = None
+    """Request body, sent as the fields of a form."""
+    basic_auth: Login | None = None
+    """User name and password."""
+    bearer: Credential | None = None
+    """Bearer token."""
+    authorization: Authorization | None = None
+    """A header ``Authorization`` of another type."""
+    compression: Literal["none", "gzip", "deflate", "br", "any"] = "none"
+    """Content encoding that is asked for."""
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Self:
+        bodies = [key for key, value in self._bodies().items() if value is not None]
+        if len(bodies) > 1:
+            raise ValueError(f"want one of body, json and form, got {' and '.join(bodies)}")
+        named = any(name.lower() == "authorization" for name in self.headers)
+        ways = (self.basic_auth, self.bearer, self.authorization)
+        if sum(way is not None for way in ways) + named > 1:
+            raise ValueError(
+                "want one of basic_auth, bearer, authorization and an Authorization header,"
+                " got several"
+            )
+        for name, value in self._lines():
+            if name.lower() == "host":
+                if isinstance(value, SecretFile):
+                    raise ValueError("want a Host that stands in the file, got one of every run")
+                split_host_port(plain(value), 443)
+        return self
+
+    @property
+    def is_late(self) -> bool:
+        """Whether files are to be read before each request."""
+        return isinstance(self.body, BodyFile) or any(True for _ in self._files())
+
+    async def read(self, recorder: Recorder) -> Late:
+        """Read what files hold now.
+
+        Raises:
+            CheckFailed: ``config``: one cannot be read.
+        """
+        texts = {file.path: await read_credential(file, recorder) for file in self._files()}
+        if self.basic_auth is not None and texts:
+            recorder.hide(self._pair(self.basic_auth, Late(texts)))
+        body = b""
+        if isinstance(self.body, BodyFile):
+            body = await read_off_loop(self.body.file, self.body.read, recorder)
+        return Late(texts, body)
+
+    def request(self, url: Url, late: Late = NOT_LATE) -> Request:
+        """Return the request to *url*."""
+        lines = [(name, late.plain(value)) for name, value in self._lines()]
+        host = next((value for name, value in lines if name.lower() == "host"), "")
+        lines = [(name, value) for name, value in lines if name.lower() != "host"]
+        body, content_type = self._body(late)
+        own = {"User-Agent": USER_AGENT}
+        if self.compression != "none":
+            own["Accept-Encoding"] = (
+                "gzip, deflate, br" if self.compression == "any" else self.compression
+            )
+        if credentials := self._credentials(url, late):
+            own["Authorization"] = credentials
+        if content_type:
+            own["Content-Type"] = content_type
+        configured = {name.lower() for name, _ in lines}
+        merged = [(name, value) for name, value in own.items() if name.lower() not in configured]
+        return Request(
+            url=url,
+            method=self.method,
+            headers=(*merged, *lines),
+            body=body,
+            host=host,
+            body_is_secret=isinstance(self.body, Secret)
+            or any(isinstance(value, Secret) for value in (self.form or {}).values()),
+        )
+
+    def header_secrets(self) -> Iterator[str]:
+        """Yield the values of headers that tell by their name that they are secret."""
+        for name, value in self._lines():
+            if SECRET_HEADER.search(name) and not isinstance(value, SecretFile):
+                yield plain(value)
+        login = self.basic_auth
+        if login is not None and not self._is_file(login.username, login.password):
+            yield self._pair(login, NOT_LATE)
+
+    def _lines(self) -> Iterator[tuple[str, _Value]]:
+        for name, value in self.headers.items():
+            for one in value if isinstance(value, list) else [value]:
+                yield name, one
+
+    def _files(self) -> Iterator[SecretFile]:
+        login, authorization = self.basic_auth, self.authorization
+        values: list[object] = [value for _, value in self._lines()]
+        values += [self.bearer, authorization and authorization.credentials]
+        values += [login.username, login.password] if login is not None else []
+        for value in values:
+            if isinstance(value, SecretFile):
+                yield value
+
+    @staticmethod
+    def _is_file(*values: object) -> bool:
+        return any(isinstance(value, SecretFile) for value in values)
+
+    @staticmethod
+    def _pair(login: Login, late: Late) -> str:
+        password = "" if login.password is None else late.plain(login.password)
+        return base64.b64encode(f"{late.plain(login.username)}:{password}".encode()).decode()
+
+    def _credentials(self, url: Url, late: Late) -> str:
+        if self.basic_auth is not None:
+            return f"Basic {self._pair(self.basic_auth, late)}"
+        if self.bearer is not None:
+            return f"Bearer {late.plain(self.bearer)}"
+        if self.authorization is not None:
+            return f"{self.authorization.type} {late.plain(self.authorization.credentials)}"
+        if url.user or url.password:
+            return f"Basic {base64.b64encode(f'{url.user}:{url.password}'.encode()).decode()}"
+        return ""
+
+    def _bodies(self) -> dict[str, object]:
+        return {"body": self.body, "json": self.json_, "form": self.form}
+
+    def _body(self, late: Late) -> tuple[bytes, str]:
+        if self.json_ is not None:
+            return json.dumps(self.json_).encode(), "application/json"
+        if self.form is not None:
+            fields = {name: plain(value) for name, value in self.form.items()}
+            return urlencode(fields).encode(), "application/x-www-form-urlencoded"
+        if self.body is None or isinstance(self.body, BodyFile):
+            return late.body, ""
+        return plain(self.body).encode(), ""
