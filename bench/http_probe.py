@@ -133,7 +133,7 @@ def _wait_for(port: int) -> None:
         except OSError:
             if time.monotonic() > deadline:
                 raise
-            time.sleep(0.05)
+            time.sleep(0.05)  # it has no other way to tell
         else:
             return
 
@@ -192,7 +192,7 @@ async def schedule_alone(rounds: int) -> list[float]:
     scheduler = Scheduler(nothing, capacity=STARTS)
     scheduler.set_probes({f"bench-{number}": 1.0 for number in range(STARTS)})
     scheduler.start()
-    await asyncio.sleep(2)
+    await asyncio.sleep(2)  # behind the first runs, which are spread otherwise
     figures: list[float] = []
     for _ in range(rounds):
         before, runs = own_cpu(), scheduler.stats.started

@@ -83,7 +83,7 @@ def _wait_for(port: int) -> None:
         except OSError:
             if time.monotonic() > until:
                 raise
-            time.sleep(0.02)
+            time.sleep(0.02)  # it has no other way to tell
         else:
             return
 

@@ -85,7 +85,7 @@ class Site:
         """Wait until so many requests have come."""
         until = time.monotonic() + READY_S
         while len(self.came_at) < number and time.monotonic() < until:
-            time.sleep(0.01)
+            time.sleep(0.01)  # another process writes them
 
     def result(self) -> Any:
         """Wait for the end of the run, and return its report."""
@@ -117,7 +117,7 @@ def stalled(load: str) -> Any:
     with site(load) as it:
         it.until_loaded(200)
         it.server.send_signal(signal.SIGSTOP)
-        time.sleep(STALL_S)
+        time.sleep(STALL_S)  # so long arrivals wait
         it.server.send_signal(signal.SIGCONT)
         return it.result()
 
@@ -202,7 +202,7 @@ def orphan() -> float:
         it.run.kill()
         killed_at = time.time()
         it.run.wait()
-        time.sleep(1.5)
+        time.sleep(1.5)  # children of theirs that went on would still send
         return max(0.0, max(it.came_at) - killed_at)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from probes.kind import Kind
 from probes.probe import Probe
 from probes.recorder import Recorder
 from tests.exporter.test_store import opened
+from tests.waiting import until
 
 
 class Ear:
@@ -91,12 +92,6 @@ async def keeping(store: Store | None = None) -> AsyncIterator[Keeps]:
     keeps = Keeps(store)
     yield keeps
     await keeps.close()
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not holds():  # noqa: ASYNC110 - a task of another module
-            await asyncio.sleep(0.001)
 
 
 def run(keeps: Keeps, name: str = "it", times: int = 1) -> None:

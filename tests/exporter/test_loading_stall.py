@@ -21,6 +21,7 @@ import pytest
 
 from tests.servers.nginx import start_nginx
 from tests.servers.process import Server, converse, free_port, start
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.service, pytest.mark.timeout(150)]
 
@@ -114,9 +115,8 @@ def ran(name: str, directory: Path, certificates: Path) -> Ran:
         )
         line = [*COMMAND, "--config", str(file), "--data", str(data), "--json"]
         process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        until = time.monotonic() + START_S
-        while not is_loading(data) and process.poll() is None and time.monotonic() < until:
-            time.sleep(0.02)
+        wait_until(lambda: is_loading(data) or process.poll() is not None, START_S)
+        # behind the warm-up, with arrivals before and after it; its length is what is tested
         time.sleep(1.3)
         server.process.send_signal(signal.SIGSTOP)
         time.sleep(STALL_S)

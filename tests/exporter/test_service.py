@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from exporter.service import Options, Service
 from probes.config.load import Config, load
 from probes.errors import ConfigError
 from probes.result import Outcome, Result
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -54,12 +55,6 @@ async def values(service: Service, name: str) -> dict[tuple[tuple[str, str], ...
         for sample in family.samples
         if sample.name == name
     }
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110 - the state of a whole service has no event
-            await asyncio.sleep(0.01)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The service hands each run what its probe keeps, and lets kinds listen between the runs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from probes.kind import Kind
 from probes.probe import Probe
 from probes.recorder import Keep, Recorder
 from probes.result import Result
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -89,12 +90,6 @@ async def serving(config: Config, handle: LogHandle, **wish: Any) -> AsyncIterat
     finally:
         service._stop.set()
         assert await task == 0
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110 - the state of a whole service has no event
-            await asyncio.sleep(0.01)
 
 
 def count(result: Result | None) -> int:

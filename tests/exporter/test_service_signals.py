@@ -8,11 +8,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
-from time import monotonic, sleep
 
 import pytest
 
 from tests.servers.process import free_port
+from tests.waiting import wait_until
 
 SONDE = str(Path(sys.executable).parent / "sonde")
 PROBES = """version: 1
@@ -107,9 +107,7 @@ def test_a_reload_that_is_asked_for_before_it_is_ready_comes_after(
 ) -> None:
     """A sidecar signals whenever the file has changed; by default that ends a process."""
     assert service.stdout is not None
-    deadline = monotonic() + 20
-    while not holds_hangups(service.pid) and monotonic() < deadline:
-        sleep(0.005)
+    wait_until(lambda: holds_hangups(service.pid), 20)
 
     service.send_signal(signal.SIGHUP)
 

@@ -16,6 +16,7 @@ import pytest
 
 from exporter import store as module
 from exporter.store import FILE, MIGRATIONS, Store, StoreRefused
+from tests.waiting import until
 
 CLOSE_S = 5.0
 
@@ -28,12 +29,6 @@ async def opened(directory: Path) -> AsyncIterator[Store]:
         yield store
     finally:
         await store.close(CLOSE_S)
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110 - a thread of its own writes
-            await asyncio.sleep(0.01)
 
 
 def rows(directory: Path) -> list[tuple[str, str, str]]:

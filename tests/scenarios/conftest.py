@@ -4,7 +4,6 @@ A fleet that was made here is looked at when its test is over: no process, no di
 descriptor may be left of it.
 """
 
-import asyncio
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -77,10 +76,3 @@ def place(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path
     assert not processes_in(tmp_path)
     assert not list(tmp_path.iterdir())
-
-
-async def until(holds: Callable[[], bool], seconds: float = 5.0) -> None:
-    """Wait for something that nobody tells of."""
-    async with asyncio.timeout(seconds):
-        while not holds():  # noqa: ASYNC110 - processes and files have no event
-            await asyncio.sleep(0.02)

@@ -35,7 +35,8 @@ from scenarios.report import LoadReport, Verdict
 from tests.faults.http import Call, FaultServer, fault_server
 from tests.faults.tls import bad_certificate
 from tests.scenarios.children import PACKAGES, target
-from tests.scenarios.conftest import processes_in, until
+from tests.scenarios.conftest import processes_in
+from tests.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 

@@ -14,6 +14,7 @@ import pytest
 from scenarios.plan import Fences, Part, Plan, Pool, Stage
 from scenarios.records import Final, Hello, Progress, Stop
 from tests.scenarios.children import PACKAGES, Child, Target, child, plan, target
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 
@@ -130,10 +131,9 @@ def ran(made: Plan, place: Path, server: Target, during: Any = None) -> Ran:
 def stall(server: Target) -> Any:
     def during(it: Child) -> None:
         # from the fourth tenth of a second on, for 3 s: every arrival of that time waits
-        while len(server.paths) < 16:
-            time.sleep(0.01)
+        wait_until(lambda: len(server.paths) >= 16)
         server.open.clear()
-        time.sleep(3)
+        time.sleep(3)  # the length of the stall is what is tested
         server.open.set()
 
     return during
@@ -418,16 +418,12 @@ def test_the_load_ends_with_whoever_leads_it(tmp_path: Path) -> None:
         assert leader.stdout is not None
         with leader.stdout:
             number = int(leader.stdout.readline())
-        until = time.monotonic() + 20
-        while not server.paths and time.monotonic() < until:
-            time.sleep(0.01)
+        wait_until(lambda: server.paths, 20)
         leader.kill()
         leader.wait()
         killed = time.monotonic()
-        while is_alive(number) and time.monotonic() < killed + 5:
-            time.sleep(0.01)
+        wait_until(lambda: not is_alive(number), 5)
 
-        assert server.paths
         assert time.monotonic() - killed < 1
 
 

@@ -23,6 +23,7 @@ from scenarios.config.section import SCENARIOS
 from scenarios.course.filing import Wish, file_report
 from tests.exporter.test_schedule import nothing
 from tests.scenarios import reports
+from tests.waiting import until
 
 T = TypeVar("T")
 FILE = """
@@ -74,9 +75,7 @@ class Service:
         return None
 
     async def until(self, sample: str, wanted: float) -> None:
-        async with asyncio.timeout(15):
-            while self.value(sample) != wanted:  # noqa: ASYNC110 - a page has no event
-                await asyncio.sleep(0.02)
+        await until(lambda: self.value(sample) == wanted, 15)
 
 
 @asynccontextmanager
@@ -169,9 +168,7 @@ async def test_a_run_that_was_missed_is_not_made_up_for(
         scheduler.start()
         scheduler.at_times("load it", following, lambda: calls.append(due), MISFIRE_S)
         clock.shift(MISFIRE_S + 60)
-        async with asyncio.timeout(10):
-            while scheduler._apscheduler.get_job("load it"):  # noqa: ASYNC110 - nor has a job
-                await asyncio.sleep(0.02)
+        await until(lambda: not scheduler._apscheduler.get_job("load it"))
         await scheduler.drain()
 
     assert calls == []

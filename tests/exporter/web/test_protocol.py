@@ -4,7 +4,6 @@ import asyncio
 import gzip
 import socket
 import ssl
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,15 +16,9 @@ from exporter.web.server import WebServer
 from probes.result import Outcome
 from tests.exporter.web.conftest import Connect, Serve
 from tests.exporter.web.support import FakeBackend, make_probe, make_result, request
+from tests.waiting import until
 
 TLS = "tls_server_config:\n  cert_file: {0}/server.pem\n  key_file: {0}/server.key\n"
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Let the loop turn until *condition* holds."""
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.005)
 
 
 @pytest.mark.parametrize(

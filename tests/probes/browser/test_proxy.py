@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +20,7 @@ from probes.wire.net import close_resolvers
 from probes.wire.policy import Policy, Rule
 from tests.faults.dns import dns_fault
 from tests.faults.tcp import closed_port, echoing, ending, flooding, tcp_fault
+from tests.waiting import until
 
 TRUSTED = Policy()
 NO_LOOPBACK = Policy(deny=(Rule(cidr=ip_network("127.0.0.0/8")), Rule(cidr=ip_network("::1/128"))))
@@ -117,7 +118,7 @@ async def test_a_reader_that_is_slow_holds_the_target_back() -> None:
             # nobody reads: once all buffers are full nothing passes any more
             while it.ledger.bytes != seen or not seen:
                 seen = it.ledger.bytes
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.05)  # that nothing comes shows in time alone
             assert 0 < seen < 32 * 1024 * 1024
             found.writer.transport.abort()
 
@@ -268,12 +269,6 @@ async def test_a_dial_that_takes_too_long_is_given_up(monkeypatch: pytest.Monkey
 
 
 # --- who may come, and how much
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not holds():  # noqa: ASYNC110 - the other side is in the code under test
-            await asyncio.sleep(0.005)
 
 
 async def test_another_user_of_the_machine_gets_nothing() -> None:

@@ -2,7 +2,6 @@ import asyncio
 import os
 import sys
 import tempfile
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from probes.errors import CheckFailed
 from probes.journey.safety import BrowserSafety
 from probes.result import Reason
 from probes.wire.policy import Policy
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -97,14 +97,7 @@ async def off_loop(call: Callable[..., object], *arguments: object) -> object:
 
 async def gone(place: Path) -> None:
     """Wait until nothing of a browser is left."""
-
-    def wait() -> None:
-        until = time.monotonic() + 5
-        while remains(place):
-            assert time.monotonic() < until, remains(place)
-            time.sleep(0.02)
-
-    await off_loop(wait)
+    await off_loop(lambda: wait_until(lambda: not remains(place)))
 
 
 async def test_a_run_is_played_and_its_steps_are_told(own_directory: Path) -> None:

@@ -23,6 +23,7 @@ from probes.errors import CheckFailed
 from probes.journey.safety import BrowserSafety
 from probes.result import Reason
 from probes.wire.policy import Policy
+from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.slow,
@@ -149,9 +150,7 @@ def left_over(place: Path, found: list[tree.Process]) -> list[object]:
 
 def seconds_until_gone(place: Path, found: list[tree.Process], limit_s: float) -> float:
     began = time.monotonic()
-    while left_over(place, found):
-        assert time.monotonic() - began < limit_s, left_over(place, found)
-        time.sleep(0.01)
+    wait_until(lambda: not left_over(place, found), limit_s)
     return time.monotonic() - began
 
 

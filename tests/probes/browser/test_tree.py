@@ -1,7 +1,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from probes.browser import tree
+from tests.waiting import wait_until
 
 SLEEP = "import time; time.sleep(600)"
 # starts what leads a session of its own and carries nothing
@@ -62,13 +62,6 @@ def runs(number: int) -> bool:
     return found is not None and not found.is_zombie
 
 
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 def test_we_are_among_the_processes() -> None:
     found = tree.processes()[os.getpid()]
     assert (found.parent, found.session) == (os.getppid(), os.getsid(0))
@@ -79,7 +72,7 @@ def test_descendants_belong_to_whoever_carries_the_marker(start: Start, tmp_path
     first = start(FAMILY, env={"TMPDIR": str(tmp_path)})
     assert first.stdout is not None
     second = int(first.stdout.readline())
-    until(lambda: len(ids(tmp_path)) >= 2)
+    wait_until(lambda: len(ids(tmp_path)) >= 2)
     assert ids(tmp_path) >= {first.pid, second}
     assert tree.memory_bytes(tree.members(str(tmp_path))) > 2**20
     assert tree.kill(str(tmp_path), awaited=first.pid) == 0
@@ -92,7 +85,7 @@ def test_orphans_are_known_by_their_session_and_their_command_line(
     start: Start, tmp_path: Path
 ) -> None:
     helper = start(SLEEP, f"--user-data-dir={tmp_path}/profile")
-    until(lambda: ids(tmp_path) == {helper.pid})
+    wait_until(lambda: ids(tmp_path) == {helper.pid})
     assert tree.kill(str(tmp_path), awaited=helper.pid) == 0
     assert helper.wait() == -9
 
@@ -104,14 +97,14 @@ def test_whoever_only_speaks_of_the_directory_is_left_alone(start: Start, tmp_pa
         start(SLEEP, f"--user-data-dir={tmp_path}-other/profile"),
     ]
     ours = start(SLEEP, env={"TMPDIR": str(tmp_path)})
-    until(lambda: ids(tmp_path) == {ours.pid})
+    wait_until(lambda: ids(tmp_path) == {ours.pid})
     assert tree.kill(str(tmp_path), awaited=ours.pid) == 0
     assert all(runs(stranger.pid) for stranger in strangers)
 
 
 def test_our_own_session_is_nobodys_to_end(start: Start, tmp_path: Path) -> None:
     ours = start(SLEEP, env={"TMPDIR": str(tmp_path)}, alone=False)
-    until(lambda: ids(tmp_path) == {ours.pid})
+    wait_until(lambda: ids(tmp_path) == {ours.pid})
     assert tree.kill(str(tmp_path), awaited=ours.pid) == 0
     assert runs(os.getpid())
 
@@ -122,7 +115,7 @@ def test_the_session_of_a_shell_that_looks_at_the_profile_goes_on(
     shell = start(LOOK, env={"AT": str(tmp_path)})
     assert shell.stdout is not None
     looking = int(shell.stdout.readline())
-    until(lambda: ids(tmp_path) == {looking})
+    wait_until(lambda: ids(tmp_path) == {looking})
     assert tree.kill(str(tmp_path), awaited=looking) == 0
     assert runs(shell.pid)
 
@@ -155,7 +148,7 @@ def test_the_dead_of_a_browser_are_reaped_where_nobody_else_does(start: Start) -
 
 def test_who_is_spared_lives(start: Start, tmp_path: Path) -> None:
     spared, other = (start(SLEEP, env={"TMPDIR": str(tmp_path)}) for _ in range(2))
-    until(lambda: ids(tmp_path) == {spared.pid, other.pid})
+    wait_until(lambda: ids(tmp_path) == {spared.pid, other.pid})
     assert tree.kill(str(tmp_path), spare={spared.pid}) == 0
     assert runs(spared.pid)
     assert not runs(other.pid)
@@ -163,7 +156,7 @@ def test_who_is_spared_lives(start: Start, tmp_path: Path) -> None:
 
 def test_a_process_that_stands_still_ends_too(start: Start, tmp_path: Path) -> None:
     frozen = start(SLEEP, env={"TMPDIR": str(tmp_path)})
-    until(lambda: ids(tmp_path) == {frozen.pid})
+    wait_until(lambda: ids(tmp_path) == {frozen.pid})
     os.kill(frozen.pid, 19)
     assert tree.kill(str(tmp_path), awaited=frozen.pid) == 0
     assert frozen.wait() == -9
@@ -171,11 +164,11 @@ def test_a_process_that_stands_still_ends_too(start: Start, tmp_path: Path) -> N
 
 def test_an_orphan_that_became_ours_is_reaped(start: Start, tmp_path: Path) -> None:
     ours = start(SLEEP, env={"TMPDIR": str(tmp_path)})
-    until(lambda: ids(tmp_path) == {ours.pid})
+    wait_until(lambda: ids(tmp_path) == {ours.pid})
     assert tree.kill(str(tmp_path)) == 0
     # its exit code is taken: as process 1 nobody else would
     with suppress(ChildProcessError):
-        until(lambda: os.waitpid(ours.pid, os.WNOHANG)[0] == 0)
+        wait_until(lambda: os.waitpid(ours.pid, os.WNOHANG)[0] == 0)
     assert not runs(ours.pid)
 
 
@@ -183,7 +176,7 @@ def test_a_number_that_somebody_else_has_now_is_not_signalled(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     innocent = start(SLEEP)
-    until(lambda: runs(innocent.pid))
+    wait_until(lambda: runs(innocent.pid))
     now = tree._process(innocent.pid)
     assert now is not None
     before = tree.Process(now.id, now.parent, now.session, now.start - 1, is_zombie=False)
@@ -197,6 +190,6 @@ def test_what_hangs_in_the_kernel_is_counted_and_not_waited_for(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stuck = start(SLEEP, env={"TMPDIR": str(tmp_path)})
-    until(lambda: ids(tmp_path) == {stuck.pid})
+    wait_until(lambda: ids(tmp_path) == {stuck.pid})
     monkeypatch.setattr("signal.pidfd_send_signal", lambda *_: None)
     assert tree.kill(str(tmp_path), seconds=0.1) == 1

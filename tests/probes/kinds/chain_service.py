@@ -15,6 +15,7 @@ from probes.probe import Probe
 from probes.recorder import Keep
 from probes.result import Outcome, Result
 from probes.run import run_once
+from tests.waiting import until
 
 EVERY_S = 10.0
 TIMEOUT_S = 8.0
@@ -62,9 +63,7 @@ class Service:
         task = asyncio.create_task(watch.run())
         self.keep.news = watch.news
         try:
-            async with asyncio.timeout(8):
-                while not all(map(heard, news_of(watch))):  # noqa: ASYNC110 - polls a snapshot
-                    await asyncio.sleep(0.01)
+            await until(lambda: all(map(heard, news_of(watch))))
             yield
         finally:
             task.cancel()

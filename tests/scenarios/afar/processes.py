@@ -9,9 +9,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 
 from tests.scenarios.children import PACKAGES
+from tests.waiting import wait_until
 
 COMMAND = (sys.executable, "-c", "from exporter.cli import main; main()")
 # a crowded machine starts ten interpreters at once
@@ -141,10 +142,7 @@ class Process:
 
     def says(self, word: str, seconds: float = START_S) -> float:
         """Wait until it says *word*, and return when."""
-        until = monotonic() + seconds
-        while word not in self.out + self.err:
-            assert monotonic() < until, f"want {word!r}, got {self.out + self.err}"
-            sleep(0.02)
+        wait_until(lambda: word in self.out + self.err, seconds)
         return monotonic()
 
     def ends(self, seconds: float = START_S) -> int:
@@ -182,9 +180,7 @@ def is_alive(pid: int) -> bool:
 
 def gone_after_s(pids: list[int], since: float, seconds: float) -> float:
     """Wait until no such process is left, and return how long after *since* that was."""
-    while any(map(is_alive, pids)):
-        assert monotonic() < since + seconds, f"want {pids} gone within {seconds} s"
-        sleep(0.01)
+    wait_until(lambda: not any(map(is_alive, pids)), since + seconds - monotonic())
     return monotonic() - since
 
 

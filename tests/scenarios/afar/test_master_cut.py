@@ -12,7 +12,7 @@ import pytest
 
 from tests.scenarios.afar.processes import START_S, Delay, Process, crowd, free_port, write_file
 from tests.scenarios.afar.test_master_rows import fleet_for
-from tests.scenarios.conftest import until
+from tests.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.service, pytest.mark.timeout(120)]
 # of TEST-NET-2 and -3: nobody else has them

@@ -33,7 +33,7 @@ from tests.scenarios.afar.processes import (
     write_file,
 )
 from tests.scenarios.children import Target, target
-from tests.scenarios.conftest import until
+from tests.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -126,6 +126,7 @@ def deaths(site: Site) -> Ran:
             ran.seconds["child gone"] = gone_after_s(child, ran.at["first"], 5)
             await until(lambda: bool(fleet.lost), 10)
             ran.seconds["lost"] = monotonic() - ran.at["first"]
+            # the loss of one is to be told by a row of its own before the other dies
             await asyncio.sleep(1.5)
             ran.at["other"] = other.kill()
             await fleet.ended()

@@ -16,7 +16,8 @@ from scenarios.fleet.member import MAX_OUTPUT_BYTES, PASSED_ON, Crew
 from scenarios.plan import Stage
 from scenarios.records import Secrets
 from scenarios.report import Generator
-from tests.scenarios.conftest import FAKE, descriptors, fake_fleet, processes_in, small_plan, until
+from tests.scenarios.conftest import FAKE, descriptors, fake_fleet, processes_in, small_plan
+from tests.waiting import until
 
 ONE_LOOP = pytest.mark.asyncio(loop_factories=["uvloop"])
 FOR_EVER_S = 600.0

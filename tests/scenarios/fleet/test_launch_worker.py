@@ -15,7 +15,8 @@ from scenarios.fleet.launch import Fleet
 from scenarios.plan import Plan, Pool, Stage
 from scenarios.records import Secrets
 from tests.scenarios import children
-from tests.scenarios.conftest import processes_in, until
+from tests.scenarios.conftest import processes_in
+from tests.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 ONE_LOOP = pytest.mark.asyncio(loop_factories=["uvloop"])
