@@ -38,6 +38,7 @@ class Law:
             None: it has none.
         secret_target: a target with ``{canary}`` besides host and port; empty: none has secrets.
         steps: it is the Result of a step that tells phases and what broke; the run names the step.
+        datagram: it speaks UDP: that a port is closed is learnt from what was sent there.
         patient: false for kinds that give a silent target a part of the timeout only.
     """
 
@@ -49,6 +50,7 @@ class Law:
     secret_target: str = ""
     patient: bool = True
     steps: bool = False
+    datagram: bool = False
 
     def part(self, result: Result) -> Result:
         """Return the part of *result* that speaks of the wire."""

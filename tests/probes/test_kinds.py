@@ -9,7 +9,8 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, get_args
 
@@ -30,6 +31,7 @@ from probes.redact import Secret
 from probes.result import Outcome, Reason, Result
 from probes.run import run_once
 from tests.faults.tcp import Handler, closed_port, resetting, silent, talking, tcp_fault
+from tests.faults.udp import Answers, mute, udp_fault
 from tests.harness import Check, Law, ours, undeclared
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -184,6 +186,16 @@ async def warm_up(name: str) -> None:
     await run_once(probe_of(name, closed_port(), timeout_s=10))
 
 
+@asynccontextmanager
+async def peer_of(name: str, handler: Handler, answers: Answers = mute) -> AsyncIterator[int]:
+    """Serve *handler*, or *answers* where the kind speaks UDP; give the port."""
+    if not law_of(name).port:
+        pytest.skip("a kind without ports")
+    is_udp = law_of(name).datagram
+    async with udp_fault(answers) if is_udp else tcp_fault(handler) as port:
+        yield port
+
+
 @network_kind
 async def test_a_closed_port_is_refused(name: str, check: Check) -> None:
     law = law_of(name)
@@ -195,8 +207,14 @@ async def test_a_closed_port_is_refused(name: str, check: Check) -> None:
     result = law.part(result)
     assert result.outcome is Outcome.DOWN
     assert result.failure is not None
-    assert (result.failure.reason, result.failure.phase) == (Reason.REFUSED, "connect")
-    assert [(p.name, p.complete) for p in result.phases] == [("resolve", True), ("connect", False)]
+    assert result.failure.reason is Reason.REFUSED
+    phases = [(p.name, p.complete) for p in result.phases]
+    if law.datagram:
+        assert phases[:2] == [("resolve", True), ("connect", True)]
+        assert phases[2:] == [(result.failure.phase, False)]
+    else:
+        assert result.failure.phase == "connect"
+        assert phases == [("resolve", True), ("connect", False)]
 
 
 @network_kind
@@ -206,7 +224,7 @@ async def test_silence_is_a_timeout_in_the_phase_that_waited(
     """P2, F4, F20."""
     await warm_up(name)
     loop = asyncio.get_running_loop()
-    async with tcp_fault(silent) as port:
+    async with peer_of(name, silent) as port:
         started = loop.time()
 
         result = await run_once(probe_of(name, port))
@@ -226,20 +244,21 @@ async def test_silence_is_a_timeout_in_the_phase_that_waited(
 
 @network_kind
 @pytest.mark.parametrize(
-    "handler",
+    "said",
     [
-        pytest.param(resetting, id="reset"),
-        pytest.param(talking(b"\x00\xff\x17 what is this?\r\n" * 40), id="garbage"),
-        pytest.param(talking(b"SSH-2.0-OpenSSH_9.2\r\n"), id="SSH"),
+        pytest.param(b"", id="reset"),
+        pytest.param(b"\x00\xff\x17 what is this?\r\n" * 40, id="garbage"),
+        pytest.param(b"SSH-2.0-OpenSSH_9.2\r\n", id="SSH"),
     ],
 )
 async def test_a_peer_that_misbehaves_is_down_and_never_unknown(
-    name: str, handler: Handler, check: Check
+    name: str, said: bytes, check: Check
 ) -> None:
     """F8, F10."""
     law = law_of(name)
     await warm_up(name)
-    async with tcp_fault(handler) as port:
+    handler = talking(said) if said else resetting
+    async with peer_of(name, handler, lambda _: [said]) as port:
         target = law.target.format(host="127.0.0.1", port=port)
 
         result = await check(law.kind, target, TIMEOUT_S)
@@ -264,8 +283,12 @@ async def test_a_cancelled_run_leaves_no_task_and_no_socket(name: str) -> None:
         accepted.set()
         await reader.read()
 
+    def hear(_: bytes) -> Iterable[bytes]:
+        accepted.set()
+        return ()
+
     before, tasks = descriptors(), asyncio.all_tasks()
-    async with tcp_fault(notice) as port:
+    async with peer_of(name, notice, hear) as port:
         run = loop.create_task(run_once(probe_of(name, port, timeout_s=10)))
         await accepted.wait()
 
