@@ -63,6 +63,8 @@ class BodyFile(Settings):
 
     file: str = Field(min_length=1)
     """Path; what it holds is sent as it is, at most 4 MiB."""
+    every_run: Literal[True] = True
+    """It is always so; a credential has the choice."""
 
     @field_validator("file", mode="after")
     @classmethod

@@ -27,19 +27,10 @@ from probes.config.blackbox.native import (
 )
 from probes.config.blackbox.options import BlackboxModule, HeaderMatch, HttpSection
 from probes.redact import Secret
-from probes.units import format_size
-from probes.wire.headers import USER_AGENT
 
-# blackbox.md, level
-LEVEL = "0.28"
-BLACKBOX_USER_AGENT = f"Blackbox-Exporter/{LEVEL} ({USER_AGENT})"
 VERSIONS: Mapping[str, str] = {
     "HTTP/1.0": "1.0", "HTTP/1.1": "1.1", "HTTP/2.0": "2", "HTTP/3.0": "3",
 }  # fmt: skip
-# Without a limit of its own a body is counted and not kept: the deadline ends it.
-NO_LIMIT = 2**63 - 1
-# What is kept of a body that is judged (blackbox.md 4.2).
-JUDGED_BODY = 4 * 2**20
 
 
 def http_of(module: BlackboxModule) -> Native:
@@ -47,21 +38,19 @@ def http_of(module: BlackboxModule) -> Native:
     http = module.http or HttpSection()
     native = Native("http", {})
     headers = {name: shown(name, value) for name, value in http.headers.items()}
-    if not any(name.lower() == "user-agent" for name in headers):
-        headers["User-Agent"] = BLACKBOX_USER_AGENT
     native.settings = filled(
         method=http.method,
         headers=headers_of(http.http_headers, headers),
-        body=file_of(http.body_file) if http.body_file else http.body,
+        body={"file": http.body_file} if http.body_file else http.body,
         ip=ip_of(http),
-        compression=http.compression,
+        decode=http.compression,
         expect=_http_expect(http),
     )
     native.settings |= {
-        "decompress": bool(http.compression),
+        "decompress": False,
         "follow_redirects": follows(http),
         "versions": [3] if http.enable_http3 else [1, 2] if http.enable_http2 else [1],
-        "max_body": format_size(http.body_size_limit or _body_limit(http)),
+        "max_body": format_size(http.body_size_limit) if http.body_size_limit else "none",
     }
     native.settings |= client_of(http, native, "http")
     if http.skip_resolve_phase_with_proxy and "proxy" in native.settings:
@@ -74,10 +63,6 @@ def follows(http: HttpSection) -> bool:
     if http.no_follow_redirects is not None:
         return not http.no_follow_redirects
     return http.follow_redirects
-
-
-def _body_limit(http: HttpSection) -> int:
-    return JUDGED_BODY if judges_body(http) else NO_LIMIT
 
 
 def judges_body(http: HttpSection) -> bool:
