@@ -20,7 +20,7 @@ from probes.wire.answer import Miss, judge_run, miss_in_answer
 from probes.wire.asking import RequestKeys
 from probes.wire.decode import MAX_DECODED_BYTES, Decoding
 from probes.wire.expectation import HttpExpect, HttpWarn
-from probes.wire.headers import RESERVED, is_blackbox
+from probes.wire.headers import RESERVED, USER_AGENT, is_blackbox
 from probes.wire.http import BOTH_ALPN, HTTP1_ALPN, HTTP2_ALPN, Options, exchange
 from probes.wire.message import (
     MAX_HEAD_BYTES,
@@ -58,6 +58,8 @@ MAX_PLANS = 256
 SHOWN_BODY_BYTES = 512
 # blackbox.md 4.2: a body that is judged where no limit is set; upstream keeps all of it.
 MAX_JUDGED_BYTES = 4 * 1024 * 1024
+# The level of blackbox_exporter whose files we read (blackbox.md).
+BLACKBOX_AGENT = f"Blackbox-Exporter/0.28 ({USER_AGENT})"
 # What servers call the content encodings that we know.
 ENCODINGS: Mapping[str, Decoding] = {
     "gzip": "gzip",
@@ -172,7 +174,8 @@ class Http(RequestKeys, Kind):
             for name, value in given.items()
             if name.lower() not in RESERVED  # they are written by the codecs there, too
         }
-        return {"decompress": False, "max_body": None, **data, "headers": headers}
+        agent = {"User-Agent": BLACKBOX_AGENT}
+        return {"decompress": False, "max_body": None, **data, "headers": agent | headers}
 
     def check_target(self, target: str) -> None:
         url = parse_url(target)
