@@ -4,30 +4,18 @@ The talk itself is `probes.wire.talking`'s business; connecting, TLS and certifi
 `probes.wire.net`'s.
 """
 
-import ipaddress
 from functools import partial
-from typing import Annotated, ClassVar, Self
-
-from pydantic import AfterValidator
+from typing import ClassVar, Self
 
 from probes.errors import CheckFailed
 from probes.kind import Metric
 from probes.recorder import Recorder
 from probes.result import Reason
-from probes.units import short
 from probes.wire.net import ANY_IP, IpChoice, dial
+from probes.wire.source import Source
 from probes.wire.talking import DEFAULT_TLS, TALKING_METRICS, Talking
 from probes.wire.tls import NET_METRICS
 from probes.wire.url import canonical_host, split_host_port, tls_name
-
-
-def _judge_source(value: str) -> str:
-    if value:
-        try:
-            ipaddress.ip_address(value)
-        except ValueError:
-            raise ValueError(f"want an address of this host, got {short(value)}") from None
-    return value
 
 
 class Tcp(Talking):
@@ -52,8 +40,8 @@ class Tcp(Talking):
 
     ip: IpChoice = ANY_IP
     """Which address of the name is dialled: any, 4, 6, prefer_4, prefer_6."""
-    source: Annotated[str, AfterValidator(_judge_source)] = ""
-    """Address of this host to come from."""
+    source: Source = ""
+    """Address of this host to come from, or the name of one of its interfaces."""
 
     def check_target(self, target: str) -> None:
         split_host_port(target)

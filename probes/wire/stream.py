@@ -46,6 +46,11 @@ class Connection(asyncio.Protocol):
             raise CheckFailed(Reason.CLOSED, "want an open connection, got a closed one")
         return self._transport
 
+    @property
+    def unread(self) -> bytes:
+        """What has come and nobody has asked for yet."""
+        return bytes(self._buffer)
+
     def write(self, data: bytes) -> None:
         """Send *data*; never waits."""
         if self._ended:

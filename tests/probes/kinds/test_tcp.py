@@ -373,7 +373,9 @@ async def test_a_slow_run_misses_its_latency(check: Check) -> None:
             id="certificate without TLS",
         ),
         pytest.param({"expect": "("}, "want an RE2 pattern, got '\\('", id="pattern"),
-        pytest.param({"source": "eth0"}, "want an address of this host, got 'eth0'", id="source"),
+        pytest.param(
+            {"source": "127.0.0"}, "want an address or an interface of this host", id="source"
+        ),
     ],
 )
 def test_wrong_settings_are_told(keys: dict[str, Any], message: str) -> None:
@@ -441,6 +443,14 @@ async def test_a_target_without_a_port_fails_before_anything_is_resolved(check: 
     assert result.outcome is Outcome.UNKNOWN
     assert not values(result)
     assert not result.phases
+
+
+async def test_an_interface_is_a_place_to_come_from(check: Check) -> None:
+    result = await look(check, tcp(source="lo"), silent)
+    nowhere = await check(tcp(source="nosuch0"), "127.0.0.1:1", unknown=True)
+
+    assert result.outcome is Outcome.UP, result.failure
+    assert verdict(nowhere) == (Reason.CONFIG, "connect")
 
 
 async def test_labels_of_a_line_are_told(check: Check) -> None:
