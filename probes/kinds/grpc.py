@@ -107,6 +107,18 @@ Values = Annotated[
 ]
 
 
+def _hide(
+    metadata: dict[str, tuple[str | Secret | bytes, ...]],
+) -> dict[str, tuple[str | Secret | bytes, ...]]:
+    """Take for a secret what stands under a key that is known to hold one."""
+    return {
+        key: tuple(Secret(v) if isinstance(v, str) and v else v for v in values)
+        if SECRET_HEADER.search(key)
+        else values
+        for key, values in metadata.items()
+    }
+
+
 def _judge_authority(value: str) -> str:
     if value:
         split_host_port(value, PORT)
@@ -151,7 +163,7 @@ class Grpc(Kind):
 
     service: str = Field(default="", max_length=1024)
     """Service to ask about; empty: the whole server."""
-    metadata: dict[str, Values] = Field(default={}, max_length=64)
+    metadata: Annotated[dict[str, Values], AfterValidator(_hide)] = Field(default={}, max_length=64)
     """Metadata of the call: key -> one value or several; bytes for a key in ``-bin``."""
     authority: Annotated[str, AfterValidator(_judge_authority)] = ""
     """``:authority`` to ask for instead of the target's host."""
@@ -178,13 +190,13 @@ class Grpc(Kind):
 
     def secrets(self, target: str) -> set[str]:
         found = super().secrets(target)
-        for key, values in self.metadata.items():
-            for value in values:
-                if isinstance(value, Secret) or SECRET_HEADER.search(key):
-                    raw = _raw(value)
-                    found.add(raw.decode("utf-8", "replace"))
-                    if key.lower().endswith("-bin"):
-                        found.add(grpc.encode_value("-bin", raw))
+        found.update(
+            grpc.encode_value("-bin", _raw(value))
+            for key, values in self.metadata.items()
+            if key.lower().endswith("-bin")
+            for value in values
+            if isinstance(value, Secret)
+        )
         return found
 
     def prepare(self, target: str) -> None:  # noqa: ARG002 - the same for every target

@@ -26,7 +26,7 @@ LAW = Law(
     kind=Grpc(),
     target="{host}:{port}",
     secret=lambda canary: grpc(
-        metadata={"authorization": Secret(canary), "key-bin": [Secret(canary)]},
+        metadata={"authorization": canary, "x": Secret(canary), "y-bin": [Secret(canary)]},
         tls={"cert": "x", "key": Secret(canary)},
     ),
 )
