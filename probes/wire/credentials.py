@@ -143,6 +143,19 @@ async def read_credential(value: str | Secret | SecretFile, recorder: Recorder) 
     return found
 
 
+async def read_line(value: str | Secret | SecretFile, recorder: Recorder) -> str:
+    """Return what *value* stands for now, fit for a line of a head.
+
+    Raises:
+        CheckFailed: ``config``: as `read_credential`; or it has line breaks.
+    """
+    found = await read_credential(value, recorder)
+    if any(sign in found for sign in "\r\n\0"):
+        where = value.path if isinstance(value, SecretFile) else "the settings"
+        raise CheckFailed(Reason.CONFIG, f"want a secret of one line in {where}, got several")
+    return found
+
+
 async def read_off_loop(path: str, read: Callable[[], T], recorder: Recorder) -> T:
     """Return what *read* finds in the file at *path*, read by a thread.
 

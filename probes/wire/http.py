@@ -143,7 +143,7 @@ async def _hop(
     url, hop = request.url, response.redirects
     is_tls = url.is_tls
     encode: Callable[[Request], bytes] = http1.encode
-    if options.proxies is not None or way is not None:
+    if options.proxies is not None or way is not None or (is_tls and options.tls.has_files):
         way = way or await find_way(
             url, recorder, options.proxies, ip=options.ip, servers=options.servers, hop=hop
         )
@@ -246,6 +246,8 @@ async def reach(  # noqa: PLR0913 - the whole dial, all but four by keyword
             url, recorder, proxies, ip=options.ip, servers=options.servers, hop=hop
         )
     if url.is_tls:
+        if options.tls.has_files:
+            await options.tls.reread(recorder)
         tls = Tls(options.tls.context(alpn), server_name(url, options.tls, host))
     if proxies is not None and way.proxy is not None:
         passage = Passage(proxies, way.proxy, options.servers, options.source_ip)

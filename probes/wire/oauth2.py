@@ -12,7 +12,7 @@ from probes.redact import Secret
 from probes.settings import Settings
 from probes.units import short
 from probes.wire.credentials import Credential
-from probes.wire.headers import Text
+from probes.wire.headers import Text, is_blackbox
 from probes.wire.proxy import ProxyOptions
 from probes.wire.tls import TlsOptions
 from probes.wire.url import Url, parse_url
@@ -82,7 +82,7 @@ class OAuth2Options(Settings):
         if self.grant_type == JWT_BEARER:
             if self.key is None:
                 raise ValueError("want a key to sign with, got none")
-        elif self.key is not None and (info.context or {}).get("dialect") != "blackbox":
+        elif self.key is not None and not is_blackbox(info):
             raise ValueError(f"want a key with the grant_type {JWT_BEARER} only, got one")
         if any(" " in scope or not scope for scope in self.scopes):
             raise ValueError(f"want scopes without blanks, got {short(' , '.join(self.scopes))}")

@@ -20,10 +20,13 @@ from weakref import WeakValueDictionary
 from pydantic import BeforeValidator, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from probes.errors import CheckFailed
+from probes.recorder import Recorder
 from probes.redact import Secret
 from probes.result import Reason
 from probes.settings import Settings
 from probes.units import short
+from probes.wire.credentials import read_off_loop
+from probes.wire.headers import is_blackbox
 from probes.wire.peer import (
     NOTE,
     TLS_METRICS,
@@ -119,27 +122,63 @@ class TlsOptions(Settings):
         return ciphers
 
     @model_validator(mode="after")
-    def _make_sense(self) -> Self:
+    def _make_sense(self, info: ValidationInfo) -> Self:
         for one, other in (("ca", "ca_file"), ("cert", "cert_file"), ("key", "key_file")):
             if getattr(self, one) and getattr(self, other):
                 raise ValueError(f"want {one} or {other}, got both")
         if (self.key or self.key_file) and not (self.cert or self.cert_file):
             raise ValueError("want a client certificate to the key, got none")
-        # now, not at the first run: a run may not touch the disk, a reload must see a change
-        self._files = tuple(map(_version_of, (self.ca_file, self.cert_file, self.key_file)))
-        if self.min_version > self.max_version:
-            raise ValueError(
-                f"want min_version <= max_version, got {self.min_version}, {self.max_version}"
-            )
+        # now, not at the first run: the loop may not touch the disk, a reload must see a change
+        if not self._files or not _in_a_loop():
+            self._files = tuple(map(_version_of, self._paths))
+        if self.min_version > self.max_version and not is_blackbox(info):
+            raise ValueError(self._no_version())
         return self
+
+    def _no_version(self) -> str:
+        return f"want min_version <= max_version, got {self.min_version}, {self.max_version}"
+
+    @property
+    def _paths(self) -> tuple[str, str, str]:
+        return self.ca_file, self.cert_file, self.key_file
+
+    @property
+    def has_files(self) -> bool:
+        """Whether a run has to `reread` them."""
+        return bool(self.ca_file or self.cert_file or self.key_file)
+
+    async def reread(self, recorder: Recorder) -> None:
+        """Take what the files hold now, if they changed since they were read; off the loop.
+
+        Raises:
+            CheckFailed: ``config``: a file that is missing, unreadable or not what it should be.
+        """
+        path = next(filter(None, self._paths), "")
+        failure = await read_off_loop(path, self._refresh, recorder)
+        if failure is not None:
+            raise CheckFailed(failure.reason, failure.message)
+
+    def _refresh(self) -> CheckFailed | None:
+        """Build anew what changed files make old; in a thread, while runs take the old ones."""
+        files = tuple(map(_version_of, self._paths))
+        if files == self._files:
+            return None
+        copy = self.model_copy()
+        try:
+            for wish in tuple(self._contexts):
+                copy.context(wish[0], check_name=wish[1]).suites  # noqa: B018 - computed once
+        except CheckFailed as failure:
+            return failure
+        self._files = files
+        self._contexts.update(copy._contexts)  # noqa: SLF001 - one of us
+        return None
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         copy = super().model_copy(update=update, deep=deep)
         # a context of other options would hand the client certificate to whom it is not meant for
         if "_contexts" in copy.__dict__:
             object.__delattr__(copy, "_contexts")  # frozen is for others
-        files = (copy.ca_file, copy.cert_file, copy.key_file)
-        copy._files = tuple(map(_version_of, files))  # noqa: SLF001 - one of us
+        copy._files = tuple(map(_version_of, copy._paths))  # noqa: SLF001 - one of us
         return copy
 
     def without_identity(self) -> Self:
@@ -163,7 +202,7 @@ class TlsOptions(Settings):
             self.context(alpn).suites  # noqa: B018 - computed once
 
     @cached_property
-    def _contexts(self) -> dict[tuple[object, ...], RecordingContext]:
+    def _contexts(self) -> dict[tuple[tuple[str, ...], bool], RecordingContext]:
         # no private attribute: options that were used must equal the same ones that were not, or a
         # reload takes every TLS probe for a changed one
         return {}
@@ -178,7 +217,7 @@ class TlsOptions(Settings):
         Raises:
             CheckFailed: ``config``: a file that is missing, unreadable or not what it should be.
         """
-        wish: tuple[object, ...] = alpn if check_name else (check_name, *alpn)
+        wish = (alpn, check_name)
         context = self._contexts.get(wish)
         if context is None:
             key = (*self._identity(), *wish)
@@ -192,10 +231,11 @@ class TlsOptions(Settings):
     def _identity(self) -> tuple[object, ...]:
         key = self.key.get_secret_value() if self.key else ""
         how = (self.verify, self.min_version, self.max_version, self.ciphers)
-        paths = (self.ca_file, self.cert_file, self.key_file)
-        return (*how, self.ca, self.cert, key, *paths, *self._files)
+        return (*how, self.ca, self.cert, key, *self._paths, *self._files)
 
     def _build(self, alpn: tuple[str, ...]) -> RecordingContext:
+        if self.min_version > self.max_version:
+            raise CheckFailed(Reason.CONFIG, self._no_version())
         context = RecordingContext(ssl.PROTOCOL_TLS_CLIENT)
         context.hostname_checks_common_name = False
         if not self.verify:

@@ -310,7 +310,9 @@ def test_another_origin_is_prepared_too(tls: TlsOptions, certificates: Path) -> 
     kind.prepare("https://127.0.0.1/")
 
     options = kind._plan("https://127.0.0.1/").options
-    assert list(options.tls._contexts) == list(options.foreign_tls._contexts) == [options.alpn]
+    assert (
+        list(options.tls._contexts) == list(options.foreign_tls._contexts) == [(options.alpn, True)]
+    )
 
 
 def test_plain_text_needs_no_context() -> None:

@@ -85,7 +85,7 @@ def test_a_copy_does_not_use_the_contexts_of_its_original() -> None:
 def test_preparing_builds_the_context_and_leaves_a_mistake_to_the_run() -> None:
     options = TlsOptions(min_version="1.3")
     options.prepare(("h2",))
-    assert list(options._contexts) == [("h2",)]
+    assert list(options._contexts) == [(("h2",), True)]
 
     wrong = TlsOptions(ca_file="/nowhere/ca.pem")
     wrong.prepare()
