@@ -9,6 +9,7 @@ Knows no key of ours and no file system.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -25,7 +26,6 @@ from probes.config.nodes import (
     MERGE,
     NULL,
     PADDED,
-    SECOND_DOCUMENT,
     TEXT,
     Budget,
     Refused,
@@ -138,15 +138,22 @@ def load_document(
 
 
 def _root(text: str, budget: Budget, foreign: "Foreign | None") -> Node | None:
+    """Return the root of *text*, or of its first document if that is in the dialect *foreign*."""
     try:
         return compose(text, budget)
-    except Refused as refused:
-        if foreign is None or str(refused) != SECOND_DOCUMENT:
+    except Refused:
+        if foreign is None:
             raise
-        first = compose(text, budget, first_only=True)
+        first = _first(text, budget)
         if first is None or not foreign.claims(first):
             raise
         return first
+
+
+def _first(text: str, budget: Budget) -> Node | None:
+    with suppress(Refused):
+        return compose(text, budget, first_only=True)
+    return None
 
 
 class Walk:

@@ -51,10 +51,6 @@ class Budget:
     alias_nodes: int = MAX_ALIAS_NODES
 
 
-# A dialect that reads the first document of several asks for it once more.
-SECOND_DOCUMENT = "want one YAML document, got a second one"
-
-
 class Refused(Exception):
     """The text is not parsed any further."""
 
@@ -176,7 +172,7 @@ def _syntax(error: yaml.MarkedYAMLError, text: str, line: int, column: int) -> s
             return "want spaces as indentation, got a tab"
         return f"want quotes around a text that begins with {found!r}, got none"
     if "another document" in problem:
-        return SECOND_DOCUMENT
+        return "want one YAML document, got a second one"
     if problem == "mapping values are not allowed in this context":
         return "want quotes around a text with ': ' in it, or another indentation, got neither"
     if error.context and "duplicate anchor" in error.context:

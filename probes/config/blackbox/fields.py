@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, model_validator
 
+from probes.cel import Cel
 from probes.config.blackbox.reading import (
     read_bool,
     read_duration,
@@ -57,6 +58,14 @@ def _judge_pattern(value: object) -> str:
     return text
 
 
+def _judge_cel(value: object) -> str:
+    text = read_text(value)
+    if text:
+        # without the extra the run tells
+        Cel(text, may_wait=True)
+    return text
+
+
 def _judge_prober(value: object) -> str:
     text = read_text(value)
     if text not in PROBERS:
@@ -67,8 +76,7 @@ def _judge_prober(value: object) -> str:
 
 def _judge_tls_version(value: object) -> str:
     text = read_text(value)
-    # upstream's word for its own default
-    if text and text not in TLS_VERSIONS:
+    if text not in TLS_VERSIONS:
         raise ValueError(f"want one of {', '.join(TLS_VERSIONS)}, got {short(text)}")
     return text
 
@@ -112,6 +120,7 @@ Ttl = Annotated[int, BeforeValidator(_judge_ttl, json_schema_input_type=int)]
 GoDuration = Annotated[float, BeforeValidator(read_duration, json_schema_input_type=str)]
 Base2 = Annotated[int, BeforeValidator(read_size, json_schema_input_type=str | Literal[0])]
 Regex = Annotated[str, BeforeValidator(_judge_pattern, json_schema_input_type=str)]
+CelText = Annotated[str, BeforeValidator(_judge_cel, json_schema_input_type=str)]
 SecretText = Annotated[Text, Concealed()]
 UrlText = Annotated[Text, Address()]
 TlsVersion = Annotated[
@@ -131,11 +140,13 @@ ProberName = Annotated[str, BeforeValidator(_judge_prober, json_schema_input_typ
 
 
 class Upstream(Settings):
-    """A group of keys; one without a value stays at its default, as Go's YAML has it."""
+    """A group of keys; what has no value stays at its default, as Go's YAML has it."""
 
     @model_validator(mode="before")
     @classmethod
     def _without_nulls(cls, data: Any) -> Any:
+        if data is None:
+            return {}
         if not isinstance(data, Mapping):
             return data
         known = cls.model_fields

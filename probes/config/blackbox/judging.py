@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from probes.config.blackbox.reading import read_bool
 from probes.units import parse_number, short
@@ -28,6 +27,12 @@ RESERVED_HEADERS = frozenset(
 SOURCES = ("", "_file", "_ref")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x20\x7f]")
+_NO_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})")
+_URL = re.compile(
+    r"(?:(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*):)?(?://(?P<authority>[^/?#]*))?[^?#]*(?:\?[^#]*)?(?:#.*)?"
+)
+_HOST = re.compile(r"(?:\[[^\[\]]*\]|[^:\[\]]*)(?::[0-9]*)?", re.ASCII)
+# the first segment of a path may hold no colon
 _NO_SCHEME = re.compile(r"[^/?#]*:", re.ASCII)
 
 
@@ -129,15 +134,18 @@ def _proxy(section: Mapping[str, Any], at: Path) -> Flaws:
 
 
 def _broken_url(url: str) -> str:
-    """Return what is wrong with *url*, without its password; empty when it is one."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return "got something else"
+    """Return what is wrong with *url*, without its password; empty when Go reads it."""
     if _CONTROL.search(url):
         return "got one with blanks or control characters"
-    return "got one without a scheme" if not parts.scheme and _NO_SCHEME.match(url) else ""
+    if _NO_ESCAPE.search(url):
+        return "got one with a percent sign that begins no escape"
+    found = _URL.fullmatch(url)
+    if found is None:
+        return "got something else"
+    if not found["scheme"] and _NO_SCHEME.match(url):
+        return "got one without a scheme"
+    host = (found["authority"] or "").rpartition("@")[2]
+    return "" if _HOST.fullmatch(host) else "got one with an odd host or port"
 
 
 def _tls(section: Mapping[str, Any], at: Path) -> Flaws:

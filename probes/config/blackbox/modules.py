@@ -81,7 +81,8 @@ class Blackbox:
         """Yield the modules of one file: name, place, and what it has become without a mistake."""
         value, place = source.document.value, source.place
         if not isinstance(value, Mapping):
-            if not source.document.problems:
+            # a document of nothing is a file without modules, but no document is a mistake
+            if not source.document.problems and (value is not None or not source.document.root):
                 shown = "an empty file" if value is None else got(value)
                 self._mistakes.add(place, f"want a mapping with modules:, got {shown}")
             return

@@ -15,6 +15,7 @@ from probes.config.blackbox.client import ClientKeys, Header, TlsConfig
 from probes.config.blackbox.fields import (
     Base2,
     Bool,
+    CelText,
     DnsClass,
     DnsType,
     GoDuration,
@@ -72,9 +73,9 @@ class HttpSection(AddressKeys, ClientKeys):
     """Fail when the body matches one of them."""
     fail_if_body_not_matches_regexp: list[Regex] = Field(default=[])
     """Fail when the body misses one of them."""
-    fail_if_body_json_matches_cel: Text = ""
+    fail_if_body_json_matches_cel: CelText = ""
     """Fail when the expression over ``body`` is true."""
-    fail_if_body_json_not_matches_cel: Text = ""
+    fail_if_body_json_not_matches_cel: CelText = ""
     """Fail when the expression over ``body`` is false."""
     fail_if_header_matches: list[HeaderMatch] = Field(default=[])
     """Fail when a header matches."""

@@ -27,7 +27,10 @@ from probes.config.blackbox.native import (
 )
 from probes.config.blackbox.options import BlackboxModule, HeaderMatch, HttpSection
 from probes.redact import Secret
+from probes.units import format_size
 
+# RFC 9110, 15
+STATUSES = range(100, 600)
 VERSIONS: Mapping[str, str] = {
     "HTTP/1.0": "1.0", "HTTP/1.1": "1.1", "HTTP/2.0": "2", "HTTP/3.0": "3",
 }  # fmt: skip
@@ -53,6 +56,10 @@ def http_of(module: BlackboxModule) -> Native:
         "max_body": format_size(http.body_size_limit) if http.body_size_limit else "none",
     }
     native.settings |= client_of(http, native, "http")
+    if any(name.lower() == "authorization" for name in http.headers):
+        # the header wins, and the other login is not sent
+        native.settings.pop("basic_auth", None)
+        native.settings.pop("authorization", None)
     if http.skip_resolve_phase_with_proxy and "proxy" in native.settings:
         native.settings["proxy"]["resolve"] = False
     return native
@@ -77,7 +84,7 @@ def judges_body(http: HttpSection) -> bool:
 
 def _http_expect(http: HttpSection) -> dict[str, Any]:
     return filled(
-        status=http.valid_status_codes,
+        status=_statuses(http.valid_status_codes),
         http_version=[VERSIONS.get(it, it) for it in http.valid_http_versions],
         tls="absent" if http.fail_if_ssl else "present" if http.fail_if_not_ssl else "",
         body=http.fail_if_body_not_matches_regexp,
@@ -87,6 +94,11 @@ def _http_expect(http: HttpSection) -> dict[str, Any]:
         headers=list(map(_header_match, http.fail_if_header_not_matches)),
         headers_lack=list(map(_header_match, http.fail_if_header_matches)),
     )
+
+
+def _statuses(codes: list[int]) -> list[int]:
+    """Return the codes that an answer can have; one that none has matters only when alone."""
+    return [code for code in codes if code in STATUSES] or codes
 
 
 def _header_match(match: HeaderMatch) -> dict[str, Any]:

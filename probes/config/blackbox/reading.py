@@ -28,10 +28,15 @@ _QUOTED = frozenset("'\"|>")
 
 _TRUE = frozenset({"true", "yes", "on", "y"})
 _FALSE = frozenset({"false", "no", "off", "n"})
+# Go's YAML takes these in quotes, too, but for a boolean that is one by itself.
+_QUOTED_TRUE = frozenset({"y", "Y", "yes", "Yes", "YES", "on", "On", "ON"})
+_QUOTED_FALSE = frozenset({"n", "N", "no", "No", "NO", "off", "Off", "OFF"})
 _INTEGER = re.compile(r"[-+]?(?:0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9][0-9]*)", re.ASCII)
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,3})?", re.ASCII)
 _OLD_OCTAL = re.compile(r"([-+]?)0([0-7]+)", re.ASCII)
 # A whole number above is none of our options.
 MAX_DIGITS = 18
+MAX_NUMBER = 2**63 - 1
 _GO_DURATION = re.compile(r"[-+]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+")
 _GO_PART = re.compile(r"([0-9]*\.?[0-9]*)(ns|us|µs|μs|ms|s|m|h)")
 _GO_UNITS_S = {
@@ -119,11 +124,13 @@ ONLY_BLACKBOX = Foreign(_always, Reading)
 
 
 def read_text(value: object) -> str:
-    """Return a text field: the written text.
+    """Return a text field: the written text; empty for nothing.
 
     Raises:
         ValueError: a list or a mapping.
     """
+    if value is None:
+        return ""
     if isinstance(value, str):
         return str(value)
     raise ValueError("want a text, got something else")
@@ -140,34 +147,50 @@ def read_bool(value: object) -> bool:
     """Return a boolean field.
 
     Raises:
-        ValueError: any other word, also in quotes, and any number.
+        ValueError: any other word, ``"true"`` in quotes, and any number.
     """
+    if isinstance(value, bool):
+        return value
     if isinstance(value, Written) and value.is_plain:
         if value.lower() in _TRUE:
             return True
         if value.lower() in _FALSE:
             return False
-    if isinstance(value, bool):
-        return value
-    hint = ": without quotes" if _is_quoted(value, _TRUE | _FALSE) else ""
+    elif value in _QUOTED_TRUE or value in _QUOTED_FALSE:
+        return value in _QUOTED_TRUE
+    hint = ": without quotes" if value in ("true", "false") else ""
     raise ValueError(f"want true or false (yes, no, on, off), got {_shown(value)}{hint}")
 
 
 def read_int(value: object) -> int:
-    """Return an integer field.
+    """Return an integer field; 0 for nothing. A fraction is cut off, as upstream does.
 
     Raises:
         ValueError: anything else, also a number in quotes.
     """
-    text = value.replace("_", "") if isinstance(value, Written) and value.is_plain else ""
-    if _INTEGER.fullmatch(text) and len(text) <= MAX_DIGITS:
-        octal = _OLD_OCTAL.fullmatch(text)
-        return int(f"{octal[1]}0o{octal[2]}" if octal else text, 0)
+    if value is None:
+        return 0
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    is_quoted = isinstance(value, Written) and _INTEGER.fullmatch(value)
-    hint = ": without quotes" if is_quoted and not text else ""
+    if isinstance(value, Written) and value.is_plain:
+        number = _number(value.replace("_", ""))
+        if number is not None:
+            return number
+    is_quoted = isinstance(value, Written) and not value.is_plain and _INTEGER.fullmatch(value)
+    hint = ": without quotes" if is_quoted else ""
     raise ValueError(f"want a whole number, got {_shown(value)}{hint}")
+
+
+def _number(text: str) -> int | None:
+    if len(text) > MAX_DIGITS:
+        return None
+    if _INTEGER.fullmatch(text):
+        octal = _OLD_OCTAL.fullmatch(text)
+        return int(f"{octal[1]}0o{octal[2]}" if octal else text, 0)
+    if _FLOAT.fullmatch(text):
+        number = parse_number(text)
+        return int(number) if abs(number) <= MAX_NUMBER else None
+    return None
 
 
 def read_duration(value: object) -> float:
@@ -208,12 +231,9 @@ def read_size(value: object) -> int:
                 break
             size += int(parse_number(number) * _BASE2_UNITS[unit])
         else:
-            return 0 if found[1] == "-" else size
+            if size <= MAX_NUMBER:
+                return 0 if found[1] == "-" else size
     raise ValueError(f"want a size with its unit such as 10KB or 1MiB, got {_shown(value)}")
-
-
-def _is_quoted(value: object, words: frozenset[str]) -> bool:
-    return isinstance(value, Written) and not value.is_plain and value.lower() in words
 
 
 def _shown(value: object) -> str:

@@ -167,6 +167,9 @@ def _websocket(module: BlackboxModule) -> Native:
         ],
     )
     native.settings |= client_of(client, native, "websocket.http_config")
+    # the answer to an upgrade is rarely a redirect; only whoever says so means it (D5)
+    if "follow_redirects" in client.model_fields_set:
+        native.settings["follow_redirects"] = client.follow_redirects
     return native
 
 
