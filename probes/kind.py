@@ -122,6 +122,11 @@ class Kind(Settings):
         return None
 
     @property
+    def named_metrics(self) -> tuple[Metric, ...]:
+        """Families that these settings name, as they stand on the page: no prefix comes before."""
+        return ()
+
+    @property
     def series_limit(self) -> int | None:
         """Series that one probe may have when the limit of all probes is lower; None: that."""
         return None

@@ -62,7 +62,8 @@ def undeclared(result: Result, kind: Kind) -> list[str]:
 
     Those of `FREE_LABELS` are named by the user.
     """
-    declared = {metric.name: set(metric.labels) for metric in kind.metrics}
+    known = (*kind.metrics, *kind.named_metrics)
+    declared = {metric.name: set(metric.labels) for metric in known}
     return [
         f"{sample.name}{dict(sample.labels)}"
         for sample in result.samples

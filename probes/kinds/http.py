@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, ValidationInfo, mo
 
 from probes.errors import CheckFailed
 from probes.kind import Kind, Metric
+from probes.measure import Answer, Measures, record_measures
 from probes.recorder import Recorder
 from probes.result import Reason, Sample
 from probes.units import Size, format_size, short
@@ -161,6 +162,8 @@ class Http(RequestKeys, Kind):
     """What fails the run when it is missed; by default a status of 2xx."""
     warn: HttpWarn | None = None
     """The same keys; a miss degrades the run and does not fail it."""
+    measure: Measures = Field(default=[])
+    """Numbers out of the answer, each a metric under a name of your own."""
 
     @model_validator(mode="before")
     @classmethod
@@ -176,6 +179,10 @@ class Http(RequestKeys, Kind):
         }
         agent = {"User-Agent": BLACKBOX_AGENT}
         return {"decompress": False, "max_body": None, **data, "headers": agent | headers}
+
+    @property
+    def named_metrics(self) -> tuple[Metric, ...]:
+        return tuple(measure.metric for measure in self.measure)
 
     def check_target(self, target: str) -> None:
         url = parse_url(target)
@@ -198,8 +205,11 @@ class Http(RequestKeys, Kind):
         try:
             over = await self._fetch(request, recorder, plan.options, response)
             miss = self._miss(response)
+            beyond = self._measure(response, recorder)
             if miss is not None:
                 raise over or miss.failure
+            if beyond is not None:
+                raise beyond
             judge_run(self.expect, recorder, over_tls=response.over_tls)
             if self.warn is not None:
                 self._warn(self.warn, response, recorder)
@@ -235,6 +245,7 @@ class Http(RequestKeys, Kind):
 
     def _options(self) -> Options:
         keep = self.expect.judges_body or (self.warn is not None and self.warn.judges_body)
+        keep = keep or any(measure.reads_body for measure in self.measure)
         limit, wire = self.max_body, None
         if limit is None and keep:
             limit = MAX_JUDGED_BYTES
@@ -287,6 +298,11 @@ class Http(RequestKeys, Kind):
         else:
             return None
         return CheckFailed(Reason.PROTOCOL, message, phase="transfer")
+
+    def _measure(self, response: Response, recorder: Recorder) -> CheckFailed | None:
+        if not self.measure or response.failure is not None:
+            return None
+        return record_measures(self.measure, Answer(response.values, response.body.data), recorder)
 
     def _warn(self, warn: HttpWarn, response: Response, recorder: Recorder) -> None:
         miss = miss_in_answer(warn, response)

@@ -45,7 +45,7 @@ SHARED_PREFIXES = {
 # demand is tested with it in tests/probes/browser.
 ELSEWHERE = frozenset({"browser"})
 # probe keys of later capabilities: taken already (product.md)
-RESERVED = {"maintenance", "measure", "targets_from", "safety", "steps"}
+RESERVED = {"maintenance", "targets_from", "safety", "steps"}
 CANARY = "canary-3f9aA7-x"
 # P2: a run ends at most this much behind its timeout.
 LATE_S = 0.25
