@@ -4,6 +4,7 @@ Knows what to ask for and what should come back; the upgrade, frames and message
 of `probes.wire.websocket`.
 """
 
+from collections.abc import Mapping
 from functools import cached_property
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Self
@@ -22,10 +23,19 @@ from probes.units import Size, short
 from probes.wire.address import ANY_IP, IpChoice
 from probes.wire.credentials import Credential, LateText, SecretFile
 from probes.wire.dialog import Text, expand
-from probes.wire.headers import TOKEN, Authorization, HeaderName, Login, is_blackbox, plain
+from probes.wire.headers import (
+    RESERVED,
+    TOKEN,
+    Authorization,
+    HeaderName,
+    Login,
+    is_blackbox,
+    plain,
+)
 from probes.wire.http import HTTP1_ALPN, Options
 from probes.wire.message import MAX_REDIRECTS, Request, Response
 from probes.wire.tls import NET_METRICS, TLS_METRICS, TlsOptions, judge_certificate, shared_metrics
+from probes.wire.travel import TravelKeys
 from probes.wire.upgrade import (
     NO_BODY,
     basic_pair,
@@ -105,7 +115,7 @@ class WebsocketExpect(Settings):
     """Time until the certificates expire; needs wss://."""
 
 
-class Websocket(Kind):
+class Websocket(TravelKeys, Kind):
     """Upgrade a new connection to a websocket; with ``dialog``, talk and judge what comes back.
 
     Target:
@@ -117,7 +127,7 @@ class Websocket(Kind):
 
     name = "websocket"
     phase_family = "websocket_duration_seconds"
-    phases = ("resolve", "connect", "tls", "upgrade", "transfer")
+    phases = ("auth", "resolve", "connect", "tls", "upgrade", "transfer")
     phase_folds = MappingProxyType({"tls": "processing", "upgrade": "processing"})
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("websocket_ping_seconds", "Time until a ping was answered, in seconds"),
@@ -158,13 +168,25 @@ class Websocket(Kind):
     expect: WebsocketExpect = WebsocketExpect()
     """What fails the run when it is missed; by default no more than the upgrade and the dialog."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _speak_blackbox(cls, data: Any, info: ValidationInfo) -> Any:
+        """Give a module of a blackbox.yml the defaults that blackbox_exporter has."""
+        if not is_blackbox(info) or not isinstance(data, Mapping):
+            return data
+        # what the upgrade writes itself is left out there too
+        given = (data.get("headers") or {}).items()
+        headers = {name: value for name, value in given if name.lower() not in RESERVED}
+        return {"trust": "host", **data, "headers": headers}
+
     @model_validator(mode="after")
     def _make_sense(self, info: ValidationInfo) -> Self:
         names = {name.lower() for name in self.headers}
-        if len(self._logins) + ("authorization" in names) > 1:
+        ways = len(self._logins) + ("authorization" in names) + (self.oauth2 is not None)
+        if ways > 1:
             raise ValueError(
-                "want one of basic_auth, bearer, authorization and an Authorization header, "
-                "got several"
+                "want one of basic_auth, bearer, authorization, oauth2 and an Authorization header,"
+                " got several"
             )
         if not is_blackbox(info):
             _judge_headers(self.headers)
@@ -192,7 +214,7 @@ class Websocket(Kind):
             raise ValueError(f"want a wss:// URL to judge a certificate, got {short(str(url))}")
 
     def secrets(self, target: str) -> set[str]:
-        found = super().secrets(target)
+        found = super().secrets(target) | self.travel_secrets()
         if self.basic_auth is not None:
             user, password = self.basic_auth.username, self.basic_auth.password
             # what stands in a file is hidden when it is read
@@ -202,6 +224,7 @@ class Websocket(Kind):
 
     def prepare(self, target: str) -> None:
         load_library()
+        self.prepare_travel()
         if target.lower().startswith("wss:") or self.follow_redirects:
             self._options.prepare()
 
@@ -224,12 +247,14 @@ class Websocket(Kind):
 
     @cached_property
     def _options(self) -> Options:
-        return Options(
-            ip=self.ip,
-            tls=self.tls,
-            alpn=HTTP1_ALPN,
-            follow_redirects=self.follow_redirects,
-            max_redirects=self.max_redirects,
+        return self.travelling(
+            Options(
+                ip=self.ip,
+                tls=self.tls,
+                alpn=HTTP1_ALPN,
+                follow_redirects=self.follow_redirects,
+                max_redirects=self.max_redirects,
+            )
         )
 
 
@@ -273,14 +298,18 @@ class _Visit:
             lines = (*lines, ("Authorization", await login_line(kind.login, recorder)))
         host = next((value for name, value in lines if name.lower() == "host"), "")
         others = tuple((name, value) for name, value in lines if name.lower() != "host")
-        socket = await open_following(
-            Request(url, headers=others, host=host),
-            recorder,
-            options,
-            response=self._response,
-            max_message=kind.max_message,
-            subprotocols=kind.subprotocols,
-        )
+        proven = await kind.prove(Request(url, headers=others, host=host), recorder)
+        try:
+            socket = await open_following(
+                proven.request,
+                recorder,
+                options,
+                response=self._response,
+                max_message=kind.max_message,
+                subprotocols=kind.subprotocols,
+            )
+        finally:
+            proven.answered(self._response)
         self._is_upgraded = True
         if socket.subprotocol:
             recorder.fact("subprotocol", socket.subprotocol)

@@ -90,6 +90,8 @@ class Call:
         address = await resolve(url.host, url.port, recorder, ip=ask.ip)
         self.is_resolved, self.code = True, grpc.UNAVAILABLE
         try:
+            if tls is not None and tls.has_files:
+                await tls.reread(recorder)
             async with dial(
                 address,
                 recorder,

@@ -142,7 +142,7 @@ async def open_following(
             location = location_of(response) if failure.reason is Reason.STATUS else None
             if location is None or not options.follow_redirects:
                 raise
-        trail = trail or Trail(request, options.max_redirects)
+        trail = trail or Trail(request, options.max_redirects, nearness=options.stays_near)
         request = _next(trail, response, location)
         if trail.has_left:
             options = replace(options, tls=options.foreign_tls)

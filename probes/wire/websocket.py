@@ -17,10 +17,8 @@ from time import monotonic
 from probes.errors import CheckFailed
 from probes.recorder import Recorder
 from probes.wire.channel import Channel
-from probes.wire.http import DEFAULT_OPTIONS, HTTP1_ALPN, Options
+from probes.wire.http import DEFAULT_OPTIONS, Options, reach
 from probes.wire.message import Limits, Response
-from probes.wire.net import open_connection, resolve
-from probes.wire.tls import server_name
 from probes.wire.url import Url
 
 # chains.md 4: of one answer, decoded; an announced head has 1 to 100 KiB.
@@ -136,23 +134,13 @@ async def open_websocket(  # noqa: PLR0913 - the whole upgrade, all but three by
         hop: 0 is the target, later ones came from a redirect.
 
     Raises:
-        CheckFailed: as `open_connection` does; ``status`` for another answer than 101;
+        CheckFailed: as `reach` does; ``status`` for another answer than 101;
             ``protocol`` for a wrong one.
     """
     from probes.wire.frames import Frames, Upgrade  # noqa: PLC0415 - websockets: 22 ms of start
 
-    tls = options.tls
     host = next((value for name, value in headers if name.lower() == "host"), "")
-    address = await resolve(url.host, url.port, recorder, ip=options.ip, hop=hop)
-    _, channel = await open_connection(
-        Channel,
-        address,
-        recorder,
-        context=tls.context(HTTP1_ALPN) if url.is_tls else None,
-        server_name=server_name(url, tls, host) if url.is_tls else None,
-        hop=hop,
-        source_ip=options.source_ip,
-    )
+    _, channel = await reach(Channel, url, recorder, options, host=host, hop=hop)
     upgrade, response = Upgrade(subprotocols), response or Response(url, _NO_BODY)
     try:
         recorder.enter("upgrade")

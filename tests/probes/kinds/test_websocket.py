@@ -33,6 +33,7 @@ LAW = Law(
     secret=lambda canary: websocket(
         headers={"X-Any": ["a", Secret(canary)], "X-Api-Key": canary},
         basic_auth={"username": "me", "password": Secret(canary)},
+        proxy={"url": "http://127.0.0.1:1", "no_proxy": "*", "connect_headers": {"X": canary}},
         dialog=[{"send": Secret(canary)}, {"expect": "^never"}],
         tls={"cert": "x", "key": Secret(canary)},
     ),
@@ -311,6 +312,66 @@ async def test_what_is_secret_stays_at_home(check: Check) -> None:
     assert (sent["User-Agent"], sent["Host"]) == ("me", address)
 
 
+async def piping(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+
+
+def tunnelling(asked: list[str]) -> Handler:
+    """Be an HTTP proxy that knows CONNECT."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        host, _, port = asked[-1].split()[1].partition(":")
+        there, out = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        back = asyncio.ensure_future(piping(there, writer))
+        try:
+            await piping(reader, out)
+        finally:
+            back.cancel()
+            out.close()
+
+    return handle
+
+
+async def test_the_way_goes_through_a_proxy(
+    check: Check, server_context: ssl.SSLContext, ca_file: Path
+) -> None:
+    """D5."""
+    asked: list[str] = []
+    dialog = [{"expect": "^hello"}, {"send": "x"}, {"expect": "^x$"}]
+    async with library(ssl=server_context) as address, tcp_fault(tunnelling(asked)) as port:
+        proxy = {"url": f"http://me:secret-7@127.0.0.1:{port}"}
+        kind = websocket(dialog=dialog, proxy=proxy, tls={"ca_file": str(ca_file)})
+
+        result = await check(kind, f"wss://{address}/")
+
+    assert result.outcome is Outcome.UP, result.failure
+    assert asked[0].startswith(f"CONNECT {address} HTTP/1.1")
+    assert "Proxy-Authorization: Basic" in asked[0]
+    assert phases(result) == ["resolve", "connect", "tls", "upgrade", "transfer"]
+
+
+async def test_a_token_is_fetched_first(check: Check) -> None:
+    """D5."""
+    seen: list[web.Request] = []
+    token = b'{"access_token": "token-9", "expires_in": 3600}'
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    async with (
+        aiohttp_server(seen) as address,
+        tcp_fault(talking(head % len(token) + token)) as port,
+    ):
+        oauth2 = {"client_id": "me", "client_secret": "you"}
+        kind = websocket(oauth2={**oauth2, "token_url": f"http://127.0.0.1:{port}/"})
+
+        result = await check(kind, f"ws://{address}/ws")
+
+    assert result.outcome is Outcome.UP, result.failure
+    assert phases(result)[0] == "auth"
+    assert seen[0].headers["Authorization"] == "Bearer token-9"
+
+
 # --- servers that do not
 
 
@@ -511,8 +572,9 @@ def test_a_certificate_is_judged_over_tls_only() -> None:
 
 
 def test_what_upstream_takes_at_load_is_taken() -> None:
-    context = {"dialect": "blackbox"}
+    settings = {"dialog": [{}, {"send": ""}], "headers": {"Upgrade": ["x"], "X": ["y"]}}
 
-    kind = Websocket.model_validate({"dialog": [{}, {"send": ""}]}, context=context)
+    kind = Websocket.model_validate(settings, context={"dialect": "blackbox"})
 
     assert len(kind.dialog) == 2
+    assert list(kind.headers) == ["X"]
