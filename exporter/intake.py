@@ -1,4 +1,4 @@
-"""The commands ``sonde import ...``: a journey out of what other tools have recorded or described.
+"""The commands ``sonde import ...``: a probe file out of what other tools have written.
 
 Knows where a text comes from and goes to; what stands in it comes from `exporter.importing`.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PRIVATE = 0o600
 
 app = typer.Typer(
-    help="Write a journey out of what other tools have recorded.",
+    help="Write a probe file out of what other tools have written.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -41,10 +41,10 @@ Force = Annotated[bool, typer.Option("--force", help="Replace --out when it is t
 
 @app.callback()
 def import_() -> None:
-    """Write a journey out of what other tools have recorded.
+    """Write a probe file out of what other tools have written.
 
-    What comes out is a probe file of its own: secrets are lifted out, values that an answer gave
-    are chained, and what was left out is told. Read it before use.
+    A recording becomes a journey, a blackbox.yml native modules. What comes out is a probe file
+    of its own, and what was left out is told. Read it before use.
     """
 
 
@@ -114,6 +114,46 @@ def openapi(file: File, *, name: Name = None, out: Out = None, force: Force = Fa
     except ForeignError as error:
         fail(str(error))
     _write(recording, file, name, out, force=force)
+
+
+@app.command()
+def blackbox(file: File, *, out: Out = None, force: Force = False) -> None:
+    """Take over a blackbox.yml of blackbox_exporter: the same modules, natively.
+
+    What works differently is told on stderr and in the head of the file; 3 if something could not
+    be carried over. To run the file as it is: sonde run --blackbox-config FILE.
+
+    \b
+    sonde import blackbox blackbox.yml --out probes.yaml
+    """  # noqa: D301 - the mark is a character, for click
+    from exporter.importing.blackbox import carry  # noqa: PLC0415 - as above
+    from probes.config.load import load_blackbox  # noqa: PLC0415 - as above
+    from probes.errors import ConfigError  # noqa: PLC0415 - as above
+
+    try:
+        config = load_blackbox(file)
+        carried = carry(config, file.read_text(encoding="utf-8", errors="replace"))
+    except ConfigError as error:
+        for problem in error.problems:
+            typer.echo(problem.with_column(), err=True)
+        fail(f"{_several(len(error.problems), 'mistake')} in {file}")
+    except OSError as error:
+        fail(f"want to read {file}, got {error.strerror}")
+    if out is None:
+        typer.echo(carried.text, nl=False)
+    else:
+        _create(out, carried.text, force=force)
+    told = [f"changed: {text}" for text in carried.changed]
+    told += [f"not carried over: {text}" for text in carried.lost]
+    if out is not None:
+        told.append(f"wrote {out}: {_several(carried.modules, 'module')}; read it before use")
+    typer.echo("\n".join(told), err=True)
+    if carried.lost:
+        fail(f"want all of {file}, got {_several(len(carried.lost), 'gap')}", INCONCLUSIVE)
+
+
+def _several(count: int, what: str) -> str:
+    return f"1 {what}" if count == 1 else f"{count} {what}s"
 
 
 def _write(

@@ -29,15 +29,18 @@ def lint(
     config: ConfigOption = None,
     var: Variables = None,
 ) -> None:
-    """Tell every mistake in the probe file.
+    """Tell every mistake in the probe file, or in a blackbox.yml.
 
     All at once, as file:line:column: key: want X, got Y. Exit code 2 if there is one.
     """
-    from probes.config.load import load
+    from probes.config.load import is_blackbox, load, load_blackbox
 
     path, wanted = file or config_path(config), variables(var)
     try:
-        loaded = load(path, variables=wanted, further=(SCENARIOS,))
+        if is_blackbox(path):
+            loaded = load_blackbox(path, further=(SCENARIOS,))
+        else:
+            loaded = load(path, variables=wanted, further=(SCENARIOS,))
     except ConfigError as error:
         for problem in error.problems:
             typer.echo(problem.with_column())
@@ -45,6 +48,14 @@ def lint(
         fail(f"{count} {'mistake' if count == 1 else 'mistakes'} in {path}")
     for problem in loaded.warnings:
         typer.echo(f"warning: {problem.with_column()}")
+    for problem in loaded.faults:
+        typer.echo(problem.with_column())
+    if loaded.faults:
+        count = len(loaded.faults)
+        fail(f"{count} {'key' if count == 1 else 'keys'} in {path} that no run can obey")
+    if loaded.is_drop_in:
+        typer.echo(f"{path}: {len(loaded.modules)} modules of a blackbox.yml, no mistake")
+        return
     rate = sum(1 / probe.every_s for probe in loaded.probes)
     inflight = sum(probe.timeout_s / probe.every_s for probe in loaded.probes)
     typer.echo(

@@ -136,6 +136,15 @@ def load_blackbox(
         return _load(path, _Outside(environ, 1, NOTHING, further, compat))
 
 
+def is_blackbox(path: Path) -> bool:
+    """Return whether *path* is a blackbox.yml; whether it is a good one is told by its load."""
+    mistakes = Mistakes()
+    source = read_sources(path, mistakes, Variables({}), is_followed=False).main
+    found = source.is_blackbox
+    source.document.release()
+    return found
+
+
 class _Outside(NamedTuple):
     """What a file is read with; ``drop_in``: it is a blackbox.yml, kept to in this way."""
 

@@ -77,6 +77,7 @@ def read_sources(
     further: Iterable[str] = (),
     *,
     is_blackbox: bool = False,
+    is_followed: bool = True,
 ) -> Sources:
     """Read *path* and, in turn, what it includes; a file may have *further* keys.
 
@@ -86,9 +87,11 @@ def read_sources(
         variables: to expand.
         further: keys of the first level beside our own.
         is_blackbox: the main file is a blackbox.yml.
+        is_followed: whether what it includes is read too.
     """
     reader = _Reader(mistakes, variables, FILE_KEYS.union(further))
     reader.main_is = ONLY_BLACKBOX if is_blackbox else IF_BLACKBOX
+    reader.is_followed = is_followed
     reader.read(path, None, Layered(NOTHING, ()), ())
     reader.sources.hash = reader.digest.hexdigest()
     return reader.sources
@@ -101,6 +104,7 @@ class _Reader:
         self.sources = Sources()
         self.digest = hashlib.sha256()
         self.main_is: Foreign = IF_BLACKBOX
+        self.is_followed = True
         self._mistakes = mistakes
         self._variables = variables
         self._keys = keys
@@ -142,7 +146,8 @@ class _Reader:
         source = Source(path, document, top, defaults, is_foreign)
         self.sources.files.append(source)
         self._judge_top(source, is_main=at is None)
-        self._follow(source, (*parents, real))
+        if self.is_followed:
+            self._follow(source, (*parents, real))
 
     def _bytes(self, path: Path) -> bytes:
         # O_NONBLOCK: opening a FIFO without a writer would hang the load for ever

@@ -69,7 +69,7 @@ class Blackbox:
     def __init__(self, judge: Judge, mistakes: Mistakes, compat: Compat) -> None:
         self._judge = judge
         self._mistakes = mistakes
-        self._compat = compat
+        self._compat: Compat = compat
         # relative paths begin in the working directory, as upstream's do
         self._context: dict[str, Any] = judge.context | {
             "dialect": "blackbox",

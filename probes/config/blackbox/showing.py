@@ -56,15 +56,13 @@ def module_form(module: BlackboxModule) -> dict[str, Any]:
 def _form(settings: Settings) -> dict[str, Any]:
     form: dict[str, Any] = {}
     for name, field in type(settings).model_fields.items():
-        value = getattr(settings, name)
-        is_shown = value not in (None, "", b"", [], {}, 0) or field.default not in (
-            None, "", b"", [], {}, 0,
-        )  # fmt: skip
-        if not is_shown:
+        value: Any = getattr(settings, name)
+        if _is_empty(value) and _is_empty(field.default):
             continue
-        if any(isinstance(mark, Concealed) for mark in field.metadata):
+        marks = {type(mark) for mark in field.metadata}
+        if Concealed in marks:
             form[name] = _hidden(value)
-        elif any(isinstance(mark, Address) for mark in field.metadata):
+        elif Address in marks:
             form[name] = _PASSWORD.sub(r"\1xxxxx", value)
         elif name in _NAMED:
             form[name] = {key: _named(key, inner) for key, inner in value.items()}
@@ -73,6 +71,11 @@ def _form(settings: Settings) -> dict[str, Any]:
             if shown != {}:
                 form[name] = shown
     return form
+
+
+def _is_empty(value: object) -> bool:
+    """Whether upstream leaves it out."""
+    return value is None or value in ("", b"", [], {}, 0)
 
 
 def _value(name: str, value: Any) -> Any:
