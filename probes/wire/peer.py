@@ -19,8 +19,9 @@ from probes.expect import CertificateExpect
 from probes.families import BLACKBOX, SHARED, family_name
 from probes.kind import Metric
 from probes.recorder import Recorder
+from probes.wire.chains import TrustStore
 from probes.wire.suites import iana_name
-from probes.wire.x509 import ChainFacts, chain_facts, latest_chain_expiry
+from probes.wire.x509 import ChainFacts, chain_facts
 
 
 def shared_metrics(*names: str) -> tuple[Metric, ...]:
@@ -151,9 +152,9 @@ class RecordingContext(ssl.SSLContext):
         return {str(c["name"]): int(c["id"]) & 0xFFFF for c in self.get_ciphers()}
 
     @cached_property
-    def root_expiries(self) -> dict[bytes, float | None]:
-        """What `latest_chain_expiry` found out about the trust store of this context."""
-        return {}
+    def trusted(self) -> TrustStore:
+        """The authorities of this context, with what was found out about them."""
+        return TrustStore(lambda: self.get_ca_certs(binary_form=True))
 
 
 def sent_chain(peer: Peer) -> tuple[bytes, ...]:
@@ -192,17 +193,16 @@ def _record(peer: Peer, recorder: Recorder, hop: int) -> None:
         facts = chain_facts(chain)
         _record_chain(facts, recorder, hop)
         if verified:
-            latest = _latest_expiry(peer)
+            latest = _latest_expiry(peer, chain)
             if latest is not None:
                 recorder.sample("ssl_last_chain_expiry_timestamp_seconds", latest)
 
 
-def _latest_expiry(peer: Peer) -> float | None:
+def _latest_expiry(peer: Peer, sent: tuple[bytes, ...]) -> float | None:
     context = peer.context
-    known = context.root_expiries if isinstance(context, RecordingContext) else {}
-    return latest_chain_expiry(
-        verified_chain(peer), lambda: context.get_ca_certs(binary_form=True), known
-    )
+    if not isinstance(context, RecordingContext):
+        return None
+    return context.trusted.latest_end(sent, verified_chain(peer), datetime.now(UTC).timestamp())
 
 
 def _session(peer: Peer, version: str | None) -> tuple[str, str]:

@@ -110,8 +110,8 @@ def chain_facts(chain: Sequence[bytes]) -> ChainFacts:
 @lru_cache(maxsize=MAX_REMEMBERED)
 def expiry(der: bytes) -> float | None:
     """Return the notAfter of one certificate in Unix seconds; None when it cannot be read."""
-    certificate = _load(der)
-    return None if certificate is None else _guarded(lambda: _after(certificate), None)
+    certificate = load_certificate(der)
+    return None if certificate is None else guarded(lambda: _after(certificate), None)
 
 
 def earliest_expiry(chain: Sequence[bytes]) -> float | None:
@@ -120,53 +120,14 @@ def earliest_expiry(chain: Sequence[bytes]) -> float | None:
     return min(known, default=None)
 
 
-def latest_chain_expiry(
-    chain: Sequence[bytes],
-    roots: Callable[[], Sequence[bytes]],
-    known: dict[bytes, float | None],
-) -> float | None:
-    """Return the latest, over all verified chains, of the earliest expiry within the chain.
-
-    OpenSSL tells one chain. Where the trust store holds several roots with the key of the one it
-    picked, each makes a chain of its own.
-
-    Args:
-        chain: verified, leaf first, root last; empty when nothing was verified.
-        roots: the certificates of the trust store.
-        known: answers of earlier calls with the same *roots*, kept by the caller.
-    """
-    if not chain[1:]:
-        return earliest_expiry(chain)
-    root = chain[-1]
-    if root not in known:
-        key = _public_key(root)
-        # the same key stands in the same bytes: no need to read a whole trust store
-        same = [other for other in roots() if key and key in other]
-        known[root] = max((m for m in map(expiry, [root, *same]) if m is not None), default=None)
-    below = earliest_expiry(chain[:-1])
-    return min((moment for moment in (below, known[root]) if moment is not None), default=None)
-
-
 def load_library() -> None:
     """Import now what is imported at the first certificate: 60 ms, for a thread to spend."""
     import_module("cryptography.hazmat.primitives.serialization")
     _breakages()
 
 
-def _public_key(der: bytes) -> bytes:
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - 60 ms, only a TLS run needs it
-
-    certificate = _load(der)
-    if certificate is None:
-        return b""
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    return _guarded(
-        lambda: certificate.public_key().public_bytes(serialization.Encoding.DER, form), b""
-    )
-
-
 def _read(chain: Sequence[bytes]) -> ChainFacts:
-    leaf = _load(chain[0])
+    leaf = load_certificate(chain[0])
     fingerprint = hashlib.sha256(chain[0]).hexdigest()
     if leaf is None:
         return ChainFacts(len(chain), fingerprint, earliest_expiry(chain))
@@ -174,22 +135,23 @@ def _read(chain: Sequence[bytes]) -> ChainFacts:
         count=len(chain),
         fingerprint=fingerprint,
         earliest_expiry=earliest_expiry(chain),
-        not_before=_guarded(lambda: _before(leaf), None),
-        not_after=_guarded(lambda: _after(leaf), None),
-        subject=_guarded(lambda: name_text(_attributes(leaf.subject)), ""),
-        issuer=_guarded(lambda: name_text(_attributes(leaf.issuer)), ""),
-        names=_guarded(lambda: _names(leaf), ""),
-        serial=_guarded(lambda: serial_text(leaf.serial_number), ""),
+        not_before=guarded(lambda: _before(leaf), None),
+        not_after=guarded(lambda: _after(leaf), None),
+        subject=guarded(lambda: name_text(_attributes(leaf.subject)), ""),
+        issuer=guarded(lambda: name_text(_attributes(leaf.issuer)), ""),
+        names=guarded(lambda: _names(leaf), ""),
+        serial=guarded(lambda: serial_text(leaf.serial_number), ""),
     )
 
 
-def _load(der: bytes) -> "x509.Certificate | None":
+def load_certificate(der: bytes) -> "x509.Certificate | None":
+    """Return the certificate, or None when it cannot be read."""
     from cryptography import x509  # noqa: PLC0415 - 60 ms, only a TLS run needs it
 
-    return _guarded(lambda: x509.load_der_x509_certificate(der), None)
+    return guarded(lambda: x509.load_der_x509_certificate(der), None)
 
 
-def _guarded(read: Callable[[], T], otherwise: T) -> T:
+def guarded(read: Callable[[], T], otherwise: T) -> T:
     """Return what *read* reads, or *otherwise* when a hostile certificate breaks it."""
     with warnings.catch_warnings():
         # odd certificates make the parser warn; a warning of the peer's making is no news for our
@@ -211,6 +173,7 @@ def _breakages() -> tuple[type[Exception], ...]:
         TypeError,
         OverflowError,
         exceptions.UnsupportedAlgorithm,
+        exceptions.InvalidSignature,
         x509.DuplicateExtension,
         x509.InvalidVersion,
         x509.UnsupportedGeneralNameType,

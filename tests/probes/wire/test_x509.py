@@ -21,7 +21,6 @@ from probes.wire.x509 import (
     clean,
     earliest_expiry,
     expiry,
-    latest_chain_expiry,
     name_text,
     serial_text,
 )
@@ -235,42 +234,6 @@ def test_a_damaged_certificate_never_crashes(data: st.DataObject) -> None:
 def test_the_earliest_end_passes_over_what_cannot_be_read() -> None:
     assert earliest_expiry([b"junk", certificate(days=3)]) == expiry(certificate(days=3))
     assert earliest_expiry([]) is None
-
-
-def test_of_two_roots_with_one_key_the_later_one_counts() -> None:
-    """OpenSSL tells one chain of several; Go, and so blackbox_exporter, tells the latest."""
-    root_key = Ed25519PrivateKey.generate()
-    short = certificate(serial=1, days=1, key=root_key)
-    long = certificate(serial=2, days=3, key=root_key)
-    other = certificate(serial=3, days=90, key=Ed25519PrivateKey.generate())
-    leaf = certificate(serial=4, days=2)
-
-    for picked in (short, long):
-        latest = latest_chain_expiry([leaf, picked], lambda: [other, short, long], {})
-        assert latest == expiry(leaf)
-    assert latest_chain_expiry([leaf, short], lambda: [other, short], {}) == expiry(short)
-
-
-def test_the_trust_store_is_searched_once_for_each_root() -> None:
-    leaf, root = certificate(serial=1, days=9), certificate(serial=2, days=5)
-    known: dict[bytes, float | None] = {}
-    asked: list[int] = []
-
-    def roots() -> list[bytes]:
-        asked.append(1)
-        return [root]
-
-    for _ in range(3):
-        assert latest_chain_expiry([leaf, root], roots, known) == expiry(root)
-    assert asked == [1]
-
-
-def test_without_a_verified_chain_there_is_no_end_of_one() -> None:
-    assert latest_chain_expiry([], list, {}) is None
-    assert latest_chain_expiry([certificate(days=2)], list, {}) == expiry(certificate(days=2))
-    assert latest_chain_expiry([certificate(days=2), b"junk"], list, {}) == expiry(
-        certificate(days=2)
-    )
 
 
 def test_real_certificates_are_read_in_full() -> None:
