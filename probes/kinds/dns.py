@@ -4,7 +4,8 @@ Knows what is asked and what is expected; how it travels is `probes.wire.dns`'s 
 """
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
@@ -25,8 +26,10 @@ from probes.result import Reason
 from probes.settings import Settings
 from probes.units import short
 from probes.wire.address import ANY_IP, IpChoice
-from probes.wire.dns.answer import Answer
+from probes.wire.dns.answer import Answer, without_opt
 from probes.wire.dns.codes import CLASSES, SOA, TYPES, flag_names, type_number
+from probes.wire.dns.compare import Aspect, compare
+from probes.wire.dns.dnssec import DnssecOptions, explain_failure, to_options, validate
 from probes.wire.dns.exchange import (
     DEFAULT_PATH,
     INLINE_BYTES,
@@ -36,7 +39,7 @@ from probes.wire.dns.exchange import (
     Way,
     off_the_loop,
 )
-from probes.wire.dns.expect import DnsExpect, is_dialect
+from probes.wire.dns.expect import SECTIONS, DnsExpect, is_dialect
 from probes.wire.dns.question import DEFAULT_PAYLOAD, Edns, Question, encode_name
 from probes.wire.tls import (
     NET_METRICS,
@@ -52,7 +55,8 @@ MIN_PAYLOAD = 512
 MAX_PAYLOAD = 65535
 # A page of facts shows what an answer is like; whoever wants all of it asks with dig.
 SHOWN_RECORDS = 12
-SECTIONS = ("answer", "authority", "additional")
+# All of them are asked at once: a zone has a handful, a service of resolvers a dozen.
+MAX_SERVERS = 16
 ROOT = "."
 
 
@@ -101,6 +105,11 @@ def _judge_source(value: str) -> None:
         raise ValueError(f"want an address of this host, got {short(value)}") from None
 
 
+def _to_server(value: str) -> str:
+    split_host_port(value, PORTS["udp"])
+    return value
+
+
 def _to_edns(value: object) -> object:
     if isinstance(value, bool):
         return {} if value else None
@@ -131,7 +140,7 @@ class Dns(Kind):
     """
 
     name = "dns"
-    phases = ("resolve", "connect", "tls", "request")
+    phases = ("resolve", "connect", "tls", "request", "validate", "compare")
     phase_family = "dns_duration_seconds"
     phase_folds: ClassVar[Mapping[str, str]] = {"tls": "connect"}
     metrics: ClassVar[tuple[Metric, ...]] = (
@@ -144,6 +153,14 @@ class Dns(Kind):
         ),
         Metric("dns_answer_bytes", "Size of the answer, in bytes"),
         Metric("dns_truncated", "1 if the answer was cut off"),
+        Metric(
+            "dns_signature_expiry_timestamp_seconds",
+            "When the first signature of the chain of trust ends, as Unix time",
+        ),
+        Metric(
+            "dns_servers_differing",
+            "Number of the other servers that say something else, or nothing",
+        ),
         *NET_METRICS,
         *TLS_METRICS,
     )
@@ -168,6 +185,19 @@ class Dns(Kind):
         EdnsOptions | None, BeforeValidator(_to_edns, json_schema_input_type=bool | EdnsOptions)
     ] = None
     """Say what an older server may not understand: sizes beyond 512 bytes, signatures."""
+    dnssec: Annotated[
+        DnssecOptions | None,
+        BeforeValidator(
+            to_options, json_schema_input_type=Literal["validated"] | DnssecOptions | None
+        ),
+    ] = None
+    """Want an answer that is validated, by the resolver or by sonde itself."""
+    servers: tuple[Annotated[str, AfterValidator(_to_server)], ...] = Field(
+        default=(), max_length=MAX_SERVERS
+    )
+    """Other servers that must say the same as the target."""
+    compare: Aspect = "answer"
+    """What must be the same: code and records, or the serial number."""
     tls: TlsOptions = TlsOptions()
     """How the server is verified, over tls and https."""
     ip: IpChoice = ANY_IP
@@ -195,7 +225,8 @@ class Dns(Kind):
             raise ValueError("want a query_name, got none; the root is '.'")
         if self.expect.certificate is not None and self.transport not in {"tls", "https"}:
             raise ValueError("want transport tls or https where a certificate is expected")
-        if self.expect.serial is not None and type_number(self.query_type) != SOA:
+        by_serial = self.expect.serial is not None or (self.servers and self.compare == "serial")
+        if by_serial and type_number(self.query_type) != SOA:
             raise ValueError(f"want query_type SOA for a serial, got {short(self.query_type)}")
         return self
 
@@ -206,8 +237,15 @@ class Dns(Kind):
         if self.query_type == "ANY":
             yield "want a type of its own, got ANY, which many servers refuse (RFC 8482)"
 
+    def named_targets(self, target: str) -> Iterable[str]:
+        return (target, *self.servers)
+
     def prepare(self, target: str) -> None:  # noqa: ARG002 - the same for every target
-        self._way.prepare()
+        # one of an unknown transport, in a blackbox.yml, is told by the run
+        with suppress(CheckFailed):
+            self._way.prepare()
+        if self.dnssec is not None:
+            self.dnssec.prepare()
 
     async def run(self, target: str, recorder: Recorder) -> None:
         answer: Answer | None = None
@@ -215,12 +253,35 @@ class Dns(Kind):
             server = self._server(target)
             answer = await server.ask(self._question, recorder)
             _tell(answer, recorder)
-            await self._judge(answer, recorder)
+            if self.dnssec is not None:
+                await self._validate(self.dnssec, answer, server, recorder)
+            else:
+                await self._judge(answer, recorder)
+            if self.servers:
+                await compare(
+                    self.servers, self.compare, self._question, answer, self._way, recorder
+                )
             judge_certificate(self.expect.certificate, recorder)
             if self.expect.latency is not None:
                 self.expect.latency.judge(recorder.elapsed(), recorder)
         finally:
             self._record(answer, recorder)
+
+    async def _validate(
+        self, options: DnssecOptions, answer: Answer, server: Server, recorder: Recorder
+    ) -> None:
+        """Judge *answer*, and whether it is validated."""
+        ask = _quietly(server, recorder)
+        if options.by == "resolver" and answer.rcode not in self.expect.rcodes:
+            recorder.enter("validate")
+            await explain_failure(self._question, answer, ask)
+            recorder.leave()
+        await self._judge(answer, recorder)
+        recorder.enter("validate")
+        expires_at = await validate(options, self._question, answer, ask, recorder)
+        recorder.leave()
+        if expires_at is not None:
+            recorder.sample("dns_signature_expiry_timestamp_seconds", expires_at)
 
     async def _judge(self, answer: Answer, recorder: Recorder) -> None:
         def judge() -> None:
@@ -259,13 +320,14 @@ class Dns(Kind):
     @cached_property
     def _question(self) -> Question:
         edns = self.edns
-        return Question(
+        question = Question(
             name=self.query_name,
             type=type_number(self.query_type) or 0,
             class_=CLASSES[self.query_class],
             recursion=self.recursion,
             edns=None if edns is None else Edns(edns.payload, edns.dnssec, edns.nsid),
         )
+        return question if self.dnssec is None else self.dnssec.asking(question)
 
     def _server(self, target: str) -> Server:
         way = self._way
@@ -291,11 +353,24 @@ class Dns(Kind):
         recorder.forget("tls_cipher_info")
 
 
+def _quietly(server: Server, recorder: Recorder) -> Callable[[Question], Awaitable[Answer]]:
+    """Return what asks further questions: they belong to one phase, and measure nothing."""
+
+    async def ask(question: Question) -> Answer:
+        try:
+            return await server.ask(question, Recorder(recorder.deadline))
+        except CheckFailed as failure:
+            failure.phase = recorder.phase_name
+            raise
+
+    return ask
+
+
 def _tell(answer: Answer, recorder: Recorder) -> None:
     recorder.fact("rcode", answer.code)
     recorder.fact("flags", flag_names(answer.flags))
     for section in SECTIONS:
-        records = getattr(answer, section)
+        records = without_opt(getattr(answer, section))
         if records:
             shown = [record.text.replace("\t", " ").strip() for record in records[:SHOWN_RECORDS]]
             more = len(records) - len(shown)

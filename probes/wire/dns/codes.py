@@ -32,6 +32,15 @@ RCODES: Mapping[str, int] = {
     "BADVERS": 16, "BADKEY": 17, "BADTIME": 18, "BADMODE": 19, "BADNAME": 20, "BADALG": 21,
     "BADTRUNC": 22, "BADCOOKIE": 23,
 }  # fmt: skip
+# RFC 8914: why a server says it failed, where it sends no words of its own.
+EXPLANATIONS: Mapping[int, str] = {
+    1: "unsupported DNSKEY algorithm", 2: "unsupported DS digest", 3: "stale answer",
+    4: "forged answer", 5: "DNSSEC indeterminate", 6: "DNSSEC bogus", 7: "signature expired",
+    8: "signature not yet valid", 9: "DNSKEY missing", 10: "RRSIGs missing", 11: "no zone key",
+    12: "NSEC missing", 13: "cached error", 14: "not ready", 15: "blocked", 16: "censored",
+    17: "filtered", 18: "prohibited", 19: "stale NXDOMAIN", 20: "not authoritative",
+    21: "not supported", 22: "no reachable authority", 23: "network error", 24: "invalid data",
+}  # fmt: skip
 # Other words that blackbox_exporter's library knows.
 RCODE_ALIASES: Mapping[str, int] = {"NOTIMPL": 4, "BADSIG": 16}
 FLAGS: Mapping[str, int] = {

@@ -19,7 +19,7 @@ from probes.errors import CheckFailed
 from probes.recorder import Recorder
 from probes.result import Reason
 from probes.units import short
-from probes.wire.address import ANY_IP, Address, IpChoice
+from probes.wire.address import ANY_IP, Address, IpChoice, literal_address
 from probes.wire.blocking import BlockingCalls
 from probes.wire.datagram import Datagram, open_datagram
 from probes.wire.dns.answer import Answer
@@ -122,6 +122,7 @@ class Server:
         else:
             if self._address is None:
                 self._address = await resolve(self.host, self.port, recorder, ip=self.way.ip)
+            _check_source(self.way.source_ip)
             if self.way.transport == "udp":
                 wire = await self._over_udp(question, recorder, self._address)
             else:
@@ -179,6 +180,7 @@ class Server:
 
     async def _over_https(self, question: Question, recorder: Recorder) -> bytes:
         request = self._request(question)
+        _check_source(self.way.source_ip)
         inner = Recorder(recorder.deadline)
         response = Response(request.url, _LIMITS)
         try:
@@ -204,6 +206,16 @@ class Server:
             body = message
         url = Url("https", self.host, self.port, path)
         return Request(url=url, method=way.method, headers=tuple(headers), body=body)
+
+
+def _check_source(source_ip: str | None) -> None:
+    """Refuse what is no address: a blackbox.yml may hold it, and the system would look it up."""
+    if source_ip and literal_address(source_ip, 0) is None:
+        raise CheckFailed(
+            Reason.CONFIG,
+            f"want source_ip_address to be an address of this host, got {short(source_ip)}",
+            phase="connect",
+        )
 
 
 def _body_of(response: Response) -> bytes:

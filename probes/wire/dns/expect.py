@@ -225,6 +225,11 @@ class DnsExpect(Settings):
             raise ValueError("want at least one rcode, got none")
         return self
 
+    @property
+    def rcodes(self) -> frozenset[int | None]:
+        """The numbers of the codes that are fine."""
+        return frozenset(map(rcode_number, self.rcode))
+
     def judge(self, answer: Answer, *, with_opt: bool) -> None:
         """Judge *answer*; the OPT record counts as one of a zone only *with_opt*.
 
@@ -254,7 +259,7 @@ class DnsExpect(Settings):
             )
         if answer.rcode not in numbers:
             wanted = " or ".join(self.rcode) or "no code at all"
-            why = f" ({short(answer.explanation)})" if answer.explanation else ""
+            why = f" ({answer.explanation})" if answer.explanation else ""
             raise CheckFailed(
                 Reason.STATUS, f"want {wanted}, got {answer.code}{why}", phase="request"
             )

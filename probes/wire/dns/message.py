@@ -18,7 +18,7 @@ from probes.errors import CheckFailed
 from probes.result import Reason
 from probes.units import short
 from probes.wire.dns.answer import Answer, Record
-from probes.wire.dns.codes import DS, NSEC3, OPT, SOA, type_name
+from probes.wire.dns.codes import DS, EXPLANATIONS, NSEC3, OPT, SOA, type_name
 from probes.wire.dns.question import HEAD_BYTES
 
 # Each record can point to a name of 127 labels: 64 KiB of them would take seconds. 4,000 addresses
@@ -178,5 +178,7 @@ def _explanation(option: bytes) -> str:
     """Return why the server says it failed: ``EDE 6`` and its words."""
     if len(option) < 2:  # noqa: PLR2004 - a code
         return ""
-    words = option[2:].decode("utf-8", "replace").rstrip("\0")
-    return f"EDE {int.from_bytes(option[:2], 'big')} {words}".rstrip()
+    code = int.from_bytes(option[:2], "big")
+    # it stands in messages: without control characters, and cut
+    words = short(option[2:].decode("utf-8", "replace").rstrip("\0"))[1:-1]
+    return f"EDE {code} {words or EXPLANATIONS.get(code, '')}".rstrip()
