@@ -176,9 +176,13 @@ def dns_reason(error: OSError) -> Reason:
     return _DNS_REASONS.get(error.errno or 0, Reason.INTERNAL)
 
 
+# In which phases a peer that wants a client certificate says so: the handshake is over by then.
+_ASKING = frozenset({"processing", "call", "upgrade"})
+
+
 def hinted(failure: CheckFailed, version: str | None) -> CheckFailed:
     """Name the usual cause of a peer that ends before it answers, over *version* of TLS."""
-    if failure.reason is Reason.CLOSED and failure.phase == "processing" and version == "TLSv1.3":
+    if failure.reason is Reason.CLOSED and failure.phase in _ASKING and version == "TLSv1.3":
         hint = "over TLS 1.3 this also means that a client certificate is wanted"
         return CheckFailed(failure.reason, f"{failure.message} ({hint})", phase=failure.phase)
     return failure

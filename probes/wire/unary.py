@@ -18,6 +18,7 @@ from probes.result import Reason
 from probes.units import short
 from probes.wire import grpc
 from probes.wire.address import ANY_IP, IpChoice
+from probes.wire.hop import with_hint
 from probes.wire.http import HTTP2_ALPN
 from probes.wire.message import Limits, Request, Response
 from probes.wire.net import Connection, dial, resolve
@@ -117,7 +118,8 @@ class Call:
             self.code = self._code_of(failure, codec, response)
             if self.code == grpc.DEADLINE_EXCEEDED:
                 raise _late() from None
-            raise
+            failure.phase = "call"
+            raise with_hint(failure, connection.transport) from None
         if not connection.transport.is_closing():
             connection.transport.write(codec.close())
 

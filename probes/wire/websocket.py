@@ -17,6 +17,7 @@ from time import monotonic
 from probes.errors import CheckFailed
 from probes.recorder import Recorder
 from probes.wire.channel import Channel
+from probes.wire.hop import with_hint
 from probes.wire.http import DEFAULT_OPTIONS, Options, reach
 from probes.wire.message import Limits, Response
 from probes.wire.url import Url
@@ -140,7 +141,7 @@ async def open_websocket(  # noqa: PLR0913 - the whole upgrade, all but three by
     from probes.wire.frames import Frames, Upgrade  # noqa: PLC0415 - websockets: 22 ms of start
 
     host = next((value for name, value in headers if name.lower() == "host"), "")
-    _, channel = await reach(Channel, url, recorder, options, host=host, hop=hop)
+    transport, channel = await reach(Channel, url, recorder, options, host=host, hop=hop)
     upgrade, response = Upgrade(subprotocols), response or Response(url, _NO_BODY)
     try:
         recorder.enter("upgrade")
@@ -150,7 +151,7 @@ async def open_websocket(  # noqa: PLR0913 - the whole upgrade, all but three by
         channel.start(Frames(max_message))
     except CheckFailed as failure:
         failure.phase = "upgrade"
-        raise
+        raise with_hint(failure, transport) from None
     finally:
         if not channel.is_upgraded:
             channel.abort()

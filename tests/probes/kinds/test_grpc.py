@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from probes.kinds.grpc import Grpc, read_target
 from probes.redact import Secret
 from probes.result import Outcome, Reason, Result
+from probes.wire.unary import NEARLY_S
 from tests.faults.grpc import HEAD, SERVING, Play, answer, answering
 from tests.faults.tcp import Handler, closed_port, ending, silent, talking, tcp_fault
 from tests.harness import Check, Law
@@ -170,6 +171,9 @@ async def test_a_mismatch_of_tls_is_unavailable(
     result = await check(grpc(tls=tls), f"127.0.0.1:{getattr(grpc_health, port)}")
 
     assert verdict(result) == want
+    assert result.failure is not None
+    hint = "over TLS 1.3 this also means that a client certificate is wanted"
+    assert (hint in result.failure.message) == (port == "mutual_port")
 
 
 @pytest.mark.service
@@ -391,6 +395,28 @@ async def test_a_server_that_ignores_the_deadline_is_late(check: Check, handler:
     assert verdict(result) == (Reason.TIMEOUT, "call", 4)
 
 
+@pytest.mark.parametrize(
+    "play",
+    [
+        pytest.param(
+            lambda peer: answer(peer, trailers=(("grpc-status", "4"),)), id="DEADLINE_EXCEEDED"
+        ),
+        pytest.param(
+            lambda peer: peer.reset_stream(1, h2.errors.ErrorCodes.CANCEL), id="a cancelled stream"
+        ),
+    ],
+)
+async def test_the_end_of_our_time_at_the_server_is_the_end_of_our_time(
+    check: Check, play: Play
+) -> None:
+    late = await look(check, answering(play), NEARLY_S)
+    early = await look(check, answering(play), 30)
+
+    assert verdict(late) == (Reason.TIMEOUT, "call", 4)
+    assert early.failure is not None
+    assert early.failure.reason in (Reason.STATUS, Reason.CLOSED)
+
+
 async def test_a_closed_port_is_unavailable_and_no_name_is_no_call(check: Check) -> None:
     closed = await check(Grpc(), f"127.0.0.1:{closed_port()}")
     lost = await check(grpc(ip="6"), "127.0.0.1:1")
@@ -464,11 +490,15 @@ async def test_what_upstream_takes_at_load_is_judged_when_it_runs(check: Check) 
     assert (bad.outcome, bad.failure.reason) == (Outcome.UNKNOWN, Reason.CONFIG)
 
 
-async def test_a_server_without_alpn_is_talked_to_all_the_same(
+async def test_a_server_without_alpn_is_talked_to_by_the_name_it_has(
     check: Check, server_context: ssl.SSLContext, ca_file: Path
 ) -> None:
-    handler = answering(lambda peer: answer(peer, SERVING))
+    """D6."""
+    seen: list[dict[str, str]] = []
+    handler = answering(lambda peer: answer(peer, SERVING), seen)
+    tls = {"ca_file": str(ca_file), "server_name": "localhost"}
     async with tcp_fault(handler, context=server_context) as port:
-        result = await check(grpc(tls={"ca_file": str(ca_file)}), f"127.0.0.1:{port}")
+        result = await check(grpc(tls=tls), f"127.0.0.1:{port}")
 
     assert result.outcome is Outcome.UP, result.failure
+    assert (seen[0][":authority"], seen[0][":scheme"]) == ("localhost", "https")

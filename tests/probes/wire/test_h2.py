@@ -97,6 +97,28 @@ def test_a_request_and_its_answer() -> None:
     ]  # fmt: skip
 
 
+def test_trailers_stand_behind_the_body() -> None:
+    def play(peer: Peer) -> None:
+        peer.connection.send_headers(1, HEAD)
+        peer.connection.send_data(1, b"body")
+        peer.connection.send_headers(1, [("grpc-status", "0"), ("x", "y")], end_stream=True)
+
+    codec, response, _ = converse(Request(URL), play)
+    assert codec.is_complete
+    assert codec.trailers == [(b"grpc-status", b"0"), (b"x", b"y")]
+    assert response.body.data == b"body"
+    assert len(response.headers) == len(HEAD) - 1
+
+
+def test_the_code_of_a_reset_is_kept() -> None:
+    def play(peer: Peer) -> None:
+        peer.connection.reset_stream(1, h2.errors.ErrorCodes.CANCEL)
+
+    codec, _, _ = converse(Request(URL), play)
+    assert codec.reset_code == h2.errors.ErrorCodes.CANCEL
+    assert codec.failure is not None
+
+
 def test_push_is_refused_and_the_window_is_wide() -> None:
     _, _, peer = converse(Request(URL), lambda peer: peer.answer())
     settings = peer.connection.remote_settings
