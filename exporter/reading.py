@@ -64,7 +64,12 @@ def lint(
     )
 
 
-def schema() -> None:
+def schema(
+    *,
+    blackbox: Annotated[
+        bool, typer.Option("--blackbox", help="That of a blackbox.yml instead.")
+    ] = False,
+) -> None:
     """Print the JSON Schema of the file.
 
     For completion in an editor: with the YAML language server, begin the probe file with
@@ -74,9 +79,11 @@ def schema() -> None:
     """
     import json
 
+    from probes.config.blackbox.schema import blackbox_schema
     from probes.config.schema import json_schema
 
-    typer.echo(json.dumps(json_schema(further=(SCENARIOS,)), indent=2, ensure_ascii=False))
+    found = blackbox_schema() if blackbox else json_schema(further=(SCENARIOS,))
+    typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
 
 def kinds(

@@ -6,6 +6,7 @@
     docs/metrics.md  every family of /metrics
     docs/cli.md      every command and flag
     docs/probes.schema.json    JSON Schema of the probe file, for editors
+    docs/schema/blackbox.schema.json    the same of a blackbox.yml
 
 Knows where the pages are kept, and not what stands in them.
 """
@@ -144,6 +145,13 @@ def schema() -> str:
     return json.dumps(json_schema(further=(SCENARIOS,)), indent=1, ensure_ascii=False) + "\n"
 
 
+def blackbox() -> str:
+    """Return docs/schema/blackbox.schema.json."""
+    from probes.config.blackbox.schema import blackbox_schema
+
+    return json.dumps(blackbox_schema(), indent=1, ensure_ascii=False) + "\n"
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "docs/kinds.md": kinds,
     "docs/journeys-keys.md": journeys,
@@ -151,6 +159,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "docs/metrics.md": metrics,
     "docs/cli.md": cli,
     "docs/probes.schema.json": schema,
+    "docs/schema/blackbox.schema.json": blackbox,
 }
 
 

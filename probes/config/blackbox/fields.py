@@ -6,7 +6,7 @@ Knows no option.
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, WithJsonSchema, model_validator
 
 from probes.cel import Cel
 from probes.config.blackbox.reading import (
@@ -112,7 +112,9 @@ def _judge_algorithm(value: object) -> str:
 
 
 _BOOL_WORDS = bool | Literal["yes", "no", "on", "off", "y", "n"]
-Text = Annotated[str, BeforeValidator(read_text, json_schema_input_type=str | int | float | bool)]
+Text = Annotated[
+    str, BeforeValidator(read_text), WithJsonSchema({"type": ["string", "number", "boolean"]})
+]
 Octets = Annotated[bytes, BeforeValidator(read_octets, json_schema_input_type=str)]
 Bool = Annotated[bool, BeforeValidator(read_bool, json_schema_input_type=_BOOL_WORDS)]
 Int = Annotated[int, BeforeValidator(read_int, json_schema_input_type=int)]
