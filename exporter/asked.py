@@ -1,75 +1,70 @@
-"""Runs that somebody asks for over ``/probe``: which module, which target, and whether that may be.
+"""Runs that somebody asks for over ``/probe``: who may, when they end, what they say.
 
-    answer ── a free slot ── plan (a thread) ──> Probe and policy ── run_once ──> page
+    answer ── judge ── a free slot ── plan (a thread, once) ── run_once ──> page
 
 A target that the probe file names may be asked for as it is; any other only within
-``probe_policy.allow``, never with the secrets of a module, and never by a kind that looks at this
-machine. Scheduled probes have their own limit and keep their schedule. Knows no HTTP but the
-status of a refusal.
+``probe_policy.allow``, never by a kind that looks at this machine. Scheduled probes have their own
+limit and keep their schedule. Whoever goes away meanwhile has asked for nothing: its run is
+cancelled and not noted. Knows no HTTP but the status of a refusal.
 """
 
 import asyncio
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
-from types import MappingProxyType
+from functools import partial
+from typing import TypeVar
 
-from exporter.series import render_result
+from exporter.account import Level, account_of, page_of
+from exporter.descriptors import room_for_requests
+from exporter.plans import REFUSED_TARGET, Draft, Plan, Plans, Unknown
+from exporter.question import (
+    FORBIDDEN,
+    OFFSET_S,
+    UNAVAILABLE,
+    Question,
+    Refused,
+    effective_s,
+)
+from exporter.recent import DEFAULT_LIMIT, Recent
+from exporter.slots import Full, Slots
 from probes.config.load import Config
-from probes.kind import Kind
-from probes.kinds import find_kind
-from probes.pattern import suggest
+from probes.config.sections import MAX_IN_FLIGHT
 from probes.probe import Probe
 from probes.prober_health import ProberHealth
 from probes.result import Failure, Outcome, Reason, Result
-from probes.run import prepare, run_once
-from probes.units import short
-from probes.wire.address import literal_address
-from probes.wire.policy import POLICY, Policy
-from probes.wire.url import parse_url, split_host_port
+from probes.run import run_once
+from probes.wire.policy import POLICY
 
-# blackbox.md 8.6
-MAX_IN_FLIGHT = 200
-MAX_QUEUED = 200
-# product.md, settled point 11; a module of the file with the same name wins.
-BUILT_IN: Mapping[str, str] = MappingProxyType(
-    {"chain_evm": "evm", "chain_solana": "solana", "chain_cosmos": "cosmos"}
-)
+T = TypeVar("T")
+
+log = logging.getLogger("sonde.asked")
+
 # So much must be left beside the pause of a run that looks twice; else it looks once.
 MIN_LOOK_S = 5.0
 # So long a scraper waits that leaves no time for a run: enough to tell it so.
 NO_TIME_S = 0.5
-NAME = "asked"
+# A run that waited no longer than this has all of its time: it needs no timer of its own.
+AT_ONCE_S = 0.002
 NO_SLOT = "want a free slot before the deadline, got none\n"
-REFUSED_TARGET = "want a target of the probe file or within probe_policy.allow, got another one\n"
-
-
-class Refused(Exception):
-    """A request that is not run; ``status`` is that of HTTP."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-        self.text = text
+NO_TIME = "want time for a run before the scrape ends, got none"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What is to be run.
+class Asking:
+    """How requests are answered.
 
     Args:
-        probe: the module with the target.
-        policy: who may be reached.
-        timeout_s: of the module; None when it names none.
-        mistake: why the target is none; None when it is one.
+        offset_s: what the way back to the scraper takes.
+        history: runs that are kept for people.
+        level: lowest line in the account of a run.
     """
 
-    probe: Probe
-    policy: Policy
-    timeout_s: float | None
-    mistake: str | None = None
+    offset_s: float = OFFSET_S
+    history: int = DEFAULT_LIMIT
+    level: Level = "info"
 
 
 class Asked:
@@ -77,174 +72,165 @@ class Asked:
 
     Args:
         health: the prober's own pulse.
+        asking: how requests are answered.
     """
 
-    def __init__(self, health: ProberHealth) -> None:
-        self.in_flight = 0
-        self.queued = 0
+    def __init__(self, health: ProberHealth, asking: Asking | None = None) -> None:
+        self.abandoned = 0
+        """Runs that went out before their clean-up had ended."""
+        self.unknown = 0
+        """Requests for a module that there is not."""
+        self.asking = asking or Asking()
+        self.recent = Recent(self.asking.history)
         self._health = health
-        self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._slots = Slots(MAX_IN_FLIGHT, MAX_IN_FLIGHT)
         # imports of drivers, TLS contexts, the texts of 10,000 targets: nothing for the loop
         self._pool = ThreadPoolExecutor(1, "sonde-asked")
-        self._named: tuple[Config, frozenset[str]] | None = None
+        self._plans: Plans | None = None
 
-    async def answer(self, config: Config, module: str, target: str, limit_s: float) -> bytes:
-        """Return the page of one run.
+    @property
+    def in_flight(self) -> int:
+        """Runs that go on now."""
+        return self._slots.taken
+
+    @property
+    def queued(self) -> int:
+        """Requests that wait for one of them to end."""
+        return self._slots.waiting
+
+    async def answer(self, config: Config, question: Question) -> bytes:
+        """Return the page of one run, or the account of it.
 
         Args:
             config: in force.
-            module: its name.
-            target: what to check.
-            limit_s: seconds until the answer must be there; <= 0: nothing is sent.
+            question: what is asked for.
 
         Raises:
-            Refused: unknown module, target outside the policy, or no free slot.
+            Refused: it is not run.
         """
         began = asyncio.get_running_loop().time()
-        # its thread has one request after the other: what waits for it holds a slot already
-        await self._slot(began + (limit_s if limit_s > 0 else NO_TIME_S))
-        self.in_flight += 1
+        plans = self._plans
+        if plans is None or plans.config is not config:
+            plans = self._begin(config)
+        found = plans.known(question) or await self._judged(plans, question, began)
+        limit_s = effective_s(question.timeout, self.asking.offset_s, found.source.timeout_s)
+        ends = began + (limit_s if limit_s > 0 else NO_TIME_S)
+        if not self._slots.take():
+            await self._queue(ends)
         try:
-            return await self._answer(config, (module, target), began, limit_s)
+            plan = found
+            if isinstance(plan, Draft):
+                plan = await self._in_thread(partial(plans.make, plan), ends)
+            result = await self._result(plan, began, limit_s)
         finally:
-            self.in_flight -= 1
-            self._slots.release()
+            self._slots.give_back()
+        if result.failure is not None and result.failure.reason is Reason.POLICY:
+            raise Refused(FORBIDDEN, REFUSED_TARGET)
+        run = self.recent.add(plan, result, limit_s)
+        return account_of(run, self.asking.level) if question.debug else page_of(run)
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Do *work* off the loop: a page for people must not hold up a run."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
     def close(self) -> None:
         """Plan nothing more."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _answer(
-        self, config: Config, words: tuple[str, str], began: float, limit_s: float
-    ) -> bytes:
-        loop = asyncio.get_running_loop()
-        ends = began + (limit_s if limit_s > 0 else NO_TIME_S)
-        try:
-            async with asyncio.timeout_at(ends):
-                plan = await loop.run_in_executor(self._pool, self._plan, config, *words)
-        except TimeoutError:
-            raise Refused(503, NO_SLOT) from None
-        if plan.timeout_s is not None and (limit_s <= 0 or plan.timeout_s < limit_s):
-            ends, limit_s = began + plan.timeout_s, plan.timeout_s
-        if plan.mistake is not None or limit_s <= 0:
-            text = plan.mistake or "want time for a run before the scrape ends, got none"
-            result = _not_run(plan.probe, text)
-        elif ends <= loop.time():
-            raise Refused(503, NO_SLOT)
-        else:
-            result = await self._run(plan, ends)
-        if result.failure is not None and result.failure.reason is Reason.POLICY:
-            raise Refused(403, REFUSED_TARGET)
-        return render_result(result, plan.probe.kind, max(0.0, round(limit_s, 3)))
-
-    async def _slot(self, ends: float) -> None:
-        if self.queued >= MAX_QUEUED:
-            raise Refused(503, f"want at most {MAX_QUEUED} requests that wait, got more\n")
-        self.queued += 1
-        try:
-            async with asyncio.timeout_at(ends):
-                await self._slots.acquire()
-        except TimeoutError:
-            raise Refused(503, NO_SLOT) from None
-        finally:
-            self.queued -= 1
-
-    async def _run(self, plan: Plan, ends: float) -> Result:
-        """Run it once and end at *ends*: a run that stands alone would take ``settle_s`` longer."""
-        probe, settle_s = plan.probe, plan.probe.kind.settle_s
-        left = ends - asyncio.get_running_loop().time()
-        until: float | None = None
-        if settle_s and left >= settle_s + MIN_LOOK_S:
-            probe = replace(probe, timeout_s=left - settle_s)
-        elif settle_s:
-            # a kind that has no more than its pause looks once
-            left = min(left, settle_s)
-            # a little less: then a timeout within the run is its own, and tells more
-            probe = replace(probe, timeout_s=left * 0.99)
-            until = asyncio.get_running_loop().time() + left
-        else:
-            probe = replace(probe, timeout_s=left)
-        with POLICY.set(plan.policy):
-            result = await run_once(probe, health=self._health, until=until)
-        return _timed_out(result, left) if until is not None and not result.attempts else result
-
-    # --- in the thread
-
-    def _plan(self, config: Config, name: str, target: str) -> Plan:
-        kind, timeout_s = _module(config, name)
-        is_named = _plain(target) in self._names(config)
+    def _begin(self, config: Config) -> Plans:
+        """Answer by another config from now on."""
         options = config.probe_policy
-        policy = options.policy(trusts_first=is_named)
-        probe = Probe(name=NAME, kind=kind, target=target, module=name, redact=config.redact)
+        places = min(options.max_in_flight, room_for_requests())
+        if places < options.max_in_flight:
+            wanted = options.max_in_flight
+            log.warning("want %d runs of /probe at a time, got descriptors for %d", wanted, places)
+        self._slots.resize(places, options.max_queue)
+        self._plans = Plans(config)
+        return self._plans
+
+    async def _judged(self, plans: Plans, question: Question, began: float) -> Draft:
+        """Return what is run, as far as texts tell."""
+        if question.probe:
+            await self._read(plans, began + NO_TIME_S)
         try:
-            kind.check_target(target)
-        except ValueError as error:
-            return Plan(probe, policy, timeout_s, str(error))
-        if not is_named and not _may_be_free(kind, target, policy):
-            raise Refused(403, REFUSED_TARGET)
-        prepare([probe])
-        return Plan(probe, policy, timeout_s)
+            source = plans.source(question)
+        except Unknown:
+            self.unknown += 1
+            raise
+        limit_s = effective_s(question.timeout, self.asking.offset_s, source.timeout_s)
+        await self._read(plans, began + (limit_s if limit_s > 0 else NO_TIME_S))
+        return plans.judge(question, source)
 
-    def _names(self, config: Config) -> frozenset[str]:
-        if self._named is None or self._named[0] is not config:
-            names = frozenset(
-                _plain(target)
-                for probe in config.probes
-                for target in probe.kind.named_targets(probe.target)
+    async def _read(self, plans: Plans, ends: float) -> None:
+        """Have the targets of the file read, once for each config."""
+        if not plans.is_ready:
+            await self._in_thread(plans.read_names, ends)
+
+    async def _in_thread(self, work: Callable[[], T], ends: float) -> T:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout_at(ends):
+                return await loop.run_in_executor(self._pool, work)
+        except TimeoutError:
+            raise Refused(UNAVAILABLE, NO_SLOT) from None
+
+    async def _queue(self, ends: float) -> None:
+        try:
+            await self._slots.wait(ends)
+        except Full:
+            text = f"want at most {self._slots.queue} requests that wait, got more\n"
+            raise Refused(UNAVAILABLE, text) from None
+        except TimeoutError:
+            raise Refused(UNAVAILABLE, NO_SLOT) from None
+
+    async def _result(self, plan: Plan, began: float, limit_s: float) -> Result:
+        if plan.mistake is not None or limit_s <= 0:
+            return _not_run(plan.probe, plan.mistake or NO_TIME)
+        now, ends = asyncio.get_running_loop().time(), began + limit_s
+        if ends <= now:
+            raise Refused(UNAVAILABLE, NO_SLOT)
+        probe, kind = plan.within(limit_s), plan.probe.kind
+        until: float | None = ends
+        if kind.settle_s or kind.cleanup_s:
+            probe, until = _shortened(probe, ends - now, now)
+        elif now - began <= AT_ONCE_S and not self._health.controls:
+            until = None
+        with POLICY.set(plan.policy):
+            result = await run_once(
+                probe, health=self._health, until=until, abandoned=self._note_abandoned
             )
-            self._named = (config, names)
-        return self._named[1]
+        return result if result.attempts else self._timed_out(result, limit_s)
+
+    def _note_abandoned(self) -> None:
+        self.abandoned += 1
+
+    def _timed_out(self, result: Result, limit_s: float) -> Result:
+        """Return a run that was cut off as what it is: the target did not answer in time."""
+        phase = result.failure.phase if result.failure is not None else None
+        where = f" in phase {phase}" if phase else ""
+        text = f"want an answer within {limit_s:.3g} s, got none{where}"
+        if self._health.is_cut_off:
+            failure = Failure(Reason.NETWORK, f"{text}: the prober has no network", phase)
+            return result._replace(outcome=Outcome.UNKNOWN, attempts=1, failure=failure)
+        reason = Reason.DNS_TIMEOUT if phase == "resolve" else Reason.TIMEOUT
+        failure = Failure(reason, text, phase)
+        return result._replace(outcome=Outcome.DOWN, attempts=1, failure=failure)
 
 
-def _module(config: Config, name: str) -> tuple[Kind, float | None]:
-    module = config.modules.get(name)
-    if module is not None and module.settings is not None:
-        return module.settings, module.timeout_s
-    if module is not None:
-        raise Refused(400, f"want a module that needs no further keys, got {short(name)}\n")
-    if name in BUILT_IN:
-        return _built_in(name), None
-    hint = suggest(name, [*config.modules, *BUILT_IN])
-    raise Refused(400, f"Unknown module {short(name)}{hint}\n")
+def _shortened(probe: Probe, left_s: float, now: float) -> tuple[Probe, float | None]:
+    """Return *probe* so that its run ends in time, and when it is cut off; None: by itself.
 
-
-@cache
-def _built_in(name: str) -> Kind:
-    """Return the kind behind a built-in name, one for all requests: it keeps its TLS context."""
-    kind = find_kind(BUILT_IN[name])
-    return kind.model_validate({kind.named_by: name} if kind.named_by is not None else {})
-
-
-def _plain(target: str) -> str:
-    """Return *target* so that two ways to write one are equal: case of scheme and host, an end."""
-    scheme, separator, rest = target.strip().partition("://")
-    if not separator:
-        return target.strip()
-    host, slash, path = rest.partition("/")
-    user, at, place = host.rpartition("@")
-    return f"{scheme.lower()}://{user}{at}{place.lower()}{slash or '/'}{path}"
-
-
-def _may_be_free(kind: Kind, target: str, policy: Policy) -> bool:
-    """Return whether a target that the file does not name may be tried; the dial judges again."""
-    if not kind.network or kind.secrets(""):
-        return False
-    try:
-        scheme, host, port = _place(target)
-    except ValueError:
-        return bool(policy.allow)  # the dial will know the address
-    address = literal_address(host, port)
-    if address is not None:
-        return policy.admits(host, port, address.ip, scheme=scheme)
-    return policy.may_admit(host, port, scheme)
-
-
-def _place(target: str) -> tuple[str, str, int]:
-    if "://" in target:
-        url = parse_url(target)
-        return url.scheme, url.host, url.port
-    host, port = split_host_port(target)
-    return "", host, port
+    A run that stands alone takes longer than its timeout: to look twice, and to tidy up.
+    """
+    settle_s, extra_s = probe.kind.settle_s, probe.kind.settle_s + probe.kind.cleanup_s
+    if left_s >= extra_s + MIN_LOOK_S:
+        return replace(probe, timeout_s=left_s - extra_s), now + left_s
+    if settle_s:
+        # a kind that has no more than its pause looks once
+        left_s = min(left_s, settle_s)
+        # a little less: then a timeout within the run is its own, and tells more
+        return replace(probe, timeout_s=left_s * 0.99), now + left_s
+    return replace(probe, timeout_s=left_s / 2), now + left_s
 
 
 def _not_run(probe: Probe, text: str) -> Result:
@@ -257,12 +243,3 @@ def _not_run(probe: Probe, text: str) -> Result:
         seconds=0.0,
         failure=Failure(Reason.CONFIG, probe.redact(text)),
     )
-
-
-def _timed_out(result: Result, limit_s: float) -> Result:
-    """Return a run that was cut off as what it is here: the target did not answer in time."""
-    phase = result.failure.phase if result.failure is not None else None
-    where = f" in phase {phase}" if phase else ""
-    text = f"want an answer within {limit_s:.3g} s, got none{where}"
-    failure = Failure(Reason.TIMEOUT, text, phase)
-    return result._replace(outcome=Outcome.DOWN, attempts=1, failure=failure)

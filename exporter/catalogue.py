@@ -153,6 +153,10 @@ OWN: tuple[Family, ...] = (
     ),
     _family("sonde_probe_endpoint_in_flight", "Runs that /probe was asked for and that go on now"),
     _family("sonde_probe_endpoint_queued", "Requests to /probe that wait for their turn"),
+    _counter(
+        "sonde_probe_endpoint_abandoned_total",
+        "Runs of /probe whose answer did not wait for their clean-up",
+    ),
     _counter("sonde_web_requests_total", "Answered requests", "handler", "code"),
     _counter("sonde_web_rejected_total", "Requests that a limit or a rule refused", "reason"),
     _family(
@@ -165,8 +169,6 @@ OWN: tuple[Family, ...] = (
     _counter("sonde_exposition_shared_total", "Scrapes that were served with another's page"),
     _counter("sonde_series_dropped_total", "Series that were not exposed, per run", "reason"),
 )
-OWN_BY_NAME: Mapping[str, Family] = {family.name: family for family in OWN}
-
 # With ``metrics: {compat: [blackbox]}``: names that stock alerts on a reload ask for.
 BLACKBOX_OWN: tuple[Family, ...] = (
     _family(
@@ -179,7 +181,10 @@ BLACKBOX_OWN: tuple[Family, ...] = (
         "blackbox_exporter_config_last_reload_success_timestamp_seconds",
         "When the config was last loaded well, as Unix time",
     ),
+    _counter("blackbox_module_unknown_total", "Requests to /probe for a module that there is not"),
 )  # fmt: skip
+
+OWN_BY_NAME: Mapping[str, Family] = {family.name: family for family in (*OWN, *BLACKBOX_OWN)}
 
 PRESENT_FROM_THE_START: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "sonde_scheduler_missed_runs_total": tuple((reason,) for reason in MISSED_REASONS),

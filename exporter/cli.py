@@ -8,7 +8,6 @@ Every other than 0 comes with one line on stderr that says why.
 import errno
 import logging
 import os
-import signal
 import sys
 import time
 from importlib.metadata import version as version_of
@@ -19,7 +18,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from exporter import generating, intake, loading, working
+from exporter import generating, intake, loading, running, working
 from exporter.command import (
     INCONCLUSIVE,
     ConfigOption,
@@ -37,7 +36,6 @@ from exporter.command import (
 )
 from exporter.log import wants_colour
 from exporter.reading import explain, kinds, lint, schema
-from probes.errors import ConfigError
 
 
 def _process_started() -> float:
@@ -54,7 +52,6 @@ def _process_started() -> float:
 INTERRUPTED = 130
 # What writing to stdout can meet: no reader, a full disk, a broken one, a quota.
 OUTPUT_ERRNOS = frozenset({errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EDQUOT})
-DEFAULT_LISTEN = "127.0.0.1:9115"
 
 log = logging.getLogger("sonde.cli")
 
@@ -110,98 +107,7 @@ def root(
     """
 
 
-@app.command()
-def run(
-    *,
-    config: ConfigOption = None,
-    listen: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--listen",
-            "--web.listen-address",
-            metavar="HOST:PORT",
-            help="Serve here; may be given several times.",
-            show_default=DEFAULT_LISTEN,
-        ),
-    ] = None,
-    web_config: Annotated[
-        Path | None,
-        typer.Option(
-            "--web.config.file",
-            metavar="FILE",
-            help="TLS, basic auth and rate limit, as in Prometheus.",
-        ),
-    ] = None,
-    auto_reload: Annotated[
-        bool, typer.Option("--config.enable-auto-reload", help="Reload when a file has changed.")
-    ] = False,
-    auto_reload_s: Annotated[
-        float,
-        typer.Option(
-            "--config.auto-reload-interval", metavar="S", min=1, help="Seconds between looks."
-        ),
-    ] = 30,
-    shard: Annotated[
-        str, typer.Option("--shard", metavar="I/N", help="Run the I-th of N shares of the probes.")
-    ] = "1/1",
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data",
-            metavar="DIR",
-            help="Keep here what must survive a restart; of this process alone.",
-            show_default=False,
-        ),
-    ] = None,
-    var: Variables = None,
-    check: Annotated[
-        bool, typer.Option("--check", "--config.check", help="Judge the config and leave.")
-    ] = False,
-    log_level: LogLevel = "info",
-    log_format: LogFormat = None,
-) -> None:
-    """Check for ever and serve /metrics.
-
-    Also serves /health, /-/ready, /api/v1/probes and a page at /.
-
-    SIGHUP or POST /-/reload reads the file again; SIGTERM drains within 10 s and exits 0.
-    """
-    # a reload that is asked for while the file is read comes after it, and is not the end
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
-    from exporter.scrape import parse_shard
-    from exporter.service import Options, Service
-
-    try:
-        share = parse_shard(shard)
-    except ValueError as error:
-        fail(f"--shard: {error}")
-    loaded = load_config(config, share[1], var)
-    if check:
-        typer.echo(f"{loaded.path}: {len(loaded.probes)} probes, no mistake")
-        return
-    for problem in loaded.warnings:
-        typer.echo(f"warning: {problem}", err=True)
-    handle = open_log(log_level, log_format, loaded.redact, stream=sys.stdout)
-    options = Options(
-        listen=tuple(listen or (DEFAULT_LISTEN,)),
-        web_config=web_config,
-        reload_every_s=auto_reload_s if auto_reload else None,
-        shard=share,
-        data=data,
-    )
-    try:
-        code = run_loop(Service(loaded, options, handle).run)
-    except ConfigError as error:
-        fail(str(error))
-    except OSError as error:
-        fail(loaded.redact(str(error).removeprefix(f"[Errno {error.errno}] ")))
-    except ValueError as error:
-        fail(loaded.redact(str(error)))
-    finally:
-        handle.close()
-    if code:
-        typer.echo(f"sonde: ended by {signal.Signals(code - 128).name}", err=True)
-    leave(code)
+app.command()(running.run)
 
 
 @app.command()

@@ -122,14 +122,19 @@ def load_config(given: Path | None, shards: int = 1, var: Sequence[str] | None =
     """Load the probe file, or say every mistake and leave with 2."""
     from probes.config.load import load
 
-    wanted = variables(var)
+    wanted, path = variables(var), config_path(given)
+    return loaded(lambda: load(path, shards=shards, variables=wanted, further=(SCENARIOS,)))
+
+
+def loaded(load: "Callable[[], Config]", what: str = "the probe file") -> "Config":
+    """Return what *load* does, or say every mistake and leave with 2."""
     try:
-        return load(config_path(given), shards=shards, variables=wanted, further=(SCENARIOS,))
+        return load()
     except ConfigError as error:
         for problem in error.problems:
             typer.echo(problem.with_column(), err=True)
         count = len(error.problems)
-        fail(f"{count} {'mistake' if count == 1 else 'mistakes'} in the probe file")
+        fail(f"{count} {'mistake' if count == 1 else 'mistakes'} in {what}")
 
 
 def open_log(

@@ -49,6 +49,11 @@ def raise_nofile() -> int:
     return MAX_NOFILE if soft == resource.RLIM_INFINITY else soft
 
 
+def room_for_requests() -> int:
+    """Return how many runs of ``/probe`` the limit on open files leaves room for (blackbox 8.6)."""
+    return max(1, (raise_nofile() - DESCRIPTOR_RESERVE) // CONNECTIONS_SHARE)
+
+
 def plan_capacity(probes: Iterable[Probe], nofile: int | None = None) -> Capacity:
     """Return how many runs may be in flight; raises the soft limit on open files first.
 

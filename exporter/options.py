@@ -6,8 +6,9 @@ Plain data. Knows no probe and no page.
 from dataclasses import dataclass
 
 from exporter.catalogue import LATENCY_BUCKETS
-from exporter.series import MAX_SERIES_OF_ONE
+from exporter.series import MAX_SERIES_OF_ONE, Shape, shape_of
 from probes.config.load import Config
+from probes.probe import Probe
 
 # metrics.md 2.6: about 120 MB of blocks.
 MAX_SERIES = 500_000
@@ -23,6 +24,7 @@ class MetricsOptions:
         instance_label: expose ``instance`` and ``job`` too.
         series: of all probes at most.
         series_per_probe: of one probe at most, unless its kind needs more.
+        strict_modules: whose probes keep quirks of blackbox_exporter.
     """
 
     drop: frozenset[str] = frozenset()
@@ -30,6 +32,13 @@ class MetricsOptions:
     instance_label: bool = False
     series: int = MAX_SERIES
     series_per_probe: int = MAX_SERIES_OF_ONE
+    strict_modules: frozenset[str] = frozenset()
+
+    def shape_of(self, probe: Probe) -> Shape:
+        """Return what the samples and phases of *probe* become."""
+        if probe.module in self.strict_modules:
+            return shape_of(type(probe.kind), is_strict=True)
+        return shape_of(type(probe.kind))
 
 
 def metrics_options(config: Config) -> MetricsOptions:
@@ -41,6 +50,11 @@ def metrics_options(config: Config) -> MetricsOptions:
         instance_label=settings.instance_label,
         series=limits.series,
         series_per_probe=limits.series_per_probe,
+        strict_modules=frozenset(
+            name
+            for name, module in config.modules.items()
+            if module.origin is not None and module.origin.compat == "strict"
+        ),
     )
 
 

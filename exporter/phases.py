@@ -13,16 +13,23 @@ from operator import itemgetter
 from exporter.blocks import decimal, label_text
 from exporter.catalogue import PHASE
 from probes.families import Family
+from probes.kind import NO_FOLDS
 from probes.result import Phase
 
-# blackbox.md 2.4: fine phases that the compatible family tells as part of another.
-FOLDED: Mapping[str, Mapping[str, str]] = {
-    "probe_dns_duration_seconds": {"tls": "connect"},
-    "probe_grpc_duration_seconds": {"connect": "check", "tls": "check", "call": "check"},
-    "probe_websocket_duration_seconds": {"tls": "processing", "upgrade": "processing"},
+# blackbox.md 2.4: phases that are told although they broke off, where the time spent says
+# something; of other families every phase that was reached.
+TOLD_UNFINISHED: Mapping[str, frozenset[str]] = {
+    "probe_http_duration_seconds": frozenset({"resolve", "transfer"}),
+    "probe_dns_duration_seconds": frozenset(),
+    "probe_icmp_duration_seconds": frozenset(),
 }
-# blackbox.md 2.4: a phase that broke off counts only where the time spent says something.
-TOLD_UNFINISHED = frozenset({"resolve", "transfer"})
+# blackbox.md 2.4: what ``compat: strict`` tells as 0 when it never came to it, and in which order.
+ZEROS: Mapping[str, tuple[str, ...]] = {
+    "probe_http_duration_seconds": ("connect", "tls", "processing", "transfer"),
+    "probe_dns_duration_seconds": ("resolve", "connect", "request"),
+    "probe_icmp_duration_seconds": ("resolve", "setup", "rtt"),
+    "probe_grpc_duration_seconds": ("resolve",),
+}
 # A handful per kind, but the names are up to the kind.
 MAX_PLANS = 256
 
@@ -38,13 +45,24 @@ class PhaseLines:
     Args:
         family: of their durations.
         order: names of the kind's phases in their order; empty: as they come.
+        folds: phase -> the coarser one that it counts for.
+        is_strict: whether phases that never ran are told as upstream does (D10).
     """
 
-    __slots__ = ("_order", "_plans", "family")
+    __slots__ = ("_folds", "_is_strict", "_order", "_plans", "family")
 
-    def __init__(self, family: Family, order: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        family: Family,
+        order: tuple[str, ...],
+        folds: Mapping[str, str] = NO_FOLDS,
+        *,
+        is_strict: bool = False,
+    ) -> None:
         self.family = family
         self._order = order
+        self._folds = folds
+        self._is_strict = is_strict
         self._plans: dict[tuple[tuple[str, bool], ...], Plan] = {}
 
     def text(self, phases: Sequence[Phase], more: str) -> str:
@@ -95,14 +113,32 @@ class PhaseLines:
         found = {phase.name: (place, phase) for place, phase in enumerate(phases)}
         order = self._order or tuple(found)
         reached = max((at for at, name in enumerate(order) if name in found), default=-1)
-        folded = FOLDED.get(self.family.name, {})
         told: dict[str, list[int]] = {}
         for at, name in enumerate(order[: reached + 1]):
             if name not in found:
                 if name != "resolve":
-                    told.setdefault(folded.get(name, name), [])  # it did not apply: TLS of plain
+                    told.setdefault(self._folds.get(name, name), [])  # it did not apply: no TLS
                 continue
             place, phase = found[name]
-            if phase.complete or at < reached or name in TOLD_UNFINISHED:
-                told.setdefault(folded.get(name, name), []).append(place)
+            if phase.complete or at < reached or self._tells_unfinished(name):
+                told.setdefault(self._folds.get(name, name), []).append(place)
+        return self._with_zeros(told, phases) if self._is_strict else told
+
+    def _tells_unfinished(self, name: str) -> bool:
+        names = TOLD_UNFINISHED.get(self.family.name)
+        return names is None or name in names
+
+    def _with_zeros(
+        self, told: dict[str, list[int]], phases: Sequence[Phase]
+    ) -> dict[str, list[int]]:
+        """Return what ``compat: strict`` tells: 0 for what never ended."""
+        failed = {phase.name for phase in phases if not phase.complete}
+        if self.family.name == "probe_http_duration_seconds" and (
+            not phases or "resolve" in failed
+        ):
+            return told  # here upstream tells that one alone, or none
+        for name in ZEROS.get(self.family.name, ()):
+            told.setdefault(name, [])
+        if "resolve" in failed:
+            told["resolve"] = []
         return told

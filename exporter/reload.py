@@ -11,7 +11,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from probes.config.load import Config, load
+from probes.config.load import Config, load, load_blackbox
 from probes.errors import ConfigError
 from probes.run import prepare
 from scenarios.config.section import SCENARIOS
@@ -48,6 +48,8 @@ class Reloads:
         self._files = _watched(config)
         self._shards = shards
         self._variables = config.variables
+        # a blackbox.yml alone stays one, and its quirks were asked for on the command line
+        self._compat = config.compat if config.is_drop_in else None
         self._stamp = _stamp(self._files)
         self._lock = asyncio.Lock()
         self._pool = ThreadPoolExecutor(1, "sonde-config")
@@ -85,12 +87,15 @@ class Reloads:
             return config
 
     def _load(self) -> Config:
-        config = load(
-            self._path,
-            shards=self._shards,
-            variables=self._variables,
-            further=(SCENARIOS,),
-        )
+        if self._compat is not None:
+            config = load_blackbox(self._path, compat=self._compat, further=(SCENARIOS,))
+        else:
+            config = load(
+                self._path,
+                shards=self._shards,
+                variables=self._variables,
+                further=(SCENARIOS,),
+            )
         prepare(config.probes)
         return config
 

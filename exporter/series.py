@@ -21,6 +21,7 @@ from exporter.catalogue import (
 )
 from exporter.histogram import SUFFIXES, histogram_lines, whole_sets
 from exporter.phases import PhaseLines
+from exporter.quirks import CHAIN_EXPIRY, FREE_LABELS_FAMILY, NO_CHAIN, is_unverified, united
 from probes.families import ALWAYS_TOLD, BLACKBOX, BLACKBOX_BY_NAME, SHARED, Family
 from probes.kind import Kind
 from probes.probe import Probe
@@ -36,8 +37,6 @@ MAX_DYNAMIC_VALUES = 32
 MAX_SERIES_OF_ONE = 100
 # Label texts that kinds write again and again (phase="connect"); the rest is not worth the memory.
 CACHED_LABEL_TEXTS = 4096
-# A sample whose labels nobody could declare in advance: the user names them.
-FREE_LABELS_FAMILY = "probe_expect_info"
 
 # What a broken sample of a third party's kind can raise.
 RENDER_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -84,11 +83,17 @@ class Shape:
     """Names of the samples whose family has more than one series, or may have."""
     lasting: frozenset[str]
     """Families that speak of the probe rather than of its last run."""
+    is_strict: bool = False
+    """Whether quirks of blackbox_exporter are kept (blackbox.md 1: D4 and D10)."""
 
 
 @cache
-def shape_of(kind: type[Kind]) -> Shape:
+def shape_of(kind: type[Kind], *, is_strict: bool = False) -> Shape:
     """Return the shape of a kind.
+
+    Args:
+        kind: whose samples they are.
+        is_strict: of a module with ``compat: strict``.
 
     Raises:
         ValueError: it declares a metric that may not be.
@@ -113,8 +118,8 @@ def shape_of(kind: type[Kind]) -> Shape:
         if family.labels or family.dynamic or family.type == "histogram"
     )
     lasting = frozenset(name for metric, name in declared.items() if metric.lasting)
-    told = PhaseLines(phase_family, kind.phases)
-    return Shape(families, by_name, told, always, grouped, lasting)
+    told = PhaseLines(phase_family, kind.phases, kind.phase_folds, is_strict=is_strict)
+    return Shape(families, by_name, told, always, grouped, lasting, is_strict)
 
 
 Report = Callable[[str, int], None]
@@ -149,6 +154,8 @@ def sample_lines(result: Result, shape: Shape, labels: Labels, dropped: Report) 
             lines[name] = f"{name}{labels.plain}0\n"
     if text := shape.phases.text(result.phases, labels.more):
         lines[shape.phases.family.name] = text
+    if shape.is_strict and is_unverified(result, lines):
+        lines[CHAIN_EXPIRY] = f"{CHAIN_EXPIRY}{labels.plain}{NO_CHAIN}\n"
     return lines
 
 
@@ -243,7 +250,8 @@ def _labelled_lines(
     """Return the lines of a family with labels of its own: no two alike, no more than its cap."""
     values: dict[str, str] = {}
     met: dict[str, set[str]] = {}
-    for sample in samples:
+    is_free = family.name == FREE_LABELS_FAMILY
+    for sample in _free(family, samples, labels, dropped) if is_free else samples:
         try:
             text, value = _own_labels(family, sample.labels, labels), _value(family, sample.value)
         except RENDER_ERRORS as error:
@@ -251,7 +259,7 @@ def _labelled_lines(
             continue
         if text in values:
             dropped("duplicate", 1)
-        elif family.dynamic and family.name.endswith("_info"):
+        elif family.dynamic and family.name.endswith("_info") and not is_free:
             if values:
                 dropped("label_limit", 1)
             values = {text: value}  # the newest replaces
@@ -261,6 +269,21 @@ def _labelled_lines(
             values[text] = value
     start = family.name + labels.more
     return "".join([f"{start}{text}}} {value}\n" for text, value in values.items()])
+
+
+def _free(
+    family: Family, samples: Sequence[Sample], labels: Labels, dropped: Report
+) -> list[Sample]:
+    """Return the samples whose labels may be, all with the same names."""
+    good: list[Sample] = []
+    for sample in samples:
+        try:
+            _own_labels(family, sample.labels, labels)
+        except RENDER_ERRORS:
+            dropped("encoding", 1)
+        else:
+            good.append(sample)
+    return united(good)
 
 
 def _has_room(met: dict[str, set[str]], sample: Sample) -> bool:
@@ -323,26 +346,37 @@ def outcome_lines(result: Result, labels: Labels) -> dict[str, str]:
     return told
 
 
-def render_result(result: Result, kind: Kind, timeout_s: float | None = None) -> bytes:
+def render_result(
+    result: Result, kind: Kind, timeout_s: float | None = None, *, is_strict: bool = False
+) -> bytes:
     """Return one Result as a page of text 0.0.4, without the labels of a probe.
 
     Args:
         result: of any outcome; ``probe_success`` is 0 after unknown here, as blackbox_exporter's.
         kind: what checked.
         timeout_s: that was in force; None leaves ``probe_timeout_seconds`` out.
+        is_strict: for a module with ``compat: strict``.
     """
-    shape = shape_of(type(kind))
+    shape = shape_of(type(kind), is_strict=is_strict)
     lines = {
         SUCCESS.name: f"{SUCCESS.name} {int(result.ok)}\n",
         DURATION.name: f"{DURATION.name} {decimal(result.seconds)}\n",
     }
     if timeout_s is not None:
         lines[TIMEOUT.name] = f"{TIMEOUT.name} {number(timeout_s)}\n"
-    lines |= sample_lines(result, shape, NO_LABELS, lambda _reason, _count: None)
+    lines |= sample_lines(result, shape, NO_LABELS, _drop)
     lines |= outcome_lines(result, NO_LABELS)
-    own = {family.name: family for family in (OUTCOME, FAILURE_INFO)}
-    known = {**BLACKBOX_BY_NAME, **shape.by_name, **own}
-    return b"".join(
-        heads(name, known[name].type, known[name].help)[0] + text.encode()
-        for name, text in lines.items()
-    )
+    head = _heads_of(type(kind))
+    return "".join([part for name, text in lines.items() for part in (head[name], text)]).encode()
+
+
+def _drop(_reason: str, _count: int) -> None:
+    """Drop what a page of one run has no place for: nobody counts it."""
+
+
+@cache
+def _heads_of(kind: type[Kind]) -> Mapping[str, str]:
+    """Return the HELP and TYPE lines of every family that a page of one run may hold."""
+    known = {**BLACKBOX_BY_NAME, **shape_of(kind).by_name}
+    known |= {family.name: family for family in (OUTCOME, FAILURE_INFO)}
+    return {it.name: heads(it.name, it.type, it.help)[0].decode() for it in known.values()}

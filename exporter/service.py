@@ -14,15 +14,16 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 
+from exporter.account import account_of
 from exporter.asked import Asked
 from exporter.descriptors import plan_capacity
 from exporter.ending import break_off, on_loop_error
 from exporter.entry import checks_another
 from exporter.incidents import State, step
+from exporter.inventory import config_text
 from exporter.keeps import Keeps
 from exporter.loads.board import Board
 from exporter.loads.results import state_directory
@@ -30,10 +31,13 @@ from exporter.loads.runs import LoadRuns
 from exporter.log import PROBE, LogHandle
 from exporter.metrics import SelfMetrics
 from exporter.options import metrics_options
+from exporter.question import Question
+from exporter.recent import Recent, Run
 from exporter.reload import Reloads, in_slices
 from exporter.schedule import Scheduler
 from exporter.shard import share
 from exporter.sink import MetricsSink
+from exporter.start import Options
 from exporter.store import Store
 from exporter.vitals import Vitals, bind_vitals
 from exporter.web.listen import address_text
@@ -46,6 +50,8 @@ from probes.prober_health import ProberHealth
 from probes.result import Outcome, Result
 from probes.run import run_once
 from probes.wire.net import close_resolvers, reachable
+
+__all__ = ["Options", "Service"]
 
 log = logging.getLogger("sonde.service")
 
@@ -67,25 +73,6 @@ INTERRUPTED = 128 + signal.SIGINT
 Sink = Callable[[Result], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How the service is started.
-
-    Args:
-        listen: ``HOST:PORT``, ...
-        web_config: file of ``--web.config.file``.
-        reload_every_s: look for a changed file this often; None: only when asked.
-        shard: which share of the probes is ours.
-        data: directory for what must survive a restart; None: nothing does.
-    """
-
-    listen: Sequence[str]
-    web_config: Path | None = None
-    reload_every_s: float | None = None
-    shard: tuple[int, int] = (1, 1)
-    data: Path | None = None
-
-
 class Service:
     """The running service; also the `exporter.web.backend.Backend` of the web server.
 
@@ -97,7 +84,7 @@ class Service:
     def __init__(self, config: Config, options: Options, handle: LogHandle) -> None:
         self.version = version("sonde")
         self.health = ProberHealth(config.prober.connectivity, reachable)
-        self.own = SelfMetrics(self.version, compat=frozenset(config.metrics.compat))
+        self.own = SelfMetrics(self.version, compat=_compat(config))
         self.metrics = MetricsSink(self.own, metrics_options(config))
         self.sinks: tuple[Sink, ...] = (self._note, self._measure, self._tell, self._remember)
         self._config = config
@@ -109,7 +96,7 @@ class Service:
         self._reloads = Reloads(config, options.shard[1])
         self._store = Store(options.data) if options.data is not None else None
         self._keeps = Keeps(self._store)
-        self._asked = Asked(self.health)
+        self._asked = Asked(self.health, options.asking)
         self._stop = asyncio.Event()
         self._exit_code = 0
         self._why_not_ready = "starting"
@@ -118,7 +105,7 @@ class Service:
         self.own.beside = board.text
         data = options.data or state_directory()
         self._loads = LoadRuns(board, self._scheduler, data, self.health, self._standing)
-        self._web = WebServer(self, options.listen, options.web_config)
+        self._web = WebServer(self, options.listen, options.web_config, options.prefix)
 
     # --- life ---
 
@@ -270,7 +257,7 @@ class Service:
         # a run of before may still fail with a secret of before
         self._handle.set_redactor(config.redact | self._config.redact.secrets)
         self._config = config
-        self.own.compat = frozenset(config.metrics.compat)
+        self.own.compat = _compat(config)
         self.health.watch(config.prober.connectivity)
         # who leaves stops now; who comes starts when there is a place for the Result
         staying = self._probes.keys() & probes.keys()
@@ -313,13 +300,26 @@ class Service:
         """Return the probes that remember something, what, and what was known before a reload."""
         return self._keeps.memories()
 
-    async def ask(self, module: str, target: str, limit_s: float) -> bytes:
-        """Return the page of one run that somebody asks for.
+    @property
+    def runs(self) -> Recent:
+        """The last runs that `ask` was asked for."""
+        return self._asked.recent
+
+    async def ask(self, question: Question) -> bytes:
+        """Return the page of one run that somebody asks for, or the account of it.
 
         Raises:
             Refused: it may not be run.
         """
-        return await self._asked.answer(self._config, module, target, limit_s)
+        return await self._asked.answer(self._config, question)
+
+    async def account(self, run: Run) -> bytes:
+        """Return the account of a run that is kept."""
+        return await self._asked.aside(partial(account_of, run, self._options.asking.level))
+
+    async def config_text(self) -> bytes:
+        """Return the config in force as YAML."""
+        return (await self._asked.aside(partial(config_text, self._config))).encode()
 
     async def reload(self) -> None:
         """Read the probe file again and put it in force; a bad file changes nothing.
@@ -356,7 +356,7 @@ class Service:
     def admin_token(self) -> str | None:
         """``web.admin_token``."""
         token = self._config.web.admin_token
-        return token.get_secret_value() if token is not None else None
+        return token.get_secret_value() if token else self._options.admin_token or None
 
     @property
     def hosts(self) -> Sequence[str]:
@@ -392,3 +392,8 @@ class Service:
     def count_rejected(self, reason: str) -> None:
         """Count a refused request."""
         self.own.count("sonde_web_rejected_total", reason)
+
+
+def _compat(config: Config) -> frozenset[str]:
+    """Return whose own metrics are served too; a blackbox.yml alone has nowhere to say it."""
+    return frozenset({*config.metrics.compat, *(("blackbox",) if config.is_drop_in else ())})

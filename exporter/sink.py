@@ -51,7 +51,6 @@ from exporter.series import (
     sample_lines,
     series_by_family,
     series_in,
-    shape_of,
 )
 from probes.probe import Probe
 from probes.result import Outcome, Reason, Result
@@ -235,7 +234,7 @@ class MetricsSink:
         """Show what is counted about a probe, and nothing of a run that cannot be shown."""
         if entry.is_admitted and entry.key:
             # the lines of the run may stand there in part
-            of_kind = shape_of(type(entry.probe.kind)).by_name
+            of_kind = self.options.shape_of(entry.probe).by_name
             entry.shown = tuple({*_OF_A_RUN, *of_kind, *entry.shown} - entry.lasting.keys())
             self._put(entry, entry.constant_lines())
         self._hide(entry)
@@ -273,7 +272,7 @@ class MetricsSink:
         has_room = bool(entry.key) and entry.is_admitted
         entry.key, entry.labels = key, labels
         entry.tally.set_buckets(self.options.latency_buckets)
-        self._introduce(shape_of(type(probe.kind)))
+        self._introduce(self.options.shape_of(probe))
         lines = entry.constant_lines()
         if has_room:
             self._room.series -= entry.constant
@@ -300,7 +299,7 @@ class MetricsSink:
 
         Nearly every run is like the one before it: a third of the cost of showing it anew.
         """
-        shape = shape_of(type(entry.probe.kind))
+        shape = self.options.shape_of(entry.probe)
         if not before.outcome is result.outcome is Outcome.UP or entry.is_cut or shape.lasting:
             return None
         lines = changed_lines(before, result, shape, entry.labels) if entry.shown else None
@@ -311,7 +310,7 @@ class MetricsSink:
 
     def _show(self, entry: Entry, result: Result) -> None:
         """Replace the result families of a probe as a whole."""
-        labels, shape = entry.labels, shape_of(type(entry.probe.kind))
+        labels, shape = entry.labels, self.options.shape_of(entry.probe)
         lines = outcome_lines(result, labels)
         lines[CONSECUTIVE.name] = entry.tally.consecutive_line(labels)
         samples: dict[str, str] = {}

@@ -65,6 +65,8 @@ def bind_vitals(
         "sonde_config_reload_failures_total": lambda: reloads.failures,
         "sonde_probe_endpoint_in_flight": lambda: parts.asked.in_flight,
         "sonde_probe_endpoint_queued": lambda: parts.asked.queued,
+        "sonde_probe_endpoint_abandoned_total": lambda: parts.asked.abandoned,
+        "blackbox_module_unknown_total": lambda: parts.asked.unknown,
         "sonde_config_info": lambda: {(config_hash()[:SHOWN_HASH_DIGITS],): 1},
     }
     if parts.store is not None:

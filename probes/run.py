@@ -92,8 +92,20 @@ async def run_once(
     if is_cut and failure is not None and is_late:
         failure, attempts = _cut_off(failure), 0
     elif health is not None and (failure is not None or attempt.recorder.warnings):
-        failure = await _excused(failure, attempt, health, started)
+        excused = _excused(failure, attempt, health, started)
+        failure = await (excused if until is None else _in_time(excused, failure, until))
     return result_of(probe, attempt.recorder, failure, started_at, seconds, attempts)
+
+
+async def _in_time(
+    excused: Coroutine[Any, Any, Failure | None], failure: Failure | None, until: float
+) -> Failure | None:
+    """Return what *excused* finds, or *failure* when that takes too long: *until* and a little."""
+    left_s = until + ABANDON_AFTER_S - asyncio.get_running_loop().time()
+    try:
+        return await asyncio.wait_for(excused, left_s)
+    except TimeoutError:
+        return failure
 
 
 def _cut_off(failure: Failure) -> Failure:

@@ -22,12 +22,17 @@ STYLE = (
 _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 # No script, no foreign resource, no frame; the one style sheet is named by its hash, so nothing
 # inline is allowed.
-_NOTHING_ELSE = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_STYLE_ONLY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'"
+
+
+def policy_header(forms: str = "'none'") -> tuple[str, str]:
+    """Return the header that says what a page may do; *forms*: where its forms may lead."""
+    rest = f"base-uri 'none'; form-action {forms}; frame-ancestors 'none'"
+    return "Content-Security-Policy", f"{_STYLE_ONLY}; {rest}"
+
+
 SECURITY_HEADERS = (
-    (
-        "Content-Security-Policy",
-        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; {_NOTHING_ELSE}",
-    ),
+    policy_header(),
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "deny"),
     ("Referrer-Policy", "no-referrer"),

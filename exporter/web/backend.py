@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from exporter.exposition import Page
+from exporter.question import Question
+from exporter.recent import Recent, Run
 from exporter.scrape import PageQuery
 from probes.probe import Probe
 from probes.result import Outcome, Result
@@ -81,12 +83,25 @@ class Backend(Protocol):
         """
         ...
 
-    async def ask(self, module: str, target: str, limit_s: float) -> bytes:
-        """Return the page of one run of *module* against *target*, within *limit_s* seconds.
+    @property
+    def runs(self) -> Recent:
+        """The last runs that `ask` was asked for."""
+        ...
+
+    async def ask(self, question: Question) -> bytes:
+        """Return the page of one run, or with ``debug`` the account of it.
 
         Raises:
-            Refused: it may not be run.
+            Refused: it is not run.
         """
+        ...
+
+    async def account(self, run: Run) -> bytes:
+        """Return the account of a run that is kept."""
+        ...
+
+    async def config_text(self) -> bytes:
+        """Return the config in force as YAML, its defaults filled in, without its secrets."""
         ...
 
     async def reload(self) -> None:

@@ -239,10 +239,17 @@ class Door(threading.Thread):
         if self._hangs_for(now) < (TAKE_BACK_S if context is None else TLS_TAKE_BACK_S):
             return
         for visitor in list(self._waiting):
-            wanted = context is not None or _wants_health(visitor, now - visitor.arrived)
+            wanted = context is not None or self._wants_health(visitor, now)
             if wanted and visitor.claim():
                 self._forget(visitor)
                 self._hold(visitor, context)
+
+    def _wants_health(self, visitor: Visitor, now: float) -> bool:
+        """Return whether a plain one is to be served here: a health check, or one too late."""
+        found = visitor.peek()
+        if found is None:
+            return now - visitor.arrived > HEADER_TIMEOUT_S
+        return not isinstance(found, Refusal) and is_health_check(self._house.inner_path(found[0]))
 
     def _hold(self, visitor: Visitor, context: ssl.SSLContext | None) -> None:
         sock = visitor.sock
@@ -309,11 +316,3 @@ class Door(threading.Thread):
     def _tell_end(self) -> None:
         if not self.ended.done():
             self.ended.set_result(None)
-
-
-def _wants_health(visitor: Visitor, age: float) -> bool:
-    """Return whether a plain connection is to be served here: a health check, or one too late."""
-    found = visitor.peek()
-    if found is None:
-        return age > HEADER_TIMEOUT_S
-    return not isinstance(found, Refusal) and is_health_check(found[0].path)

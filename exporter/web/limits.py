@@ -56,6 +56,8 @@ class Connection:
     kick: Callable[[], None]
     since: float
     stage: Stage = Stage.ARRIVING
+    busy_s: float = REQUEST_S
+    """How long its answer may take."""
     stalled_since: float | None = None
     gone: bool = field(default=False)
 
@@ -158,7 +160,6 @@ _ALLOWED_S = {
     Stage.ARRIVING: HEADER_TIMEOUT_S,
     Stage.READY: HEADER_TIMEOUT_S,
     Stage.IDLE: KEEP_ALIVE_S,
-    Stage.BUSY: REQUEST_S,
     Stage.LINGERING: LINGER_S,
 }
 
@@ -166,7 +167,8 @@ _ALLOWED_S = {
 def _is_late(connection: Connection, now: float) -> bool:
     if connection.stalled_since is not None and now - connection.stalled_since > WRITE_STALL_S:
         return True
-    return now - connection.since > _ALLOWED_S[connection.stage]
+    allowed_s = _ALLOWED_S.get(connection.stage, connection.busy_s)
+    return now - connection.since > allowed_s
 
 
 def connection_limit() -> int:

@@ -20,6 +20,9 @@ MAX_PORT = 65535
 # descriptor, and whether a request is whole can be judged at once. A second later it is handed over
 # without, and the header timeout runs.
 DEFER_ACCEPT_S = 1
+# Instead of an address: take the sockets that systemd passes (sd_listen_fds(3): from 3 on).
+FROM_SYSTEMD = "systemd"
+FIRST_PASSED = 3
 
 
 def split_listen(text: str) -> tuple[str, int]:
@@ -54,8 +57,11 @@ def open_listeners(texts: Sequence[str]) -> list[Listener]:
     """
     listeners: list[Listener] = []
     try:
-        for host, port in map(split_listen, texts):
-            listeners.append(_open(host, port))
+        for text in texts:
+            if text == FROM_SYSTEMD:
+                listeners += _passed()
+            else:
+                listeners.append(_open(*split_listen(text)))
     except BaseException:
         for listener in listeners:
             listener.sock.close()
@@ -66,6 +72,28 @@ def open_listeners(texts: Sequence[str]) -> list[Listener]:
 def address_text(host: str, port: int) -> str:
     """Write an address as `split_listen` reads it."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _passed() -> list[Listener]:
+    """Return the sockets that systemd has passed to this process.
+
+    Raises:
+        ValueError: none, or one that is not of TCP.
+    """
+    count = os.environ.get("LISTEN_FDS", "")
+    is_ours = os.environ.get("LISTEN_PID") == str(os.getpid())
+    if not (is_ours and count.isascii() and count.isdigit() and int(count) > 0):
+        raise ValueError("want sockets from systemd (LISTEN_PID, LISTEN_FDS), got none")
+    listeners: list[Listener] = []
+    for number in range(FIRST_PASSED, FIRST_PASSED + int(count)):
+        sock = socket.socket(fileno=number)
+        if sock.family not in (socket.AF_INET, socket.AF_INET6) or sock.type != socket.SOCK_STREAM:
+            sock.detach()
+            raise ValueError(f"want TCP sockets from systemd, got another kind at {number}")
+        sock.setblocking(False)  # noqa: FBT003 - the interface of socket
+        host = str(sock.getsockname()[0])
+        listeners.append(Listener(sock, ip_address(host.partition("%")[0]).is_loopback))
+    return listeners
 
 
 def _open(host: str, port: int) -> Listener:

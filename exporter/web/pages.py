@@ -1,11 +1,15 @@
-"""The landing page: what is here, without script and without foreign resources.
+"""The landing page: what is here, a form to ask for a run, and the last runs.
 
-Pure text; every value is escaped. Knows no probe.
+Without script and without foreign resources. Pure text; every value is escaped. Knows no probe.
 """
 
+from collections.abc import Iterable
 from html import escape
 
-from exporter.web.answers import STYLE
+from exporter.web.answers import STYLE, policy_header
+
+# The one page with a form; it leads nowhere else.
+POLICY_OF_FORM = policy_header("'self'")
 
 # Address, text, description; the order of the page.
 LINKS = (
@@ -24,16 +28,33 @@ LINKS = (
         "Probe",
         "one run of ?module= against ?target=, within probe_policy, as blackbox_exporter has it",
     ),
+    ("/config", "Configuration", "what is in force, defaults filled in, without secrets"),
 )
+_FORM = """<form action="{below}/probe" method="get">
+<label>Module <input name="module"></label>
+<label>Target <input name="target"></label>
+<label><input type="checkbox" name="debug" value="true" checked> with an account of the run</label>
+<button>Probe</button>
+</form>"""
 
 
-def landing_page(version: str, probes: int) -> bytes:
-    """Return the page of ``/``."""
+def landing_page(
+    version: str, probes: int, runs: Iterable[tuple[str, ...]] = (), below: str = ""
+) -> bytes:
+    """Return the page of ``/``.
+
+    Args:
+        version: of sonde.
+        probes: how many there are.
+        runs: address of its account, module, target, verdict and time of each run.
+        below: where the paths of this server begin.
+    """
     links = "\n".join(
-        f'<li><a href="{escape(address)}">{escape(text)}</a> '
+        f'<li><a href="{escape(below + address)}">{escape(text)}</a> '
         f"<code>{escape(address)}</code>: {escape(description)}</li>"
         for address, text, description in LINKS
     )
+    form = _FORM.format(below=escape(below))
     count = f"{probes} probe" if probes == 1 else f"{probes} probes"
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -50,7 +71,23 @@ def landing_page(version: str, probes: int) -> bytes:
 <ul>
 {links}
 </ul>
+<h2>Ask for a run</h2>
+{form}
+<h2>Recent runs</h2>
+{_runs(runs, below)}
 </main>
 </body>
 </html>
 """.encode()
+
+
+def _runs(runs: Iterable[tuple[str, ...]], below: str) -> str:
+    rows = "\n".join(
+        f"<tr><td>{escape(module)}</td><td>{escape(target)}</td><td>{escape(verdict)}</td>"
+        f'<td>{escape(at)}</td><td><a href="{escape(f"{below}/{address}")}">account</a></td></tr>'
+        for address, module, target, verdict, at in runs
+    )
+    if not rows:
+        return "<p>None since the start.</p>"
+    head = "<tr><th>Module</th><th>Target</th><th>Result</th><th>At</th><th></th></tr>"
+    return f"<table>\n{head}\n{rows}\n</table>"

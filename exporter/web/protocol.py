@@ -4,10 +4,12 @@ It holds the head of a request back until it is complete and judged, keeps the s
 connection and notices readers that stop reading. Knows no route.
 
 A client that sends a body or the next request ahead is handed through from then on: aiohttp's
-parser then keeps its own limits, the stages and timeouts still hold.
+parser then keeps its own limits, the stages and timeouts still hold. What the host answers itself
+never gets to aiohttp, as long as that has had no request of this connection.
 """
 
 import asyncio
+import logging
 import socket
 import struct
 from time import monotonic
@@ -16,8 +18,10 @@ from typing import Protocol, cast
 from aiohttp import web
 
 from exporter.web.answers import Answer, encode
-from exporter.web.head import Refusal, read_head
+from exporter.web.head import MAX_HEAD_BYTES, Head, Refusal, read_head
 from exporter.web.limits import Connection, Connections, Stage
+
+log = logging.getLogger("sonde.web")
 
 # struct linger {l_onoff, l_linger}: close at once and send RST.
 _RESET = struct.pack("ii", 1, 0)
@@ -39,6 +43,14 @@ class Host(Protocol):
         """Note an answer that was given without a request being served."""
         ...
 
+    def serves(self, head: Head) -> bool:
+        """Return whether it answers such a request without aiohttp."""
+        ...
+
+    async def answer(self, head: Head, guarded: "GuardedProtocol") -> tuple[bytes, bool]:
+        """Return an answer, and whether the connection stays open behind it."""
+        ...
+
     def lost(self, inner: web.RequestHandler) -> None:
         """Note that a connection has ended."""
         ...
@@ -56,7 +68,10 @@ class GuardedProtocol(asyncio.Protocol):
     def __init__(self, inner: web.RequestHandler, connection: Connection, host: Host) -> None:
         self.inner = inner
         self.connection = connection
+        self.stops_when_lost: asyncio.Task[None] | None = None
+        """What answers the request of now, if nobody else wants what it does."""
         self._host = host
+        self._is_inner_used = False
         self._head = bytearray()
         self._is_raw = False
         self._is_half_closed = False
@@ -75,6 +90,8 @@ class GuardedProtocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._host.connections.drop(self.connection)
+        if self.stops_when_lost is not None:
+            self.stops_when_lost.cancel()
         if self._is_inner_connected:
             self.inner.connection_lost(exc)
         self._host.lost(self.inner)
@@ -85,6 +102,9 @@ class GuardedProtocol(asyncio.Protocol):
             return
         if stage is Stage.IDLE:
             self._enter(Stage.ARRIVING)
+        if stage is Stage.BUSY and not self._is_inner_used:
+            self._keep(data)
+            return
         if stage is Stage.BUSY:
             self._is_raw = True
         if self._is_raw:
@@ -112,6 +132,7 @@ class GuardedProtocol(asyncio.Protocol):
 
     def finish(self) -> None:
         """Note that its answer has been written."""
+        self.stops_when_lost = None
         self._enter(Stage.IDLE)
         if self._is_half_closed and self._transport is not None:
             self._transport.close()
@@ -125,7 +146,7 @@ class GuardedProtocol(asyncio.Protocol):
             self._transport.abort()
 
     def _collect(self, data: bytes) -> None:
-        if not self._head:
+        if data and not self._head:
             # RFC 9112, 2.2: an empty line before a request is ignored
             data = data.lstrip(b"\r\n")
         self._head += data
@@ -136,12 +157,41 @@ class GuardedProtocol(asyncio.Protocol):
             self._refuse(found)
             return
         head, length = found
+        body = head.get("content-length") not in (None, "0") or head.get("transfer-encoding")
+        self._enter(Stage.BUSY)
+        if not (self._is_inner_used or body) and self._host.serves(head):
+            del self._head[:length]
+            self.stops_when_lost = asyncio.get_running_loop().create_task(self._serve(head))
+            self.stops_when_lost.add_done_callback(self._served)
+            return
         received = bytes(self._head)
         self._head.clear()
-        body = head.get("content-length") not in (None, "0") or head.get("transfer-encoding")
+        self._is_inner_used = True
         self._is_raw = len(received) > length or bool(body)
-        self._enter(Stage.BUSY)
         self.inner.data_received(received)
+
+    async def _serve(self, head: Head) -> None:
+        data, stays = await self._host.answer(head, self)
+        if self._transport is None:
+            return
+        self._transport.write(data)
+        self.finish()
+        if not stays:
+            self._transport.close()
+        elif self._head:
+            self._enter(Stage.ARRIVING)
+            self._collect(b"")
+
+    def _served(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("want an answer to a request, got %s", type(error).__name__, exc_info=error)
+            self.abort()
+
+    def _keep(self, data: bytes) -> None:
+        """Keep what a client sends ahead until the answer is written."""
+        self._head += data
+        if len(self._head) > MAX_HEAD_BYTES:
+            self.abort()
 
     def _refuse(self, refusal: Refusal) -> None:
         self._head.clear()

@@ -21,20 +21,23 @@ from exporter.web.answers import Answer, Stream, encode, headers_of
 from exporter.web.attendant import Steps
 from exporter.web.auth import Passwords
 from exporter.web.backend import Backend
+from exporter.web.direct import keeps_open, pack
 from exporter.web.door import Door
 from exporter.web.gate import Caller, Gate, is_health_check
 from exporter.web.head import MAX_HEAD_BYTES, MAX_LINE_BYTES, Head, decode_path
 from exporter.web.limits import (
     HEADER_TIMEOUT_S,
     KEEP_ALIVE_S,
+    REQUEST_S,
     Connection,
     Connections,
     Stage,
     connection_limit,
 )
 from exporter.web.listen import open_listeners
+from exporter.web.prefix import AT_TOP, Prefix
 from exporter.web.protocol import GuardedProtocol
-from exporter.web.site import READ, Ask, Site
+from exporter.web.site import READ, Ask, Route, Site
 from exporter.web.tls import may_enter
 from exporter.web.visitor import Visitor
 from exporter.web.watched import WatchedConfig
@@ -48,6 +51,9 @@ SWEEP_S = 0.5
 BODY_LINGER_S = 1.0
 # A second line behind the guard's own limits.
 MAX_INNER_HEADERS = 128
+
+# Of nginx: the client has gone before it was answered.
+GONE = 499
 
 Reply = Answer | Stream
 
@@ -68,16 +74,22 @@ class WebServer:
         backend: the service.
         listen: ``HOST:PORT``, ...; port 0 takes a free one.
         web_config: the file of ``--web.config.file``.
+        prefix: where the paths begin.
     """
 
     def __init__(
-        self, backend: Backend, listen: Sequence[str], web_config: Path | None = None
+        self,
+        backend: Backend,
+        listen: Sequence[str],
+        web_config: Path | None = None,
+        prefix: Prefix = AT_TOP,
     ) -> None:
         self._backend = backend
         self._listen = tuple(listen)
         self._watched = WatchedConfig(web_config)
         self._worker = ThreadPoolExecutor(1, "sonde-web")
-        self._site = Site(backend)
+        self._prefix = prefix
+        self._site = Site(backend, prefix)
         self._gate: Gate | None = None
         self._door: Door | None = None
         self._inner: web.Server | None = None
@@ -175,10 +187,15 @@ class WebServer:
             self._arrivals.add(task)
             task.add_done_callback(self._arrivals.discard)
 
+    def inner_path(self, head: Head) -> str:
+        """Return the path of a request as the routes know it."""
+        return self._prefix.inner(head.path)
+
     def attend(self, head: Head, visitor: Visitor) -> Steps[Answer]:
         """Answer a request while the loop is stuck; stepped through in the door's thread."""
         answer = yield from self._attend(head, visitor)
-        handler = self._site.find(head.path).handler if is_health_check(head.path) else "other"
+        path = self.inner_path(head)
+        handler = self._site.find(path).handler if is_health_check(path) else "other"
         self._backend.count_request(handler, _class_of(answer.status))
         return answer
 
@@ -186,7 +203,8 @@ class WebServer:
         gate = self._gate
         if gate is None:
             return Answer.text(503, "want a running server, got one that stops\n")
-        caller = Caller(head.path, head.get("host"), head.get("authorization"), visitor.on_loopback)
+        path = self.inner_path(head)
+        caller = Caller(path, head.get("host"), head.get("authorization"), visitor.on_loopback)
         verdict = gate.judge(caller)
         if isinstance(verdict, Future):
             while not verdict.done():
@@ -194,8 +212,8 @@ class WebServer:
             verdict = gate.settle(right=verdict.result())
         if verdict is not None:
             return verdict
-        if is_health_check(head.path) and head.method in READ:
-            return self._site.health_check(head.path)
+        if is_health_check(path) and head.method in READ:
+            return self._site.health_check(path)
         text = "want an event loop that turns, got one that hangs\n"
         return Answer.text(503, text, ("Retry-After", "1"))
 
@@ -214,6 +232,28 @@ class WebServer:
         """Count an answer that was given without a request being served."""
         self._backend.count_request("other", _class_of(status))
         self._backend.count_rejected("limit")
+
+    def serves(self, head: Head) -> bool:
+        """Return whether it is asked for a run; a run is cancelled when its client has gone."""
+        return self._site.find(self.inner_path(head)).is_direct
+
+    async def answer(self, head: Head, guarded: GuardedProtocol) -> tuple[bytes, bool]:
+        """Answer a request that aiohttp does not see, whole."""
+        headers = dict(reversed(head.headers))
+        ask = self._ask(head.method, head.target, headers, guarded)
+        route, status = self._begin(ask, guarded), 500
+        try:
+            reply = await self._reply(route, ask, guarded)
+            status = reply.status
+        except asyncio.CancelledError:
+            status = GONE
+            raise
+        finally:
+            self._backend.count_request(route.handler, _class_of(status))
+        extra = self._gate.extra_headers if self._gate is not None else ()
+        if not isinstance(reply, Answer):
+            raise TypeError(f"want a whole answer, got {type(reply).__name__}")
+        return pack(reply, extra, head), keeps_open(head)
 
     def lost(self, inner: web.RequestHandler) -> None:
         """Forget a connection that has ended."""
@@ -258,39 +298,53 @@ class WebServer:
         guarded = self._guarded.get(request.protocol)
         if guarded is None:
             return _for_nobody()
-        guarded.begin()
-        route = self._site.find(decode_path(request.raw_path))
-        status = 500
+        headers = {name.lower(): request.headers[name] for name in request.headers}
+        ask = self._ask(request.method, request.raw_path, headers, guarded)
+        route, status = self._begin(ask, guarded), 500
+        if route.takes_s:
+            guarded.stops_when_lost = asyncio.current_task()
         try:
-            reply = await self._reply(request, guarded)
+            reply = await self._reply(route, ask, guarded)
             response = await self._send(request, reply, guarded)
             status = reply.status
         except ConnectionError:
-            status = 499
+            status = GONE
             return _for_nobody()
+        except asyncio.CancelledError:
+            status = GONE
+            raise
         else:
             return response
         finally:
             self._backend.count_request(route.handler, _class_of(status))
             guarded.finish()
 
-    async def _reply(self, request: web.BaseRequest, guarded: GuardedProtocol) -> Reply:
+    def _ask(
+        self, method: str, target: str, headers: dict[str, str], guarded: GuardedProtocol
+    ) -> Ask:
+        path, visitor = decode_path(target), self._visitors.get(guarded.connection)
+        owner = "" if visitor is None else visitor.owner
+        query = target.partition("?")[2]
+        return Ask(method, self._prefix.inner(path), query, headers, owner)
+
+    def _begin(self, ask: Ask, guarded: GuardedProtocol) -> Route:
+        """Return what serves *ask*; its connection has the time that takes."""
+        route = self._site.find(ask.path)
+        guarded.connection.busy_s = route.takes_s or REQUEST_S
+        guarded.begin()
+        return route
+
+    async def _reply(self, route: Route, ask: Ask, guarded: GuardedProtocol) -> Reply:
         gate, visitor = self._gate, self._visitors.get(guarded.connection)
         if gate is None or visitor is None:
             return Answer.text(503, "want a running server, got one that stops\n")
-        headers = request.headers
-        path = decode_path(request.raw_path)
+        headers = ask.headers
         verdict = gate.judge(
-            Caller(path, headers.get("Host"), headers.get("Authorization"), visitor.on_loopback)
+            Caller(ask.path, headers.get("host"), headers.get("authorization"), visitor.on_loopback)
         )
         if isinstance(verdict, Future):
             verdict = gate.settle(right=await asyncio.wrap_future(verdict))
-        if verdict is not None:
-            return verdict
-        lowered = {name.lower(): headers[name] for name in headers}
-        query = request.raw_path.partition("?")[2]
-        ask = Ask(request.method, path, query, lowered, visitor.owner)
-        return await self._site.answer(self._site.find(path), ask)
+        return verdict if verdict is not None else await self._site.answer(route, ask)
 
     async def _send(
         self, request: web.BaseRequest, reply: Reply, guarded: GuardedProtocol
@@ -332,7 +386,7 @@ def _kick(visitor: Visitor) -> None:
 
 def _for_nobody() -> web.Response:
     """Return what aiohttp may try to write: then it sees that the client has gone."""
-    return web.Response(status=499)
+    return web.Response(status=GONE)
 
 
 def _class_of(status: int) -> str:

@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
 from urllib.parse import parse_qsl
+from zlib import compress
 
-from exporter.asked import Refused
+from exporter.account import runs_text
 from exporter.exposition import Busy
+from exporter.plans import digest_of
+from exporter.question import MAX_TIMEOUT_S, Refused
+from exporter.recent import Run
 from exporter.scrape import TEXT as TEXT_FORMAT
 from exporter.scrape import PageQuery, accepts_gzip, content_type, negotiate, parse_shard
 from exporter.web.answers import HTML, JSON, Answer, Stream
@@ -21,8 +25,9 @@ from exporter.web.backend import Backend
 from exporter.web.chains import endpoint_answer, list_answer
 from exporter.web.documents import health_text, in_pieces, overall, probe_text, probes_text
 from exporter.web.gate import CHAINS, HEALTHY, READY, RELOAD
-from exporter.web.pages import landing_page
-from exporter.web.probing import TIMEOUT_HEADER, BadRequest, wanted
+from exporter.web.pages import POLICY_OF_FORM, landing_page
+from exporter.web.prefix import AT_TOP, TOP, Prefix
+from exporter.web.probing import TIMEOUT_HEADER, parameters, question_of, unescaped
 from probes.errors import ConfigError
 from probes.probe import Probe
 from probes.units import short
@@ -32,6 +37,14 @@ MAX_LAG_S = 10.0
 # A scraper asks for a few families of a few probes; what parse_qsl refuses beyond it is an attack.
 MAX_PARAMETERS = 1000
 READ = ("GET", "HEAD")
+# The longest timeout of a scraper that counts, and what it takes to write the answer.
+PROBE_S = MAX_TIMEOUT_S + 10.0
+# A page of one run has 3 KB: the lowest level takes a third of the time and packs nearly as well.
+PROBE_GZIP_LEVEL = 1
+# zlib: a window of 32 KiB, in the format of gzip.
+GZIP_FORMAT = 31
+GZIPPED = (("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding"))
+MAX_ID_DIGITS = 18
 
 Reply = Answer | Stream
 RETRY = ("Retry-After", "1")
@@ -61,6 +74,13 @@ class Route:
     methods: tuple[str, ...]
     answer: Callable[[Ask], Awaitable[Reply]]
     wrong_method: str = "want GET or HEAD, got another method\n"
+    takes_s: float = 0.0
+    """How long an answer may take where that is longer than usual."""
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether it is asked for so often that aiohttp costs too much; its answers are whole."""
+        return self.handler == "probe"
 
 
 class Site:
@@ -68,10 +88,12 @@ class Site:
 
     Args:
         backend: the service.
+        prefix: where its paths begin.
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, prefix: Prefix = AT_TOP) -> None:
         self._backend = backend
+        self._prefix = prefix
         self._failures = Failures()
         self._routes = {
             "/": Route("landing", READ, self._landing),
@@ -84,8 +106,12 @@ class Site:
             "/health": Route("health", READ, self._health),
             "/api/v1/probes": Route("probes", READ, self._probes),
             CHAINS: Route("healthz", READ, self._chains),
-            "/probe": Route("probe", (*READ, "POST"), self._asked),
+            "/probe": Route("probe", (*READ, "POST"), self._asked, takes_s=PROBE_S),
+            "/logs": Route("logs", READ, self._logs),
+            "/config": Route("config", READ, self._config),
         }
+        if prefix.path:
+            self._routes[TOP] = Route("landing", READ, self._to_prefix)
         # a name may hold slashes: everything behind the prefix is the name
         self._named = {
             "/health/": Route("health", READ, self._health_of),
@@ -128,8 +154,13 @@ class Site:
         return Answer.text(404, "want a path of the landing page, got another one\n")
 
     async def _landing(self, _: Ask) -> Reply:
-        page = landing_page(self._backend.version, len(self._backend.probes))
-        return Answer(200, page, HTML)
+        backend, below = self._backend, self._prefix.path
+        runs = runs_text(backend.runs.newest_first(), lambda number: f"logs?id={number}")
+        page = landing_page(backend.version, len(backend.probes), runs, below)
+        return Answer(200, page, HTML, (POLICY_OF_FORM,))
+
+    async def _to_prefix(self, _: Ask) -> Reply:
+        return Answer.text(302, "", ("Location", self._prefix.home))
 
     async def _ready(self, _: Ask) -> Reply:
         is_ready, why = self._backend.readiness()
@@ -214,13 +245,42 @@ class Site:
 
     async def _asked(self, ask: Ask) -> Reply:
         try:
-            run = wanted(ask.query, ask.headers.get(TIMEOUT_HEADER))
-            page = await self._backend.ask(run.module, run.target, run.limit_s)
-        except BadRequest as error:
-            return Answer.text(error.status, f"{error}\n")
+            question = question_of(ask.query, ask.headers.get(TIMEOUT_HEADER))
+            page = await self._backend.ask(question)
         except Refused as refused:
             return self._refusal(refused)
+        if question.debug:
+            return Answer(200, page)
+        if accepts_gzip(ask.headers.get("accept-encoding")):
+            packed = compress(page, PROBE_GZIP_LEVEL, GZIP_FORMAT)
+            return Answer(200, packed, TEXT_FORMAT, GZIPPED)
         return Answer(200, page, TEXT_FORMAT)
+
+    async def _logs(self, ask: Ask) -> Reply:
+        try:
+            found = parameters(ask.query)
+        except Refused as refused:
+            return self._refusal(refused)
+        number, target, module = found.get("id", ""), found.get("target", ""), found.get("module")
+        if not (number.isascii() and number.isdigit() and len(number) <= MAX_ID_DIGITS):
+            number = ""
+        if bool(number) == bool(target):
+            got = "both" if number else "neither"
+            return Answer.text(400, f"want id, or target with or without module, got {got}\n")
+        run = self._run_of(number, target, module or "")
+        if run is None:
+            return Answer.text(404, "want a run that is still kept, got another one\n")
+        return Answer(200, await self._backend.account(run))
+
+    def _run_of(self, number: str, target: str, module: str) -> Run | None:
+        runs = self._backend.runs
+        if number:
+            return runs.find(int(number))
+        found = runs.match(digest_of(target), module)
+        return found or runs.match(digest_of(unescaped(target)), module)
+
+    async def _config(self, _: Ask) -> Reply:
+        return Answer(200, await self._backend.config_text())
 
     def _refusal(self, refused: Refused) -> Reply:
         if refused.status == 403:  # noqa: PLR2004 - of HTTP

@@ -63,6 +63,10 @@ class House(Protocol):
         """Connections that it may have."""
         ...
 
+    def inner_path(self, head: Head) -> str:
+        """Return the path of a request as the routes know it; from the thread."""
+        ...
+
     def is_crowded(self, owner: str) -> bool:
         """Return whether a newcomer would soon push out others; read from the thread."""
         ...

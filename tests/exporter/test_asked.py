@@ -4,11 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 
 from exporter import asked as module
-from exporter.asked import REFUSED_TARGET, Asked, Refused
+from exporter import plans
+from exporter.asked import Asked
+from exporter.plans import REFUSED_TARGET
+from exporter.question import Question, Refused
 from probes.config.load import Config, load
 from probes.kind import Kind
 from probes.prober_health import ProberHealth
@@ -24,6 +28,7 @@ modules:
   machine: {kind: host}
 """
 LOCAL = "probe_policy: {allow: [{cidr: 127.0.0.0/8}]}\n"
+ONE_AT_A_TIME = LOCAL.replace("}]}", "}], max_in_flight: 1, max_queue: 1}")
 
 
 @pytest.fixture
@@ -63,9 +68,14 @@ async def silent() -> AsyncIterator[str]:
 Load = Callable[[str], Awaitable[Config]]
 
 
+def ask(name: str, target: str, limit_s: float = 5.0, **more: Any) -> Question:
+    """What a scraper asks for that leaves *limit_s* seconds."""
+    return Question(module=name, target=target, timeout=str(limit_s + 0.5), **more)
+
+
 async def status(asked: Asked, config: Config, name: str, target: str) -> int:
     try:
-        await asked.answer(config, name, target, 5)
+        await asked.answer(config, ask(name, target))
     except Refused as refused:
         return refused.status
     return 200
@@ -74,7 +84,7 @@ async def status(asked: Asked, config: Config, name: str, target: str) -> int:
 async def test_a_target_of_the_file_is_run(asked: Asked, silent: str, load_text: Load) -> None:
     config = await load_text(f"{MODULES}probes: [{{name: it, kind: tcp, target: '{silent}'}}]\n")
 
-    page = (await asked.answer(config, "port", silent, 5)).decode()
+    page = (await asked.answer(config, ask("port", silent, 5))).decode()
 
     assert "\nprobe_success 1\n" in page
     assert "\nprobe_timeout_seconds 5\n" in page
@@ -129,7 +139,7 @@ async def test_a_name_that_stands_for_a_refused_address_says_no_more(
     config = await load_text(MODULES + "probe_policy: {allow: [{host: localhost}]}\n")
 
     with pytest.raises(Refused) as caught:
-        await asked.answer(config, "port", "localhost:1", 5)
+        await asked.answer(config, ask("port", "localhost:1", 5))
 
     assert (caught.value.status, caught.value.text) == (403, REFUSED_TARGET)
 
@@ -205,7 +215,7 @@ async def test_a_built_in_module_is_made_once(
 ) -> None:
     """Each has a TLS context of its own, which costs 80 ms: requests must not pay for that."""
     prepared: list[Kind] = []
-    monkeypatch.setattr(module, "prepare", lambda probes: prepared.append(probes[0].kind))
+    monkeypatch.setattr(plans, "prepare", lambda probes: prepared.append(probes[0].kind))
     config = await load_text(LOCAL)
 
     for port in (1, 2):
@@ -225,7 +235,7 @@ async def test_an_unknown_module_is_told(
     asked: Asked, load_text: Load, name: str, text: str
 ) -> None:
     with pytest.raises(Refused) as caught:
-        await asked.answer(await load_text(MODULES), name, "h:1", 5)
+        await asked.answer(await load_text(MODULES), ask(name, "h:1"))
 
     assert (caught.value.status, caught.value.text) == (400, text)
 
@@ -234,7 +244,7 @@ async def test_an_unknown_module_is_told(
 async def test_modules_of_chains_are_built_in(asked: Asked, load_text: Load, name: str) -> None:
     config = await load_text(LOCAL)
 
-    page = (await asked.answer(config, name, "http://127.0.0.1:1/", 3)).decode()
+    page = (await asked.answer(config, ask(name, "http://127.0.0.1:1/", 3))).decode()
 
     assert "\nprobe_success 0\n" in page
     assert 'sonde_probe_outcome{outcome="down"} 1' in page
@@ -247,11 +257,11 @@ async def test_a_module_of_the_file_outweighs_a_built_in_one(
 ) -> None:
     config = await load_text(f"modules: {{chain_evm: {{kind: tcp}}}}\n{LOCAL}")
 
-    assert b"probe_success 1" in await asked.answer(config, "chain_evm", silent, 5)
+    assert b"probe_success 1" in await asked.answer(config, ask("chain_evm", silent, 5))
 
 
 async def test_a_target_that_is_none_is_unknown(asked: Asked, load_text: Load) -> None:
-    page = (await asked.answer(await load_text(MODULES), "port", "no port", 5)).decode()
+    page = (await asked.answer(await load_text(MODULES), ask("port", "no port"))).decode()
 
     assert "\nprobe_success 0\n" in page
     assert 'sonde_probe_outcome{outcome="unknown"} 1' in page
@@ -277,7 +287,7 @@ async def test_the_answer_is_there_in_time(
     loop = asyncio.get_running_loop()
     began = loop.time()
 
-    page = (await asked.answer(config, name, target, limit_s)).decode()
+    page = (await asked.answer(config, ask(name, target, limit_s))).decode()
 
     # blackbox.md 8.5 gives 0.1 s; this machine may be busy. A call of a chain ends at half of it
     assert ends_s * 0.4 <= loop.time() - began < ends_s + 0.5
@@ -286,25 +296,23 @@ async def test_the_answer_is_there_in_time(
 
 
 async def test_without_time_nothing_is_sent(asked: Asked, silent: str, load_text: Load) -> None:
-    page = (await asked.answer(await load_text(MODULES + LOCAL), "port", silent, -0.2)).decode()
+    page = (
+        await asked.answer(await load_text(MODULES + LOCAL), ask("port", silent, -0.2))
+    ).decode()
 
     assert "\nprobe_success 0\n" in page
     assert 'reason="config"' in page
 
 
-async def test_runs_wait_for_a_slot_and_not_for_ever(
-    silent: str, load_text: Load, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "MAX_IN_FLIGHT", 1)
-    monkeypatch.setattr(module, "MAX_QUEUED", 1)
+async def test_runs_wait_for_a_slot_and_not_for_ever(silent: str, load_text: Load) -> None:
     asked = Asked(ProberHealth((), reachable))
-    config = await load_text(MODULES + LOCAL)
+    config = await load_text(MODULES + ONE_AT_A_TIME)
     loop = asyncio.get_running_loop()
-    first = loop.create_task(asked.answer(config, "slow", silent, 0.4))
+    first = loop.create_task(asked.answer(config, ask("slow", silent, 0.4)))
     while not asked.in_flight:  # noqa: ASYNC110 - it begins in a thread
         await asyncio.sleep(0.001)
 
-    second = loop.create_task(asked.answer(config, "port", silent, 0.05))
+    second = loop.create_task(asked.answer(config, ask("port", silent, 0.05)))
     while not asked.queued:  # noqa: ASYNC110 - as above
         await asyncio.sleep(0.001)
     third = await status(asked, config, "port", silent)
@@ -328,13 +336,13 @@ async def test_what_a_kind_needs_once_holds_up_no_answer(
 ) -> None:
     monkeypatch.setattr(module, "NO_TIME_S", 0.05)
     slow = Event()
-    monkeypatch.setattr(module, "prepare", lambda _: slow.wait(10))
+    monkeypatch.setattr(plans, "prepare", lambda _: slow.wait(10))
     config = await load_text(MODULES + LOCAL)
     loop = asyncio.get_running_loop()
     began = loop.time()
 
     with pytest.raises(Refused, match="want a free slot before the deadline"):
-        await asked.answer(config, "port", silent, limit_s)
+        await asked.answer(config, ask("port", silent, limit_s))
 
     assert loop.time() - began < 5
     assert (asked.in_flight, asked.queued) == (0, 0)
@@ -344,13 +352,11 @@ async def test_what_a_kind_needs_once_holds_up_no_answer(
 async def test_requests_that_wait_for_the_thread_are_counted(
     silent: str, load_text: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_IN_FLIGHT", 1)
-    monkeypatch.setattr(module, "MAX_QUEUED", 1)
     slow, asked = Event(), Asked(ProberHealth((), reachable))
-    monkeypatch.setattr(module, "prepare", lambda _: slow.wait(10))
-    config = await load_text(MODULES + LOCAL)
+    monkeypatch.setattr(plans, "prepare", lambda _: slow.wait(10))
+    config = await load_text(MODULES + ONE_AT_A_TIME)
     requests = [
-        asyncio.get_running_loop().create_task(asked.answer(config, "port", silent, 5))
+        asyncio.get_running_loop().create_task(asked.answer(config, ask("port", silent, 5)))
         for _ in range(3)
     ]
     done, _ = await asyncio.wait(requests, return_when=asyncio.FIRST_COMPLETED)
@@ -368,6 +374,6 @@ async def test_no_secret_is_on_the_page(asked: Asked, load_text: Load) -> None:
         f"{MODULES}probes: [{{name: it, kind: http, target: 'http://127.0.0.1:1/canary-1234'}}]\n"
     )
 
-    page = await asked.answer(config, "page", "http://127.0.0.1:1/canary-1234", 5)
+    page = await asked.answer(config, ask("page", "http://127.0.0.1:1/canary-1234", 5))
 
     assert b"canary" not in page

@@ -168,4 +168,5 @@ def test_names_of_blackbox_exporter_are_there_for_stock_alerts() -> None:
         "blackbox_exporter_build_info",
         "blackbox_exporter_config_last_reload_successful",
         "blackbox_exporter_config_last_reload_success_timestamp_seconds",
+        "blackbox_module_unknown_total",
     }

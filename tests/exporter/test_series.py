@@ -1,5 +1,7 @@
 import math
 from collections import Counter
+from collections.abc import Mapping
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
@@ -205,6 +207,7 @@ def test_fine_phases_are_folded_into_those_of_the_family() -> None:
         name = "resolver"
         phase_family = "dns_duration_seconds"
         phases = ("resolve", "connect", "tls", "request")
+        phase_folds: ClassVar[Mapping[str, str]] = {"tls": "connect"}
 
     phases = (Phase("connect", 0.25), Phase("tls", 0.5), Phase("request", 1))
     text, _ = rendered(up("it", phases=phases), Resolver)

@@ -11,6 +11,8 @@ from time import monotonic
 from typing import Any
 
 from exporter.exposition import Page
+from exporter.question import Question
+from exporter.recent import Recent, Run
 from exporter.scrape import PageQuery, content_type
 from probes.kind import Kind
 from probes.probe import Probe
@@ -91,8 +93,11 @@ class FakeBackend:
     reload_error: Exception | None = None
     tick: float | None = None
     kept: Sequence[tuple[Probe, object, object]] = ()
-    asked: list[tuple[str, str, float]] = field(default_factory=list)
+    asked: list[Question] = field(default_factory=list)
     ask_error: Exception | None = None
+    ask_gate: asyncio.Event | None = None
+    given_up: int = 0
+    runs: Recent = field(default_factory=Recent)
 
     @property
     def last_tick(self) -> float:
@@ -110,11 +115,23 @@ class FakeBackend:
     def memories(self) -> Sequence[tuple[Probe, object, object]]:
         return self.kept
 
-    async def ask(self, module: str, target: str, limit_s: float) -> bytes:
-        self.asked.append((module, target, limit_s))
+    async def ask(self, question: Question) -> bytes:
+        self.asked.append(question)
         if self.ask_error is not None:
             raise self.ask_error
-        return b"probe_success 1\n"
+        if self.ask_gate is not None:
+            try:
+                await self.ask_gate.wait()
+            except asyncio.CancelledError:
+                self.given_up += 1
+                raise
+        return b"Logs for the probe:\n" if question.debug else b"probe_success 1\n"
+
+    async def account(self, run: Run) -> bytes:
+        return f"account of run {run.number}".encode()
+
+    async def config_text(self) -> bytes:
+        return b"modules: {}\n"
 
     async def reload(self) -> None:
         self.reloads += 1
