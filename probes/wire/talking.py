@@ -7,9 +7,10 @@ Talking
 """
 
 import ssl
+import typing
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
-from typing import Annotated, ClassVar, Protocol, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
@@ -19,6 +20,7 @@ from probes.pattern import Pattern
 from probes.recorder import Recorder
 from probes.settings import Settings
 from probes.wire.dialog import DIALOG_METRICS, MAX_STEPS, Step, Talk, Text, from_blackbox
+from probes.wire.starttls import Protocol, negotiate
 from probes.wire.stream import Connection
 from probes.wire.tls import TLS_METRICS, TlsOptions, judge_certificate
 
@@ -26,7 +28,7 @@ DEFAULT_TLS = TlsOptions()
 TALKING_METRICS = (*DIALOG_METRICS, *TLS_METRICS)
 
 
-class Opening(Protocol):
+class Opening(typing.Protocol):
     """Gives the open connection; with a context, TLS is spoken from its first byte."""
 
     def __call__(
@@ -75,7 +77,9 @@ class Talking(Kind):
     line_end: str = ""
     """Appended to everything that is sent, such as ``"\\r\\n"``."""
     tls: TlsSwitch = None
-    """TLS from the first byte; for a ``starttls`` step, its options."""
+    """TLS from the first byte; with ``starttls``, here or in a step, its options."""
+    starttls: Protocol | None = None
+    """Upgrade to TLS before anything else is said, as this protocol does it."""
 
     ends_at_once: ClassVar[bool] = True
 
@@ -83,7 +87,9 @@ class Talking(Kind):
     def _make_sense(self, info: ValidationInfo) -> Self:
         if self.dialog and (self.send is not None or self.expect.banner is not None):
             raise ValueError("want dialog, or send and a pattern, got both")
-        if self.expect.certificate is not None and self.tls is None and not self.upgrades:
+        if self.starttls is not None and any(step.starttls for step in self.dialog):
+            raise ValueError("want starttls once, got it in a step too")
+        if self.expect.certificate is not None and not self.is_secured:
             raise ValueError("want tls where a certificate is expected, got none")
         if not from_blackbox(info):
             self.check_name()
@@ -98,8 +104,8 @@ class Talking(Kind):
 
     @property
     def upgrades(self) -> bool:
-        """Whether a step turns the connection into a TLS one."""
-        return any(step.starttls for step in self.dialog)
+        """Whether the connection is turned into a TLS one on the way."""
+        return self.starttls is not None or any(step.starttls for step in self.dialog)
 
     @property
     def is_secured(self) -> bool:
@@ -142,6 +148,8 @@ class Talking(Kind):
         try:
             context = self.tls_or_default.context() if at_once else None
             async with opening(context=context) as connection:
+                if self.starttls is not None:
+                    await self._upgrade(self.starttls, connection, recorder, server_name)
                 if self._steps:
                     await talk.through(self._steps, connection)
             judge_certificate(self.expect.certificate, recorder)
@@ -153,3 +161,10 @@ class Talking(Kind):
             if self.is_secured:
                 # blackbox_exporter has this family for http alone
                 recorder.forget("tls_cipher_info")
+
+    async def _upgrade(
+        self, protocol: Protocol, connection: Connection, recorder: Recorder, server_name: str
+    ) -> None:
+        recorder.enter("dialog")
+        await negotiate(protocol, server_name or connection.address.host, connection)
+        await connection.start_tls(self.tls_or_default.context(), server_name)

@@ -460,3 +460,67 @@ async def test_labels_of_a_line_are_told(check: Check) -> None:
 
     found = [sample for sample in result.samples if sample.name == "expect_info"]
     assert [sample.labels for sample in found] == [(("host", "mail.example.org"),)]
+
+
+# --- upgrades as protocols do them
+
+
+def pop3(ca: trustme.CA, ahead: bytes = b"") -> Handler:
+    serve = server_context(ca.issue_cert("127.0.0.1"))
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"+OK ready\r\n")
+        assert await reader.readline() == b"STLS\r\n"
+        writer.write(b"+OK go\r\n" + ahead)
+        await writer.start_tls(serve)
+        assert await reader.readline() == b"CAPA\r\n"
+        writer.write(b"+OK inside\r\n")
+        await reader.read()
+
+    return handle
+
+
+async def test_a_protocol_is_upgraded_before_anything_is_said(
+    check: Check, ca: trustme.CA, ca_file: Path
+) -> None:
+    kind = tcp(
+        starttls="pop3",
+        tls=TlsOptions(ca_file=str(ca_file)),
+        send="CAPA\r\n",
+        expect={"banner": "inside", "certificate": {"expires_in": {"fail": "7d"}}},
+    )
+
+    result = await look(check, kind, pop3(ca))
+
+    assert result.outcome is Outcome.UP, result.failure
+    assert [p.name for p in result.phases] == ["resolve", "connect", "dialog", "tls"]
+    assert values(result)["probe_tls_verified"] == 1
+
+
+@pytest.mark.parametrize(
+    ("handler", "found"),
+    [
+        pytest.param(silent, (Reason.TIMEOUT, "dialog"), id="silent"),
+        pytest.param(talking(b"+OK a\r\n-ERR no\r\n"), (Reason.TLS, "dialog"), id="refused"),
+        pytest.param(talking(b"220 mail\r\n"), (Reason.PROTOCOL, "dialog"), id="another protocol"),
+        pytest.param(
+            talking(b"+OK a\r\n+OK go\r\n+OK injected\r\n"),
+            (Reason.PROTOCOL, "dialog"),
+            id="CVE-2011-0411: words ahead of TLS",
+        ),
+    ],
+)
+async def test_each_upgrade_that_fails_is_told(
+    check: Check, handler: Handler, found: tuple[Reason, str]
+) -> None:
+    timeout_s = 0.2 if found[0] is Reason.TIMEOUT else 5
+
+    result = await look(check, tcp(starttls="pop3"), handler, timeout_s=timeout_s)
+
+    assert verdict(result) == found, result.failure
+    assert values(result)["failed_due_to_regex"] == 0
+
+
+def test_an_upgrade_is_made_once() -> None:
+    with pytest.raises(ValidationError, match="want starttls once, got it in a step too"):
+        tcp(starttls="smtp", dialog=[{"starttls": True}])
