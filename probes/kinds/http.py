@@ -3,39 +3,37 @@
 Knows what an answer should be; how it is fetched is `probes.wire.http`'s business.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, ValidationInfo, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
 from probes.errors import CheckFailed
 from probes.kind import Kind, Metric
 from probes.measure import Answer, Measures, record_measures
 from probes.recorder import Recorder
 from probes.result import Reason, Sample
-from probes.units import Size, format_size, short
+from probes.units import short
 from probes.wire.address import ANY_IP, IpChoice
-from probes.wire.answer import Miss, judge_run, miss_in_answer
+from probes.wire.answer import Flag, Miss, flag_of_silence, judge_run, miss_in_answer
 from probes.wire.asking import RequestKeys
-from probes.wire.decode import MAX_DECODED_BYTES, Decoding
+from probes.wire.bodies import BodyKeys
 from probes.wire.expectation import HttpExpect, HttpWarn
-from probes.wire.headers import RESERVED, USER_AGENT, is_blackbox
+from probes.wire.headers import RESERVED, USER_AGENT, is_blackbox, plain
 from probes.wire.http import BOTH_ALPN, HTTP1_ALPN, HTTP2_ALPN, Options, exchange
 from probes.wire.message import (
-    MAX_HEAD_BYTES,
     MAX_REDIRECTS,
-    MAX_WIRE_BYTES,
     REDIRECTS,
-    Limits,
     Request,
     Response,
     text,
 )
 from probes.wire.redirect import http_date
 from probes.wire.tls import NET_METRICS, TLS_METRICS, TlsOptions
-from probes.wire.url import Url, parse_url
+from probes.wire.url import Url, parse_url, split_host_port
 
 _VERSIONS = {"1.0": 1.0, "1.1": 1.1, "2": 2.0, "3": 3.0}
 # What every run measures, in the order in which `_record` tells it.
@@ -57,40 +55,8 @@ _ALPN = {
 MAX_PLANS = 256
 # Enough of a wrong answer to recognise an error page.
 SHOWN_BODY_BYTES = 512
-# blackbox.md 4.2: a body that is judged where no limit is set; upstream keeps all of it.
-MAX_JUDGED_BYTES = 4 * 1024 * 1024
 # The level of blackbox_exporter whose files we read (blackbox.md).
 BLACKBOX_AGENT = f"Blackbox-Exporter/0.28 ({USER_AGENT})"
-# What servers call the content encodings that we know.
-ENCODINGS: Mapping[str, Decoding] = {
-    "gzip": "gzip",
-    "deflate": "deflate",
-    "br": "br",
-    "identity": "off",
-}
-
-
-def _judge_encoding(value: Any, info: ValidationInfo) -> Any:
-    if isinstance(value, str) and value not in ENCODINGS and not is_blackbox(info):
-        raise ValueError(f"want one of {', '.join(ENCODINGS)}, got {short(value)}")
-    return value
-
-
-Encoding = Annotated[
-    str,
-    BeforeValidator(
-        _judge_encoding, json_schema_input_type=Literal["gzip", "deflate", "br", "identity"]
-    ),
-]
-BodyLimit = Annotated[
-    Size | None,
-    BeforeValidator(
-        lambda value: None if value == "none" else value,
-        json_schema_input_type=Size | Literal["none"],
-    ),
-    PlainSerializer(lambda size: "none" if size is None else format_size(size), when_used="json"),
-]
-"""Bytes; ``none``: no limit."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +69,7 @@ class _Plan:
     options: Options
 
 
-class Http(RequestKeys, Kind):
+class Http(RequestKeys, BodyKeys, Kind):
     """Send one HTTP request over a new connection and judge the answer.
 
     HTTP/2 is taken when the server offers it over TLS. Without ``expect`` any 2xx is up.
@@ -118,6 +84,7 @@ class Http(RequestKeys, Kind):
     name = "http"
     phase_family = "http_duration_seconds"
     phases = ("resolve", "connect", "tls", "processing", "transfer")
+    parameters = ("method", "body", "ip")
     ends_at_once = True
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("http_status_code", "Status code of the last response; 0 if there was none"),
@@ -147,13 +114,6 @@ class Http(RequestKeys, Kind):
     """Follow 301, 302, 303, 307 and 308; otherwise the redirect is the answer."""
     max_redirects: int = Field(default=MAX_REDIRECTS, ge=0, le=MAX_REDIRECTS)
     """Redirects at most; one more is a failure."""
-    max_body: BodyLimit = MAX_DECODED_BYTES
-    """Size of the decoded body at most; more is a failure. ``none``: it is counted to its end, and
-    at most 4 MiB of it are judged."""
-    decompress: bool = True
-    """Decode a body that comes encoded, asked for or not."""
-    decode: Encoding | None = None
-    """Encoding that the body must have, whatever its head says: gzip, deflate, br or identity."""
     ip: IpChoice = ANY_IP
     """Which address of the name is dialled: any, 4, 6, prefer_4, prefer_6."""
     tls: TlsOptions = TlsOptions()
@@ -189,6 +149,20 @@ class Http(RequestKeys, Kind):
         if not url.is_tls and 1 not in self.versions:
             raise ValueError(f"want an https:// URL for HTTP/2, got {short(str(url))}")
 
+    def for_hostname(self, hostname: str) -> Self:
+        """Return the same check that asks for *hostname*: in the Host header and over TLS.
+
+        Raises:
+            ValueError: no host name, or the file gives another one.
+        """
+        split_host_port(hostname, 443)
+        others = {name: text for name, text in self.headers.items() if name.lower() != "host"}
+        given = next((plain(self.headers[name]) for name in self.headers.keys() - others.keys()), "")
+        if given and given != hostname:
+            got = f"{short(given)} in the module and {short(hostname)} as hostname"
+            raise ValueError(f"want one name for the Host header, got {got}")
+        return self.model_copy(update={"headers": {**others, "Host": hostname}})
+
     def secrets(self, target: str) -> set[str]:
         return super().secrets(target) | set(self.header_secrets())
 
@@ -201,10 +175,11 @@ class Http(RequestKeys, Kind):
         plan = self._plan(target)
         request = plan.request or self.request(plan.url, await self.read(recorder))
         response = Response(plan.url, plan.options.limits)
-        miss: Miss | None = None
+        flag: Flag = ""
         try:
             over = await self._fetch(request, recorder, plan.options, response)
             miss = self._miss(response)
+            flag = "" if miss is None else miss.flag
             beyond = self._measure(response, recorder)
             if miss is not None:
                 raise over or miss.failure
@@ -213,8 +188,11 @@ class Http(RequestKeys, Kind):
             judge_run(self.expect, recorder, over_tls=response.over_tls)
             if self.warn is not None:
                 self._warn(self.warn, response, recorder)
+        except asyncio.CancelledError:
+            flag = flag_of_silence(self.expect, response)
+            raise
         finally:
-            self._record(response, recorder, miss)
+            self._record(response, recorder, flag)
 
     async def _fetch(
         self, request: Request, recorder: Recorder, options: Options, response: Response
@@ -246,18 +224,8 @@ class Http(RequestKeys, Kind):
     def _options(self) -> Options:
         keep = self.expect.judges_body or (self.warn is not None and self.warn.judges_body)
         keep = keep or any(measure.reads_body for measure in self.measure)
-        limit, wire = self.max_body, None
-        if limit is None and keep:
-            limit = MAX_JUDGED_BYTES
-        if limit is not None:
-            wire = max(MAX_WIRE_BYTES, limit + MAX_HEAD_BYTES)
         return Options(
-            limits=Limits(
-                max_body=limit,
-                max_wire=wire,
-                keep_body=keep,
-                decoding=self._decoding(),
-            ),
+            limits=self.limits(keep=keep),
             ip=self.ip,
             tls=self.tls,
             alpn=_ALPN[frozenset[int](self.versions)],
@@ -265,16 +233,9 @@ class Http(RequestKeys, Kind):
             max_redirects=self.max_redirects,
         )
 
-    def _decoding(self) -> Decoding:
-        if self.decode is not None:
-            return ENCODINGS.get(self.decode, "off")
-        return "auto" if self.decompress else "off"
-
     def _miss(self, response: Response) -> Miss | None:
         """Judge as blackbox_exporter does."""
-        if self.decode is not None and response.failure is None:
-            response.failure = self._wrong_encoding(self.decode, response)
-        miss = miss_in_answer(self.expect, response)
+        miss = miss_in_answer(self.expect, response, self.undecodable(response))
         if miss is not None and miss.failure.reason is Reason.STATUS:
             lost = self.follow_redirects and response.status in REDIRECTS
             if lost and response.value(b"location") is None:
@@ -288,16 +249,6 @@ class Http(RequestKeys, Kind):
             got = f"got HTTP/{response.version}"
             return Miss(CheckFailed(Reason.PROTOCOL, f"want {wanted}, {got}", phase="processing"))
         return miss
-
-    def _wrong_encoding(self, encoding: str, response: Response) -> CheckFailed | None:
-        """Judge what the decoder cannot: an encoding that nobody knows, a body that is empty."""
-        if encoding not in ENCODINGS:
-            message = f"want decode to be one of {', '.join(ENCODINGS)}, got {short(encoding)}"
-        elif ENCODINGS[encoding] != "off" and not response.body.wire_size:
-            message = f"want a body in {encoding}, got an empty one"
-        else:
-            return None
-        return CheckFailed(Reason.PROTOCOL, message, phase="transfer")
 
     def _measure(self, response: Response, recorder: Recorder) -> CheckFailed | None:
         if not self.measure or response.failure is not None:
@@ -314,8 +265,7 @@ class Http(RequestKeys, Kind):
         except CheckFailed as soft:
             recorder.warn(soft.reason, soft.message, phase=soft.phase)
 
-    def _record(self, response: Response, recorder: Recorder, miss: Miss | None) -> None:
-        flag = "" if miss is None else miss.flag
+    def _record(self, response: Response, recorder: Recorder, flag: Flag) -> None:
         _record(response, recorder, missed=flag == "regex")
         if self.expect.asks_cel:
             recorder.sample("failed_due_to_cel", 1.0 if flag == "cel" else 0.0)

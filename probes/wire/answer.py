@@ -17,25 +17,42 @@ from probes.wire.expectation import HeaderPattern, HttpWarn, Patterns
 from probes.wire.message import REDIRECTS, Response, text
 from probes.wire.peer import judge_certificate
 
+Flag = Literal["", "regex", "cel"]
+
 
 class Miss(NamedTuple):
     """What an answer is not, and which flag of blackbox_exporter tells of it."""
 
     failure: CheckFailed
-    flag: Literal["", "regex", "cel"] = ""
+    flag: Flag = ""
 
 
-def miss_in_answer(expect: HttpWarn, response: Response) -> Miss | None:
+def miss_in_answer(
+    expect: HttpWarn, response: Response, undecodable: CheckFailed | None = None
+) -> Miss | None:
     """Return the first miss, in blackbox_exporter's order.
 
     Status, headers, body, CEL, a body that broke off, version, TLS.
+
+    Args:
+        expect: what should be.
+        response: what came.
+        undecodable: why the body was not even begun to be read, so that nobody looks at it.
     """
     return (
         _miss_in_head(expect, response)
+        or (Miss(undecodable) if undecodable is not None else None)
         or _miss_in_body(expect, response)
         or (Miss(response.failure) if response.failure is not None else None)
         or _miss_in_transport(expect, response)
     )
+
+
+def flag_of_silence(expect: HttpWarn, response: Response) -> Flag:
+    """Return the flag of a run that was cut off: it tells who waited for the body."""
+    if not response.status or not expect.judges_body or _miss_in_head(expect, response) is not None:
+        return ""
+    return "regex" if expect.searches_body else "cel"
 
 
 def _miss_in_head(expect: HttpWarn, response: Response) -> Miss | None:
@@ -99,7 +116,7 @@ def miss_in_header(matcher: Matcher, values: list[str]) -> str | None:
 
 def _miss_in_body(expect: HttpWarn, response: Response) -> Miss | None:
     """Judge the body; one that could not be read is a miss of whatever looks at it first."""
-    flag: Literal["regex", "cel"] = "regex" if expect.searches_body else "cel"
+    flag: Flag = "regex" if expect.searches_body else "cel"
     if not expect.judges_body:
         return None
     if response.failure is not None:

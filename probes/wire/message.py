@@ -26,6 +26,9 @@ MAX_REDIRECTS = 10
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 """Statuses that send the client elsewhere (RFC 9110, 15.4); 300 and 304 do not."""
 
+BODILESS = frozenset({204, 304})
+"""Statuses of answers that have no body (RFC 9110, 6.4.1), whatever length they tell."""
+
 MAX_CONTENT_LENGTH_DIGITS = 18
 
 
@@ -125,7 +128,7 @@ class Response:
     @property
     def content_length(self) -> int:
         """Content-Length of the answer; -1 when unknown or chunked, 0 without an answer."""
-        if not self.status:
+        if not self.status or self.status in BODILESS:
             return 0
         length: bytes | None = None
         for name, value in self.headers:

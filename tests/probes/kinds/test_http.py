@@ -177,7 +177,8 @@ async def test_the_certificate_is_judged(
         ("/short", {"body": {"contains": "ill"}}, 1),
         ("/short", {}, 0),
         ("/hang", {"body": {"contains": "ill"}}, 0),
-        ("/hangbody", {"body": {"contains": "ill"}}, 0),
+        ("/hangbody", {"body": {"contains": "ill"}}, 1),
+        ("/hangbody", {"headers": {"x-a": "b"}, "body": {"contains": "ill"}}, 0),
     ],
 )
 async def test_failed_due_to_regex_is_there_always_and_set_by_a_miss(
