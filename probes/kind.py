@@ -161,7 +161,7 @@ class Kind(Settings):
         """Return everything that a probe with *target* checks, in the form of targets."""
         return (target,)
 
-    def at_hostname(self, hostname: str) -> Self:  # noqa: ARG002 - for those who override
+    def for_hostname(self, hostname: str) -> Self:  # noqa: ARG002 - for those who override
         """Return the kind as it asks any target for *hostname*; itself where that means nothing.
 
         Raises:

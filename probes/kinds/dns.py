@@ -141,6 +141,7 @@ class Dns(Kind):
 
     name = "dns"
     phases = ("resolve", "connect", "tls", "request", "validate", "compare")
+    parameters = ("query_name", "query_type", "query_class", "recursion", "ip")
     phase_family = "dns_duration_seconds"
     phase_folds: ClassVar[Mapping[str, str]] = {"tls": "connect"}
     metrics: ClassVar[tuple[Metric, ...]] = (

@@ -104,6 +104,7 @@ class Icmp(Kind):
 
     name = "icmp"
     phases = ("resolve", "setup", "rtt")
+    parameters = ("count", "interval", "payload_size", "dont_fragment", "ttl", "ip")
     phase_family = "icmp_duration_seconds"
     ends_at_once = True
     metrics: ClassVar[tuple[Metric, ...]] = (

@@ -32,6 +32,7 @@ class Tcp(Talking):
 
     name = "tcp"
     phases = ("resolve", "connect", "tls", "dialog")
+    parameters = ("ip",)
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("tcp_banner_bytes", "Bytes read from the target after connecting"),
         *NET_METRICS,

@@ -71,6 +71,7 @@ class Udp(Kind):
 
     name = "udp"
     phases = ("resolve", "connect", "dialog")
+    parameters = ("ip",)
     ends_at_once = True
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("udp_packets_sent", "Datagrams sent, those that were sent again included"),

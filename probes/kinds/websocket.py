@@ -128,6 +128,7 @@ class Websocket(TravelKeys, Kind):
     name = "websocket"
     phase_family = "websocket_duration_seconds"
     phases = ("auth", "resolve", "connect", "tls", "upgrade", "transfer")
+    parameters = ("ip",)
     phase_folds = MappingProxyType({"tls": "processing", "upgrade": "processing"})
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("websocket_ping_seconds", "Time until a ping was answered, in seconds"),
