@@ -13,7 +13,6 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
-    PlainSerializer,
     ValidationInfo,
     model_validator,
 )
@@ -28,6 +27,7 @@ from probes.settings import Settings
 from probes.units import short
 from probes.wire import grpc
 from probes.wire.address import ANY_IP, IpChoice
+from probes.wire.dialog import Text
 from probes.wire.headers import plain
 from probes.wire.http import HTTP2_ALPN
 from probes.wire.tls import (
@@ -73,15 +73,6 @@ def _to_tls(value: object) -> object:
     return value
 
 
-def _to_bytes(value: object) -> object:
-    if isinstance(value, dict) and set(value) == {"hex"}:
-        try:
-            return bytes.fromhex(str(value["hex"]))
-        except ValueError:
-            raise ValueError(f"want bytes in hex, got {short(value['hex'])}") from None
-    return value
-
-
 Codes = Annotated[
     tuple[CodeName, ...],
     BeforeValidator(_to_codes, json_schema_input_type=CodeName | int | list[CodeName | int]),
@@ -94,17 +85,10 @@ Servings = Annotated[
     Field(min_length=1),
 ]
 """Serving statuses; one or several."""
-Octets = Annotated[
-    bytes,
-    BeforeValidator(_to_bytes, json_schema_input_type=dict[str, str]),
-    PlainSerializer(lambda value: {"hex": value.hex()}, when_used="json"),
-]
-"""``{hex: 00ff}``."""
-Value = Annotated[str | Secret | Octets, Field(union_mode="left_to_right")]
-"""A text, ``{env: NAME}``, ``{file: path}``, or for a key in ``-bin`` bytes as ``{hex: 00ff}``."""
 Values = Annotated[
-    tuple[Value, ...], BeforeValidator(_to_tuple, json_schema_input_type=Value | list[Value])
+    tuple[Text, ...], BeforeValidator(_to_tuple, json_schema_input_type=Text | list[Text])
 ]
+"""Texts, secrets, or for a key in ``-bin`` bytes as ``{hex: 00ff}``."""
 
 
 def _hide(

@@ -531,3 +531,73 @@ async def test_a_silent_peer_waits_for_the_callers_deadline() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await dial(parse_url(f"http://127.0.0.1:{port}/"))
+
+
+# --- a ping that is timed, an end that is waited for, a goodbye that is not
+
+
+async def test_a_round_trip_is_that_of_its_own_ping() -> None:
+    async def handler(connection: ServerConnection) -> None:
+        await connection.pong(b"not asked for")
+        await connection.send("meanwhile")
+        await connection.wait_closed()
+
+    async with server(handler) as url:
+        socket = await dial(url)
+        first, second = await socket.round_trip(), await socket.round_trip()
+        await socket.close()
+    assert 0 < first < 5
+    assert 0 < second < 5
+
+
+async def test_a_peer_that_leaves_ends_a_round_trip_and_is_heard_with_its_code() -> None:
+    async def handler(connection: ServerConnection) -> None:
+        await connection.recv()
+        for _ in range(2 * MAX_WAITING):
+            await connection.send("nobody takes this")
+        await connection.close(4001, "gone")
+
+    async with server(handler) as url:
+        socket = await dial(url)
+        await socket.send("go")
+        code, end = await asyncio.wait_for(socket.ended(), 5)
+        failure = await failing(socket.round_trip())
+        socket.abort()
+    assert (code, end.reason) == (4001, Reason.CLOSED)
+    assert failure.reason is Reason.CLOSED
+
+
+async def test_a_connection_that_breaks_off_has_no_code() -> None:
+    async with upgrading(ending(b"")) as url:
+        socket = await dial(url)
+        code, end = await asyncio.wait_for(socket.ended(), 5)
+        socket.abort()
+    assert (code, end.message) == (None, "want a message, got the end of the stream (1006)")
+
+
+async def test_whoever_leaves_says_goodbye_and_waits_for_nobody() -> None:
+    codes: list[int | None] = []
+    over = asyncio.Event()
+
+    async def handler(connection: ServerConnection) -> None:
+        await connection.wait_closed()
+        codes.append(connection.close_code)
+        over.set()
+
+    async with server(handler) as url:
+        socket = await dial(url)
+        socket.leave()
+        assert (await failing(socket.receive())).reason is Reason.INTERNAL
+        await asyncio.wait_for(over.wait(), 5)
+    assert codes == [1000]
+
+
+async def test_a_peer_that_takes_nothing_does_not_hold_whoever_leaves() -> None:
+    async with upgrading(silent) as url:
+        socket = await dial(url)
+        sending = asyncio.ensure_future(socket.send("x" * 20_000_000))
+        channel: Any = socket._channel
+        await until(lambda: channel._drained is not None)
+        socket.leave()
+        await asyncio.wait_for(asyncio.gather(sending, return_exceptions=True), 5)
+        assert channel._transport.is_closing()
