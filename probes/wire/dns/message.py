@@ -6,6 +6,7 @@ home here and in `probes.wire.dns.signatures`; imported late, because it costs 0
 socket and no expectation.
 """
 
+import re
 import struct
 
 import dns.exception
@@ -24,10 +25,11 @@ from probes.wire.dns.question import HEAD_BYTES
 # Each record can point to a name of 127 labels: 64 KiB of them would take seconds. 4,000 addresses
 # of an ordinary name have 20,000.
 MAX_LABELS = 50_000
-# blackbox_exporter's library writes digests, salts and unknown data in capitals, as dig does; it
-# breaks nothing into chunks.
+# blackbox_exporter's library writes digests and salts in capitals and degrees with two digits, as
+# dig does; it breaks nothing into chunks.
 _STYLE = dns.rdata.RdataStyle(base64_chunk_size=0, hex_chunk_size=0)
-_SSHFP, _CDS, _DLV = 44, 59, 32769
+_LOC, _SSHFP, _CDS, _DLV = 29, 44, 59, 32769
+_SHORT_NUMBER = re.compile(r"(?<![^ ])[0-9](?= )", re.ASCII)
 _IN_CAPITALS = {DS, _SSHFP, _CDS, _DLV}
 # RFC 6891, 6.1.3 and 9; RFC 8914
 _DO = 0x8000
@@ -137,7 +139,11 @@ def _told(
 ) -> Record:
     kind, class_, ttl = head
     owner = str(name)
-    class_name = dns.rdataclass.to_text(dns.rdataclass.RdataClass.make(class_))
+    if isinstance(rdata, dns.rdata.GenericRdata):
+        # RFC 3597, 5: of a type without a name the class is written as a number too
+        class_name = f"CLASS{class_}"
+    else:
+        class_name = dns.rdataclass.to_text(dns.rdataclass.RdataClass.make(class_))
     words = (owner, str(ttl), class_name, type_name(kind), text)
     serial = getattr(rdata, "serial", None) if kind == SOA else None
     return Record(owner, kind, ttl, "\t".join(words), text, serial, rdata)
@@ -148,8 +154,9 @@ def _rdata_text(rdata: dns.rdata.Rdata, kind: int) -> str:
     if kind in _IN_CAPITALS:
         before, _, digest = text.rpartition(" ")
         return f"{before} {digest.upper()}"
-    if isinstance(rdata, dns.rdata.GenericRdata):
-        return text.upper()
+    if kind == _LOC:
+        text = text.replace(".00m", "m")
+        return _SHORT_NUMBER.sub(lambda found: f"0{found[0]}", text)
     if kind == NSEC3:
         words = text.split(" ")
         return " ".join((*words[:3], *map(str.upper, words[3:])))
