@@ -83,6 +83,7 @@ async def test_connecting_is_the_whole_check_when_nothing_else_is_asked(check: C
         pytest.param("^hello$", talking(BANNER), 7, id="carriage return is no part of the line"),
         pytest.param("end$", ending(b"the end"), 7, id="the last line needs no end"),
         pytest.param("^.$", ending(b"\xff"), 1, id="bytes that are no text"),
+        pytest.param("^x+$", talking(b"x" * 65535 + b"\n"), 65536, id="the longest line"),
     ],
 )
 async def test_the_banner_is_read_line_by_line_until_one_matches(
@@ -132,7 +133,7 @@ async def test_something_can_be_sent_first(check: Check) -> None:
         pytest.param(
             talking(b"x" * 70_000),
             Reason.TOO_LARGE,
-            "want a line of at most 65536 bytes, got more",
+            "want a line of at most 65535 bytes, got more",
             0,
             id="endless line",
         ),
