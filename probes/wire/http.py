@@ -250,7 +250,7 @@ async def reach(  # noqa: PLR0913 - the whole dial, all but four by keyword
             await options.tls.reread(recorder)
         tls = Tls(options.tls.context(alpn), server_name(url, options.tls, host))
     if proxies is not None and way.proxy is not None:
-        passage = Passage(proxies, way.proxy, options.servers, options.source_ip)
+        passage = Passage(proxies, way.proxy, options.servers, options.source_ip, options.ip)
         goal = Goal(url, way.address, hop)
         return await open_through(passage, goal, factory, recorder, tls=tls, tunnels=tunnels)
     if way.address is None:

@@ -127,12 +127,17 @@ class Passage:
         proxy: the one of them.
         servers: name servers, as of `probes.wire.net.resolve`.
         source_ip: as of `probes.wire.net.open_connection`.
+        ip: family of the target; here it is preferred, as a proxy may know both.
     """
 
     proxies: Proxies
     proxy: Proxy
     servers: tuple[str, ...] = ()
     source_ip: str | None = None
+    ip: IpChoice = ANY_IP
+
+
+_PREFERRED: dict[IpChoice, IpChoice] = {"4": "prefer_4", "6": "prefer_6"}
 
 
 async def open_through(
@@ -188,7 +193,8 @@ async def _reach(passage: Passage, recorder: Recorder) -> Connection:
     """Dial the proxy. What is found on the way is no fact of the target."""
     proxy, aside = passage.proxy, Recorder(recorder.deadline)
     with POLICY.set(_AS_WRITTEN):
-        address = await resolve(proxy.host, proxy.port, aside, servers=passage.servers)
+        ip = _PREFERRED.get(passage.ip, passage.ip)
+        address = await resolve(proxy.host, proxy.port, aside, ip=ip, servers=passage.servers)
         options = passage.proxies.tls
         _, connection = await open_connection(
             lambda: Connection(recorder, address),
