@@ -139,7 +139,7 @@ class Grpc(Kind):
     phase_family = "grpc_duration_seconds"
     phases = ("resolve", "connect", "tls", "call")
     phase_folds = MappingProxyType({"connect": "check", "tls": "check", "call": "check"})
-    parameters = ("service",)
+    parameters = ("service", "ip")
     metrics: ClassVar[tuple[Metric, ...]] = (
         *shared_metrics("grpc_status_code", "grpc_ssl", "grpc_healthcheck_response"),
         *NET_METRICS,

@@ -4,6 +4,7 @@ Knows what to ask for and what should come back; the upgrade, frames and message
 of `probes.wire.websocket`.
 """
 
+import asyncio
 from collections.abc import Mapping
 from functools import cached_property
 from types import MappingProxyType
@@ -127,7 +128,7 @@ class Websocket(TravelKeys, Kind):
 
     name = "websocket"
     phase_family = "websocket_duration_seconds"
-    phases = ("auth", "resolve", "connect", "tls", "upgrade", "transfer")
+    phases = ("resolve", "connect", "tls", "upgrade", "transfer")
     parameters = ("ip",)
     phase_folds = MappingProxyType({"tls": "processing", "upgrade": "processing"})
     metrics: ClassVar[tuple[Metric, ...]] = (
@@ -236,10 +237,12 @@ class Websocket(TravelKeys, Kind):
             socket = await visit.open(url, self._options)
             try:
                 await visit.talk(socket)
-            except BaseException:
+            except asyncio.CancelledError:
                 socket.abort()
                 raise
-            socket.leave()
+            finally:
+                # whoever misses something says goodbye too; behind abort() it does nothing
+                socket.leave()
             judge_certificate(self.expect.certificate, recorder)
             if self.expect.latency is not None:
                 self.expect.latency.judge(recorder.elapsed(), recorder)

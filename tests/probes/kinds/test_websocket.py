@@ -243,9 +243,11 @@ async def test_the_server_hears_a_proper_goodbye(check: Check) -> None:
 
     async with library(handler) as address:
         result = await check(websocket(ping=True), f"ws://{address}/")
+        missed = await check(websocket(expect={"ping": "0.000001ms"}), f"ws://{address}/")
 
     assert result.outcome is Outcome.UP, result.failure
-    assert codes == [1000]
+    assert missed.outcome is Outcome.DOWN
+    assert codes == [1000, 1000]
 
 
 async def test_an_expected_close_code(check: Check) -> None:
