@@ -17,16 +17,19 @@ from importlib.machinery import PathFinder
 from importlib.util import find_spec, module_from_spec
 from itertools import pairwise
 from time import thread_time
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from probes.jsonpath import parse_doubles
+from probes.document import parse_doubles
 from probes.pattern import pattern, searchable, suggest
 from probes.sourced import Sourced
 from probes.units import short
+
+if TYPE_CHECKING:
+    import cel
 
 # A condition that a person reads; each operator of it may look at the whole document.
 MAX_EXPRESSION_CHARACTERS = 4096
@@ -199,7 +202,7 @@ class Cel(Sourced):
         if not isinstance(source, str):
             raise ValueError(f"want a CEL expression, got {short(source)}")  # noqa: TRY004 - pydantic
         super().__init__(source)
-        self._program: Any = None
+        self._program: cel.Program | None = None
         try:
             self._program = _compiled(source)
         except CelMissing:
@@ -238,7 +241,7 @@ class Cel(Sourced):
 
 
 @lru_cache(maxsize=256)
-def _compiled(source: str) -> Any:
+def _compiled(source: str) -> "cel.Program":
     """Return the program of an expression; equal ones share it.
 
     Raises:
@@ -251,16 +254,16 @@ def _compiled(source: str) -> Any:
         )
     compile_ = _library().compile
     try:
-        program = compile_(source)
-        references: Mapping[str, list[str]] = program.references()
+        references = compile_(source).references()
         tokens = _tokens(source)
         steps = list(_steps(tokens))
         bound = {name for _, _, name in steps}
         _judge_names(references, bound)
         _judge_patterns(tokens)
-        return compile_(_rewritten(source, tokens, steps))
+        program: cel.Program = compile_(_rewritten(source, tokens, steps))
     except _ERRORS as error:
         raise ValueError(f"want a CEL expression, got {short(source)}: {_why(error)}") from None
+    return program
 
 
 def _judge_names(references: Mapping[str, list[str]], bound: set[str]) -> None:
