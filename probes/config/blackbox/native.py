@@ -10,7 +10,7 @@
 Knows no section.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -102,15 +102,6 @@ def octets_of(octets: bytes) -> Any:
         return octets.decode("utf-8") or None
     except UnicodeDecodeError:
         return {"hex": octets.hex()}
-
-
-def plain(value: Any) -> Any:
-    """Return YAML of any shape without what the reading has put around its scalars."""
-    if isinstance(value, Mapping):
-        return {key: plain(inner) for key, inner in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return list(map(plain, value))
-    return str(value) if isinstance(value, str) else value
 
 
 def filled(**keys: Any) -> dict[str, Any]:

@@ -19,13 +19,13 @@ from probes.config.blackbox.native import (
     file_of,
     filled,
     ip_of,
-    plain,
     refuse_refs,
     secret_of,
     shown,
     tls_of,
 )
 from probes.config.blackbox.options import BlackboxModule, HeaderMatch, HttpSection
+from probes.config.blackbox.reading import read_any
 from probes.redact import Secret
 from probes.units import format_size
 
@@ -161,7 +161,7 @@ def _oauth2(oauth2: OAuth2, native: Native, section: str) -> dict[str, Any]:
         algorithm=oauth2.signature_algorithm,
         iss=oauth2.iss,
         audience=oauth2.audience,
-        claims=plain(oauth2.claims),
+        claims=read_any(oauth2.claims),
         tls=tls_of(oauth2.tls_config, native, section),
         proxy=_proxy(oauth2),
     )

@@ -236,6 +236,26 @@ def read_size(value: object) -> int:
     raise ValueError(f"want a size with its unit such as 10KB or 1MiB, got {_shown(value)}")
 
 
+def read_any(value: object) -> Any:
+    """Return YAML of any shape, with numbers and booleans where no quotes say otherwise."""
+    if isinstance(value, dict):
+        return {key: read_any(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return list(map(read_any, value))
+    return _scalar(value) if isinstance(value, Written) else value
+
+
+def _scalar(value: Written) -> Any:
+    text = str(value)
+    if not value.is_plain:
+        return text
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if _INTEGER.fullmatch(text):
+        return read_int(value) if len(text) <= MAX_DIGITS else text
+    return parse_number(text) if _FLOAT.fullmatch(text) else text
+
+
 def _shown(value: object) -> str:
     if isinstance(value, dict):
         return "a mapping"

@@ -20,7 +20,7 @@ from probes.config.blackbox.options import (
     UnixSection,
     WebsocketSection,
 )
-from probes.config.blackbox.reading import Written
+from probes.config.blackbox.reading import read_any
 from probes.redact import redact_shapes
 from probes.settings import Settings
 from probes.units import format_size
@@ -32,7 +32,7 @@ _SECTIONS: Mapping[str, type[Settings]] = {
     "icmp": IcmpSection, "grpc": GrpcSection, "websocket": WebsocketSection,
 }  # fmt: skip
 # Where a name of a secret tells one.
-_NAMED = frozenset({"headers", "metadata", "endpoint_params", "claims"})
+_NAMED = frozenset({"headers", "http_headers", "metadata", "endpoint_params", "claims"})
 
 
 def module_yaml(module: BlackboxModule) -> str:
@@ -102,18 +102,16 @@ def _scalar(name: str, value: Any) -> Any:
 
 
 def _named(name: str, value: Any) -> Any:
-    return _hidden(value) if is_secret_header(name) else _value("", _plain(value))
-
-
-def _plain(value: Any) -> Any:
+    if is_secret_header(name):
+        return _hidden(value)
     if isinstance(value, Mapping):
         return {key: _named(key, inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return list(map(_plain, value))
-    return str(value) if isinstance(value, Written) else value
+    return _value("", read_any(value))
 
 
 def _hidden(value: Any) -> Any:
+    if isinstance(value, Settings):
+        value = _form(value)
     if isinstance(value, Mapping):
         return {key: _hidden(inner) for key, inner in value.items()}
     if isinstance(value, list):
