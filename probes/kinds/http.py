@@ -33,6 +33,7 @@ from probes.wire.message import (
 )
 from probes.wire.redirect import http_date
 from probes.wire.tls import NET_METRICS, TLS_METRICS, TlsOptions
+from probes.wire.travel import Proven, TravelKeys
 from probes.wire.url import Url, parse_url, split_host_port
 
 _VERSIONS = {"1.0": 1.0, "1.1": 1.1, "2": 2.0, "3": 3.0}
@@ -69,7 +70,7 @@ class _Plan:
     options: Options
 
 
-class Http(RequestKeys, BodyKeys, Kind):
+class Http(RequestKeys, BodyKeys, TravelKeys, Kind):
     """Send one HTTP request over a new connection and judge the answer.
 
     HTTP/2 is taken when the server offers it over TLS. Without ``expect`` any 2xx is up.
@@ -83,7 +84,7 @@ class Http(RequestKeys, BodyKeys, Kind):
 
     name = "http"
     phase_family = "http_duration_seconds"
-    phases = ("resolve", "connect", "tls", "processing", "transfer")
+    phases = ("auth", "resolve", "connect", "tls", "processing", "transfer")
     parameters = ("method", "body", "ip")
     ends_at_once = True
     metrics: ClassVar[tuple[Metric, ...]] = (
@@ -138,7 +139,14 @@ class Http(RequestKeys, BodyKeys, Kind):
             if name.lower() not in RESERVED  # they are written by the codecs there, too
         }
         agent = {"User-Agent": BLACKBOX_AGENT}
-        return {"decompress": False, "max_body": None, **data, "headers": agent | headers}
+        own = {"decompress": False, "max_body": None, "trust": "host"}
+        return {**own, **data, "headers": agent | headers}
+
+    @model_validator(mode="after")
+    def _one_who_asks(self) -> Self:
+        if self.oauth2 is not None and self.shows_who_asks:
+            raise ValueError("want oauth2 or another way to show who asks, got both")
+        return self
 
     @property
     def named_metrics(self) -> tuple[Metric, ...]:
@@ -157,19 +165,22 @@ class Http(RequestKeys, BodyKeys, Kind):
         """
         split_host_port(hostname, 443)
         others = {name: text for name, text in self.headers.items() if name.lower() != "host"}
-        given = next((plain(self.headers[name]) for name in self.headers.keys() - others.keys()), "")
+        given = next(
+            (plain(self.headers[name]) for name in self.headers.keys() - others.keys()), ""
+        )
         if given and given != hostname:
             got = f"{short(given)} in the module and {short(hostname)} as hostname"
             raise ValueError(f"want one name for the Host header, got {got}")
         return self.model_copy(update={"headers": {**others, "Host": hostname}})
 
     def secrets(self, target: str) -> set[str]:
-        return super().secrets(target) | set(self.header_secrets())
+        return super().secrets(target) | set(self.header_secrets()) | self.travel_secrets()
 
     def prepare(self, target: str) -> None:
         plan = self._plan(target)
         if plan.url.is_tls:
             plan.options.prepare()
+        self.prepare_travel()
 
     async def run(self, target: str, recorder: Recorder) -> None:
         plan = self._plan(target)
@@ -177,7 +188,8 @@ class Http(RequestKeys, BodyKeys, Kind):
         response = Response(plan.url, plan.options.limits)
         flag: Flag = ""
         try:
-            over = await self._fetch(request, recorder, plan.options, response)
+            proven = await self.prove(request, recorder) if self.oauth2 else Proven(request)
+            over = await self._fetch(proven, recorder, plan.options, response)
             miss = self._miss(response)
             flag = "" if miss is None else miss.flag
             beyond = self._measure(response, recorder)
@@ -195,11 +207,12 @@ class Http(RequestKeys, BodyKeys, Kind):
             self._record(response, recorder, flag)
 
     async def _fetch(
-        self, request: Request, recorder: Recorder, options: Options, response: Response
+        self, proven: Proven, recorder: Recorder, options: Options, response: Response
     ) -> CheckFailed | None:
         """Fill *response*; a redirect too many is the answer, and why it is one comes back."""
         try:
-            await exchange(request, recorder, options, response)
+            await exchange(proven.request, recorder, options, response)
+            proven.answered(response)
         except CheckFailed as failure:
             if failure.reason is not Reason.REDIRECT or response.redirects <= self.max_redirects:
                 raise
@@ -224,7 +237,7 @@ class Http(RequestKeys, BodyKeys, Kind):
     def _options(self) -> Options:
         keep = self.expect.judges_body or (self.warn is not None and self.warn.judges_body)
         keep = keep or any(measure.reads_body for measure in self.measure)
-        return Options(
+        options = Options(
             limits=self.limits(keep=keep),
             ip=self.ip,
             tls=self.tls,
@@ -232,6 +245,7 @@ class Http(RequestKeys, BodyKeys, Kind):
             follow_redirects=self.follow_redirects,
             max_redirects=self.max_redirects,
         )
+        return self.travelling(options)
 
     def _miss(self, response: Response) -> Miss | None:
         """Judge as blackbox_exporter does."""

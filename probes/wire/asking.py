@@ -13,6 +13,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlencode
@@ -183,6 +184,19 @@ class RequestKeys(Settings):
         return self
 
     @property
+    def shows_who_asks(self) -> bool:
+        """Whether a header ``Authorization`` is sent, whatever it is made of."""
+        ways = (self.basic_auth, self.bearer, self.authorization)
+        named = any(name.lower() == "authorization" for name in self.headers)
+        return named or any(way is not None for way in ways)
+
+    @cached_property
+    def _private(self) -> frozenset[str]:
+        """Headers whose values are secrets, whatever their names say."""
+        secret = (name for name, value in self._lines() if not isinstance(value, str))
+        return frozenset(name.lower() for name in secret)
+
+    @property
     def is_late(self) -> bool:
         """Whether files are to be read before each request."""
         return isinstance(self.body, BodyFile) or any(True for _ in self._files())
@@ -224,6 +238,7 @@ class RequestKeys(Settings):
             headers=(*merged, *lines),
             body=body,
             host=host,
+            private=self._private,
             body_is_secret=isinstance(self.body, Secret)
             or any(isinstance(value, Secret) for value in (self.form or {}).values()),
         )
