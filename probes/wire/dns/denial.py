@@ -11,11 +11,14 @@ import dns.dnssec
 import dns.name
 import dns.rdatatype
 
+from probes.errors import CheckFailed
 from probes.wire.dns.codes import CNAME, DNAME, DS, NS, NSEC, NSEC3, SOA
 from probes.wire.dns.signatures import Budget, RecordSet, bogus
 
 _WILD = dns.name.from_text("*", None)
 _SHA1 = 1
+# RFC 5155, 9.2: such a gap may hold delegations without signatures, so it proves nothing.
+_OPT_OUT = 1
 
 
 @dataclass(slots=True)
@@ -32,6 +35,7 @@ class Proofs:
     sets: Sequence[RecordSet]
     budget: Budget
     _hashes: dict[tuple[dns.name.Name, bytes, int], str] = field(default_factory=dict)
+    _has_opt_out: bool = False
 
     def no_name(self, name: dns.name.Name) -> None:
         """Prove that neither *name* exists nor a wildcard that would stand for it.
@@ -41,10 +45,10 @@ class Proofs:
         """
         encloser = self._closest_encloser(name)
         if encloser is None or not self._covers(_next_closer(name, encloser)):
-            raise bogus(f"want a proof that {name} does not exist, got none")
+            raise self._unproven(f"{name} does not exist")
         wild = _WILD.concatenate(encloser)
         if not self._covers(wild):
-            raise bogus(f"want a proof that {wild} does not exist, got none")
+            raise self._unproven(f"{wild} does not exist")
 
     def no_type(self, name: dns.name.Name, kind: int) -> None:
         """Prove that *name* has no records of type *kind*, nor an alias.
@@ -62,7 +66,7 @@ class Proofs:
         ):
             return
         word = dns.rdatatype.to_text(dns.rdatatype.RdataType.make(kind))
-        raise bogus(f"want a proof that {name} has no {word}, got none")
+        raise self._unproven(f"{name} has no {word}")
 
     def no_closer(self, name: dns.name.Name, labels: int) -> None:
         """Prove that *name* itself does not exist, so that a wildcard may stand for it.
@@ -75,7 +79,11 @@ class Proofs:
             CheckFailed: as `no_name`.
         """
         if not self._covers(_next_closer(name, name.split(labels + 1)[1])):
-            raise bogus(f"want a proof that {name} is a wildcard's, got none")
+            raise self._unproven(f"{name} is a wildcard's")
+
+    def _unproven(self, what: str) -> CheckFailed:
+        got = "one that leaves unsigned names out" if self._has_opt_out else "none"
+        return bogus(f"want a proof that {what}, got {got}")
 
     def _of(self, kind: int) -> Iterable[tuple[dns.name.Name, Any]]:
         return ((one.name, data) for one in self.sets if one.type == kind for data in one.records)
@@ -83,12 +91,16 @@ class Proofs:
     def _covers(self, name: dns.name.Name) -> bool:
         """Tell whether a record says that there is nothing at *name*."""
         for owner, data in self._of(NSEC):
-            hides = name.is_subdomain(owner) and _is_left(data)
-            if not hides and _between(owner, name, data.next) and not name.is_subdomain(data.next):
+            # the next name may stand below it: then it is there, without records
+            is_empty = data.next.is_subdomain(name)
+            is_elsewhere = name.is_subdomain(owner) and _is_left(data)
+            if _between(owner, name, data.next) and not (is_empty or is_elsewhere):
                 return True
         for owner, data in self._of(NSEC3):
             hashed = self._hash(name, data)
-            if hashed and _between(_label(owner), hashed, _next_hash(data)):
+            if data.flags & _OPT_OUT:
+                self._has_opt_out = True
+            elif hashed and _between(_label(owner), hashed, _next_hash(data)):
                 return True
         return False
 

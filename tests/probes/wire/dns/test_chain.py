@@ -1,0 +1,326 @@
+"""The chain of trust against zones that lie, and zones that want to keep us busy."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice, permutations
+from typing import Any
+
+import dns.message
+import dns.rdata
+import dns.rrset
+import pytest
+from dns.dnssec import nsec3_hash
+
+from probes.errors import CheckFailed
+from probes.result import Reason
+from probes.wire.dns.chain import MAX_QUESTIONS, Chain
+from probes.wire.dns.codes import type_number
+from probes.wire.dns.question import Question
+from probes.wire.dns.signatures import MAX_ITERATIONS, anchor_of
+from tests.probes.wire.dns.zone import Zone
+
+WWW = "www.example. 60 IN A 192.0.2.1"
+
+
+@pytest.fixture
+def zone() -> Zone:
+    zone = Zone()
+    zone.has("www.example. A", [WWW])
+    return zone
+
+
+async def validate(zone: Zone, name: str = "www.example", kind: str = "A") -> Chain:
+    chain = Chain(zone.ask, [zone.anchor], datetime.now(UTC).timestamp())
+    question = Question(name, type_number(kind) or 0)
+    await chain.validate(question, await zone.ask(question))
+    return chain
+
+
+async def verdict(zone: Zone, name: str = "www.example", kind: str = "A") -> tuple[Reason, str]:
+    with pytest.raises(CheckFailed) as caught:
+        await validate(zone, name, kind)
+    assert caught.value.phase == "validate"
+    return caught.value.reason, caught.value.message
+
+
+async def test_an_answer_that_is_signed_by_its_zone_is_validated(zone: Zone) -> None:
+    chain = await validate(zone)
+
+    assert chain.zones == ["example."]
+    assert zone.asked == ["www.example. A", "example. DNSKEY"]
+    assert chain.expires_at is not None
+    assert 3500 < chain.expires_at - datetime.now(UTC).timestamp() <= 3600
+
+
+# --- lies
+
+
+async def test_a_changed_record_is_bogus(zone: Zone) -> None:
+    signature = zone.signed(WWW)[1]
+    zone.answers["www.example. A"] = (
+        "NOERROR", [dns.rrset.from_text("www.example.", 60, "IN", "A", "6.6.6.6"), signature], [],
+    )  # fmt: skip
+
+    reason, message = await verdict(zone)
+
+    assert reason is Reason.BODY
+    assert message.startswith(
+        "want a valid signature of example. over www.example. A, got one that does not fit"
+    )
+
+
+@pytest.mark.parametrize(
+    ("times", "got"),
+    [
+        pytest.param({"inception": -48, "expiration": -24}, "got one that expired ", id="ended"),
+        pytest.param({"inception": 24, "expiration": 48}, "got one that begins ", id="to come"),
+    ],
+)
+async def test_a_signature_has_its_time(zone: Zone, times: dict[str, int], got: str) -> None:
+    now = datetime.now(UTC)
+    moments = {key: now + timedelta(hours=hours) for key, hours in times.items()}
+    zone.answers["www.example. A"] = ("NOERROR", zone.signed(WWW, **moments), [])
+
+    assert got in (await verdict(zone))[1]
+
+
+async def test_a_signature_of_somebody_else_is_bogus(zone: Zone) -> None:
+    other = Zone()
+    zone.answers["www.example. A"] = ("NOERROR", other.signed(WWW), [])
+
+    assert "got one by the unknown key" in (await verdict(zone))[1]
+
+
+async def test_a_zone_that_signs_what_is_not_its_own_is_not_asked(zone: Zone) -> None:
+    zone.has("www.elsewhere. A", ["www.elsewhere. 60 IN A 192.0.2.1"])
+
+    assert (await verdict(zone, "www.elsewhere"))[1] == (
+        "want a signature over www.elsewhere. A, got none"
+    )
+
+
+async def test_keys_that_the_anchor_does_not_stand_for_are_refused(zone: Zone) -> None:
+    honest = zone.anchor
+    liar = Zone(answers=zone.answers)
+    liar.anchor = honest
+
+    assert (await verdict(liar))[1].startswith("want a key of example. that its anchor stands for")
+
+
+async def test_an_answer_to_something_else_is_no_answer(zone: Zone) -> None:
+    """Records of another name, signed as they are, prove nothing about this one."""
+    zone.has("other.example. A", [WWW])
+
+    assert (await verdict(zone, "other.example"))[1] == (
+        "want records of other.example., or a proof that there are none, got neither"
+    )
+
+
+async def test_a_failure_is_no_proof(zone: Zone) -> None:
+    zone.has("www.example. A", rcode="SERVFAIL")
+
+    assert (await verdict(zone))[1] == "want an answer to validate, got SERVFAIL"
+
+
+# --- proofs of what is not there
+
+APEX = "example. 60 IN NSEC b.example. NS SOA RRSIG NSEC DNSKEY"
+
+
+@pytest.mark.parametrize(
+    ("name", "rcode", "proofs"),
+    [
+        pytest.param(
+            "m.example", "NXDOMAIN", [APEX, "b.example. 60 IN NSEC x.example. A"], id="no name"
+        ),
+        pytest.param(
+            "b.example", "NOERROR", ["b.example. 60 IN NSEC x.example. TXT"], id="no type"
+        ),
+        pytest.param("e.example", "NOERROR", ["b.example. 60 IN NSEC a.e.example. A"], id="empty"),
+        pytest.param(
+            "z.example", "NXDOMAIN", [APEX, "x.example. 60 IN NSEC example. A"], id="the last gap"
+        ),
+    ],
+)
+async def test_what_is_not_there_is_proven(
+    zone: Zone, name: str, rcode: str, proofs: Sequence[str]
+) -> None:
+    zone.has(f"{name}. A", authority=proofs, rcode=rcode)
+
+    await validate(zone, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "rcode", "proofs", "wanted"),
+    [
+        pytest.param(
+            "m.example", "NXDOMAIN", ["b.example. 60 IN NSEC x.example. A"],
+            r"want a proof that *.example. does not exist", id="a wildcard may be there",
+        ),
+        pytest.param(
+            "m.example", "NXDOMAIN", [APEX],
+            "want a proof that m.example. does not exist", id="the gap is elsewhere",
+        ),
+        pytest.param(
+            "a.sub.example", "NXDOMAIN", ["sub.example. 60 IN NSEC x.example. NS DS", APEX],
+            "want a proof that a.sub.example. does not exist", id="a zone below has it",
+        ),
+        pytest.param(
+            "a.sub.example", "NXDOMAIN", ["sub.example. 60 IN NSEC x.example. DNAME", APEX],
+            "want a proof that a.sub.example. does not exist", id="it is elsewhere",
+        ),
+        pytest.param(
+            "e.example", "NXDOMAIN", [APEX, "b.example. 60 IN NSEC a.e.example. A"],
+            "want a proof that e.example. does not exist", id="it is there, but empty",
+        ),
+        pytest.param(
+            "b.example", "NOERROR", ["b.example. 60 IN NSEC x.example. A"],
+            "want a proof that b.example. has no A", id="the type is there",
+        ),
+        pytest.param(
+            "b.example", "NOERROR", ["b.example. 60 IN NSEC x.example. CNAME"],
+            "want a proof that b.example. has no A", id="an alias is there",
+        ),
+        pytest.param(
+            "sub.example", "NOERROR", ["sub.example. 60 IN NSEC x.example. NS DS"],
+            "want a proof that sub.example. has no A", id="the zone above does not know",
+        ),
+    ],
+)  # fmt: skip
+async def test_a_proof_of_something_else_is_none(
+    zone: Zone, name: str, rcode: str, proofs: Sequence[str], wanted: str
+) -> None:
+    zone.has(f"{name}. A", authority=proofs, rcode=rcode)
+
+    assert (await verdict(zone, name))[1] == f"{wanted}, got none"
+
+
+async def test_a_proof_must_be_signed_too(zone: Zone) -> None:
+    zone.has("b.example. A", authority=["b.example. 60 IN NSEC x.example. TXT"])
+    del zone.answers["b.example. A"][2][1]
+
+    assert (await verdict(zone, "b.example"))[1] == (
+        "want a signature over b.example. NSEC, got none"
+    )
+
+
+# --- work without end (KeyTrap and its like)
+
+
+def colliding(zone: Zone, count: int) -> dns.rrset.RRset:
+    """Return the keys of *zone* and many more of the same tag: it is a sum over words."""
+    raw = zone.key.to_wire()
+    assert raw is not None
+    words = [raw[at : at + 2] for at in range(4, len(raw), 2)]
+    keys = dns.rrset.from_rdata(zone.name, 60, zone.key)
+    for order in islice(permutations(words), 1, count):
+        wire = raw[:4] + b"".join(order)
+        keys.add(dns.rdata.from_wire(1, 48, wire, 0, len(wire)), 60)  # type: ignore[arg-type]
+    return keys
+
+
+async def test_many_keys_of_one_tag_are_refused(zone: Zone) -> None:
+    zone.keys = colliding(zone, 200)
+
+    reason, message = await verdict(zone)
+
+    assert reason is Reason.BODY
+    assert message.startswith("want few keys of example. with tag ")
+
+
+async def test_many_signatures_of_one_set_cost_eight_verifications(
+    zone: Zone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verified: list[Any] = []
+    real = dns.dnssec.validate_rrsig
+
+    def counting(*given: Any, **more: Any) -> None:
+        verified.append(given)
+        real(*given, **more)
+
+    monkeypatch.setattr(dns.dnssec, "validate_rrsig", counting)
+
+    def flood(message: dns.message.Message) -> None:
+        if message.question[0].rdtype == 1:
+            honest = zone.signature(dns.rrset.from_text("www.example.", 60, "IN", "A", "6.6.6.6"))
+            for last in range(100):
+                wire = honest[0].to_wire()
+                assert wire is not None
+                made = wire[:-1] + bytes((last,))
+                honest.add(dns.rdata.from_wire(1, 46, made, 0, len(made)), 60)  # type: ignore[arg-type]
+            message.answer[1] = honest
+
+    zone.change = flood
+
+    assert "got one that does not fit" in (await verdict(zone))[1]
+    assert len(verified) <= 9
+
+
+async def test_a_name_of_a_hundred_labels_does_not_ask_a_hundred_times(zone: Zone) -> None:
+    deep = Zone(name="a." * 60 + "example.", answers={})
+    name = f"www.{deep.name}"
+    deep.has(f"{name} A", [f"{name} 60 IN A 192.0.2.1"])
+    deep.anchor = zone.anchor
+    zone.answers = deep.answers
+
+    assert await verdict(zone, name) == (
+        Reason.TOO_LARGE, f"want a chain of at most {MAX_QUESTIONS} questions, got more",
+    )  # fmt: skip
+
+
+async def test_iterations_without_end_are_refused(zone: Zone) -> None:
+    owner = "2t7b4g4vsa5smi47k61mv5bv1a22bojr.example."
+    data = f"1 0 {MAX_ITERATIONS + 1} - 3t7b4g4vsa5smi47k61mv5bv1a22bojr A"
+    zone.has("b.example. A", authority=[f"{owner} 60 IN NSEC3 {data}"])
+
+    assert await verdict(zone, "b.example") == (
+        Reason.TOO_LARGE, f"want at most {MAX_ITERATIONS} iterations of NSEC3, got 101",
+    )  # fmt: skip
+
+
+async def test_a_gap_that_leaves_unsigned_names_out_proves_nothing(zone: Zone) -> None:
+    """RFC 5155, 9.2: nearly every zone of registries has such gaps."""
+    apex = f"{nsec3_hash('example.', '', 0, 1)}.example. 60 IN NSEC3"
+    everything = f"1 1 0 - {nsec3_hash('a.example.', '', 0, 1)} NS SOA"
+    zone.has("b.example. A", authority=[f"{apex} {everything}"], rcode="NXDOMAIN")
+
+    assert (await verdict(zone, "b.example"))[1] == (
+        "want a proof that b.example. does not exist, got one that leaves unsigned names out"
+    )
+
+
+async def test_many_sets_are_refused(zone: Zone) -> None:
+    lines = [f"n{i}.example. 60 IN A 192.0.2.1" for i in range(40)]
+    zone.has("www.example. A", [WWW, *lines])
+
+    assert (await verdict(zone))[0] is Reason.TOO_LARGE
+
+
+# --- anchors
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "example. DS 1 13 2 " + "00" * 32,
+        "example. 3600 IN DS 1 13 2 " + "00" * 32,
+        "example. IN DNSKEY 257 3 13 " + "A" * 88,
+    ],
+)
+def test_an_anchor_is_a_line_of_a_zone_file(line: str) -> None:
+    name, data = anchor_of(line)
+
+    assert str(name) == "example."
+    assert data.rdtype in (43, 48)
+
+
+@pytest.mark.parametrize("line", ["", "example.", "example. A 192.0.2.1", "example. DS 1 13 2 xyz"])
+def test_another_line_is_no_anchor(line: str) -> None:
+    with pytest.raises(ValueError, match="want an anchor"):
+        anchor_of(line)
+
+
+async def test_a_key_can_be_the_anchor(zone: Zone) -> None:
+    zone.anchor = f"example. DNSKEY {zone.key}"
+
+    assert (await validate(zone)).zones == ["example."]
