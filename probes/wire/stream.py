@@ -13,7 +13,7 @@ from probes.recorder import Recorder
 from probes.result import Reason
 from probes.wire.address import Address
 from probes.wire.failures import classify
-from probes.wire.peer import TlsNote, handed
+from probes.wire.peer import Peer, TlsNote, handed
 from probes.wire.url import tls_name
 
 # Later than any deadline: only `probes.run` ends a run.
@@ -30,6 +30,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, recorder: Recorder, address: Address) -> None:
         self.address = address
         self.bytes_read = 0
+        self.peer: Peer | None = None
+        """Who showed up in the last `start_tls`, also when it was refused."""
         self._recorder = recorder
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
@@ -125,6 +127,8 @@ class Connection(asyncio.Protocol):
         except (OSError, EOFError) as error:
             note.record()
             raise classify(error, phase="tls", address=self.address) from None
+        finally:
+            self.peer = note.peer
         self._recorder.leave()
         note.record()
         if upgraded is None:

@@ -1,0 +1,163 @@
+"""What the peer's own certificate says beside the texts of `probes.wire.x509`: key, names, staple.
+
+    Leaf
+    ├── names            DNS names and addresses that it is for
+    ├── key, key_bits    RSA 2048, ECDSA 256, Ed25519 256 ...
+    ├── signature        how its issuer signed it: sha256, ed25519 ...
+    └── must_staple      whether it wants its OCSP answer to come along
+
+    Staple               such an answer: good, revoked or unknown, and until when
+
+Bytes of hostile peers come in; whatever they are, facts come out. Knows no connection.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+from probes.wire.x509 import MAX_REMEMBERED, clean, guarded, load_certificate
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+# A certificate for thousands of names is one of a content network; nobody reads them all.
+MAX_NAMES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """What a certificate says; what cannot be read is empty or 0."""
+
+    names: tuple[str, ...] = ()
+    key: str = ""
+    key_bits: int = 0
+    signature: str = ""
+    must_staple: bool = False
+
+    def is_for(self, host: str) -> bool:
+        """Return whether it is valid for *host*, a name or an address.
+
+        Source:
+            RFC 9525, 6.3
+        """
+        wanted = host.rstrip(".").lower()
+        return any(_covers(name, wanted) for name in self.names)
+
+    @property
+    def key_text(self) -> str:
+        """The key, for people."""
+        return f"{self.key or 'unknown'} {self.key_bits or ''}".rstrip()
+
+
+def _covers(name: str, host: str) -> bool:
+    try:
+        return ip_address(name) == ip_address(host)
+    except ValueError:
+        pass
+    name = name.rstrip(".").lower()
+    if not name.startswith("*."):
+        return name == host
+    label, _, rest = host.partition(".")
+    # the star is one whole label, and no star for a whole top level
+    return bool(label) and rest == name[2:] and "." in rest and not _is_address(host)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=MAX_REMEMBERED)
+def read_leaf(der: bytes) -> Leaf:
+    """Return what the certificate *der* says."""
+    certificate = load_certificate(der)
+    if certificate is None:
+        return Leaf()
+    key, key_bits = guarded(lambda: _key(certificate), ("", 0))
+    return Leaf(
+        names=guarded(lambda: _names(certificate), ()),
+        key=key,
+        key_bits=key_bits,
+        signature=guarded(lambda: _signature(certificate), ""),
+        must_staple=guarded(lambda: _must_staple(certificate), otherwise=False),
+    )
+
+
+def _key(certificate: "x509.Certificate") -> tuple[str, int]:
+    from cryptography.hazmat.primitives.asymmetric import (  # noqa: PLC0415 - 60 ms, only TLS needs it
+        ec,
+        ed448,
+        ed25519,
+        rsa,
+    )
+
+    key = certificate.public_key()
+    if isinstance(key, rsa.RSAPublicKey):
+        return "RSA", key.key_size
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return "ECDSA", key.key_size
+    # RFC 8032: their sizes are fixed
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return "Ed25519", 256
+    return ("Ed448", 456) if isinstance(key, ed448.Ed448PublicKey) else ("", 0)
+
+
+def _names(certificate: "x509.Certificate") -> tuple[str, ...]:
+    from cryptography import x509  # noqa: PLC0415 - 60 ms, only a TLS run needs it
+
+    for extension in certificate.extensions:
+        if isinstance(extension.value, x509.SubjectAlternativeName):
+            found = extension.value.get_values_for_type(x509.DNSName)
+            addresses = extension.value.get_values_for_type(x509.IPAddress)
+            return tuple(clean(str(name)) for name in [*found, *addresses][:MAX_NAMES])
+    return ()
+
+
+def _signature(certificate: "x509.Certificate") -> str:
+    algorithm = certificate.signature_hash_algorithm
+    # those of Edwards have their hash inside
+    return algorithm.name if algorithm is not None else "none"
+
+
+def _must_staple(certificate: "x509.Certificate") -> bool:
+    from cryptography import x509  # noqa: PLC0415 - 60 ms, only a TLS run needs it
+
+    return any(
+        isinstance(extension.value, x509.TLSFeature)
+        and x509.TLSFeatureType.status_request in extension.value
+        for extension in certificate.extensions
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Staple:
+    """An OCSP answer that came along with a certificate; times in Unix seconds.
+
+    Args:
+        status: ``good``, ``revoked``, ``unknown``; empty: it cannot be read.
+        next_update: when a newer one is due; None: it does not say.
+    """
+
+    status: str = ""
+    next_update: float | None = None
+
+
+def read_staple(der: bytes) -> Staple:
+    """Return what an OCSP answer says; its signature is not verified: the status is a fact.
+
+    Source:
+        RFC 6960
+    """
+    from cryptography.x509 import ocsp  # noqa: PLC0415 - 60 ms, only a TLS run needs it
+
+    def read() -> Staple:
+        answer: Any = ocsp.load_der_ocsp_response(der)
+        due = answer.next_update_utc
+        status = answer.certificate_status.name.lower()
+        return Staple(status, due.timestamp() if due is not None else None)
+
+    return guarded(read, Staple())
