@@ -15,9 +15,10 @@ from probes.families import family_name
 from probes.kinds.grpc import Grpc, read_target
 from probes.redact import Secret
 from probes.result import Outcome, Reason, Result
+from probes.wire.h2 import TURN_FRAMES
 from probes.wire.unary import NEARLY_S
 from tests.faults.grpc import HEAD, SERVING, Play, answer, answering
-from tests.faults.tcp import Handler, closed_port, ending, silent, talking, tcp_fault
+from tests.faults.tcp import Handler, closed_port, ending, resetting, silent, talking, tcp_fault
 from tests.harness import Check, Law
 from tests.servers.grpc_health import CREDENTIALS, GrpcHealth, start_grpc_health
 from tests.servers.process import Server, converse
@@ -226,6 +227,23 @@ async def test_messages_come_in_pieces(check: Check, play: Play, message: str, d
     result = await look(check, answering(play, drip=drip))
 
     assert result.outcome is Outcome.UP, result.failure
+
+
+async def test_a_flood_of_frames_before_the_answer_is_taken_in_turns(check: Check) -> None:
+    def play(peer: Any) -> None:
+        for _ in range(2 * TURN_FRAMES):
+            peer.ping(b"are you?")
+        answer(peer, SERVING)
+
+    result = await look(check, answering(play))
+
+    assert result.outcome is Outcome.UP, result.failure
+
+
+async def test_a_reset_of_the_connection_is_unavailable(check: Check) -> None:
+    result = await look(check, resetting)
+
+    assert verdict(result) == (Reason.CLOSED, "call", 14)
 
 
 async def test_what_is_asked_for(check: Check) -> None:

@@ -512,6 +512,22 @@ async def test_a_message_cannot_be_blown_up(check: Check) -> None:
     assert verdict(result) == (Reason.TOO_LARGE, "transfer")
 
 
+async def test_an_end_without_a_goodbye_has_no_close_code(check: Check) -> None:
+    result = await look(check, upgrading(then=half_closing), expect={"close_code": 1000})
+
+    assert verdict(result) == (Reason.CLOSED, "transfer")
+    assert result.failure is not None
+    assert result.failure.message == "want close code 1000, got the end of the stream (1006)"
+
+
+async def test_a_dollar_in_a_secret_is_no_reference(check: Check) -> None:
+    steps = [{"expect": "(hello)", "send": Secret("pass$1")}, {"expect": r"^pass\$1$"}]
+    async with library() as address:
+        result = await check(websocket(dialog=steps), f"ws://{address}/")
+
+    assert result.outcome is Outcome.UP, result.failure
+
+
 async def test_another_subprotocol_than_expected(check: Check) -> None:
     kind = websocket(subprotocols=["chat", "b"], expect={"subprotocol": "b"})
     async with aiohttp_server([]) as address:
