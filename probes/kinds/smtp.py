@@ -242,6 +242,10 @@ class _Talk:
                 Reason.PROTOCOL,
                 "want STARTTLS offered, got a server without it (encryption: none asks for none)",
             )
+        if self._expect.certificate is not None and not is_offered:
+            raise CheckFailed(
+                Reason.PROTOCOL, "want a certificate to judge, got a server without STARTTLS"
+            )
         return is_offered and self._kind.encryption != "none"
 
     async def _upgrade(self) -> None:
@@ -290,7 +294,8 @@ class _Talk:
 
     async def _envelope(self) -> None:
         kind, session, accepted = self._kind, self._session, 0
-        await session.command(f"MAIL FROM:<{kind.mail_from}>", "envelope", 250)
+        if await self._is_turned_away():
+            return
         for recipient in kind.rcpt_to:
             reply = await session.ask(f"RCPT TO:<{recipient}>", "envelope")
             accepted += reply.code in _ACCEPTED
@@ -302,6 +307,18 @@ class _Talk:
             self._recorder.fact("sent", str(reply))
         else:
             await session.command("RSET", "envelope", 250)
+
+    async def _is_turned_away(self) -> bool:
+        """Name the sender; return whether that was refused where a refusal is wanted."""
+        line = f"MAIL FROM:<{self._kind.mail_from}>"
+        if self._expect.recipients == "accepted":
+            await self._session.command(line, "envelope", 250)
+            return False
+        reply = await self._session.ask(line, "envelope")
+        if reply.code != 250 and not reply.is_permanent:  # noqa: PLR2004 - RFC 5321, 4.2.3
+            raise CheckFailed(Reason.STATUS, f"want a refusal of {line!r}, got {short(str(reply))}")
+        # who asks strangers for a login refuses here already
+        return reply.is_permanent
 
     def _judge_recipient(self, recipient: str, reply: Reply) -> None:
         is_refused = self._expect.recipients == "refused"

@@ -25,7 +25,9 @@ from probes.wire.stream import Connection
 from probes.wire.tls import TLS_METRICS, TlsOptions, judge_certificate
 
 DEFAULT_TLS = TlsOptions()
-TALKING_METRICS = (*DIALOG_METRICS, *TLS_METRICS)
+# blackbox_exporter has this family for http alone.
+_CIPHER = "tls_cipher_info"
+TALKING_METRICS = (*DIALOG_METRICS, *(m for m in TLS_METRICS if m.name != _CIPHER))
 
 
 class Opening(typing.Protocol):
@@ -73,7 +75,10 @@ class Talking(Kind):
     ] = TalkExpect()
     """What the answer should be; a bare text is the pattern of a line."""
     dialog: tuple[Step, ...] = Field(default=(), max_length=MAX_STEPS)
-    """Steps of a longer talk, instead of ``send`` and the pattern of ``expect``."""
+    """Steps of a longer talk, instead of ``send`` and the pattern of ``expect``. Each has, in the
+    order in which they are done: ``expect`` (read lines until this pattern matches) with ``labels``
+    (name -> text with ``${1}``, told as ``probe_expect_info``), or ``expect_bytes``; ``send``, in
+    which ``$1`` and ``${name}`` are groups of that pattern and ``$$`` is a dollar; ``starttls``."""
     line_end: str = ""
     """Appended to everything that is sent, such as ``"\\r\\n"``."""
     tls: TlsSwitch = None
@@ -159,8 +164,7 @@ class Talking(Kind):
             recorder.sample(f"{self.name}_banner_bytes", talk.bytes_read)
             talk.record()
             if self.is_secured:
-                # blackbox_exporter has this family for http alone
-                recorder.forget("tls_cipher_info")
+                recorder.forget(_CIPHER)
 
     async def _upgrade(
         self, protocol: Protocol, connection: Connection, recorder: Recorder, server_name: str

@@ -205,6 +205,33 @@ async def test_a_relay_must_refuse_strangers(check: Check, mail: Mail, tls: dict
     assert values(unwanted)["smtp_recipients_accepted"] == 0
 
 
+@pytest.mark.parametrize(
+    ("reply", "found"),
+    [
+        pytest.param(b"530 5.7.0 log in first\r\n", None, id="refused"),
+        pytest.param(b"451 later\r\n", (Reason.STATUS, "envelope"), id="put off"),
+    ],
+)
+async def test_a_sender_may_be_refused_in_the_place_of_the_recipient(
+    check: Check, reply: bytes, found: tuple[Reason, str] | None
+) -> None:
+    handler = answering(
+        {b"": b"220 a\r\n", b"EHLO [127.0.0.1]\r\n": b"250 a\r\n", b"MAIL FROM:<>\r\n": reply}
+    )
+    kind = smtp(encryption="none", rcpt_to=["a@b"], expect={"recipients": "refused"})
+
+    assert verdict(await look(check, kind, handler)) == found
+
+
+async def test_a_certificate_that_is_not_there_is_missed(check: Check, mail: Mail) -> None:
+    kind = smtp(encryption="if_offered", expect={"certificate": {"expires_in": {"fail": "1d"}}})
+
+    result = await check(kind, f"127.0.0.1:{mail.open_relay}")
+
+    assert verdict(result) == (Reason.PROTOCOL, "ehlo")
+    assert message(result) == "want a certificate to judge, got a server without STARTTLS"
+
+
 async def test_a_message_is_sent_only_when_asked_for(
     check: Check, mail: Mail, tls: dict[str, str]
 ) -> None:
