@@ -7,7 +7,6 @@ The family is told by a key: ``browser:``, ``python:``, or neither. Knows nothin
 and imports a family for a file that has one: a gate without journeys starts without them.
 """
 
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -20,9 +19,9 @@ from pydantic import BaseModel, ValidationError
 
 from probes.config.document import Document
 from probes.config.mistakes import Layered, Mistakes, Place
+from probes.config.named import Named
 from probes.config.sections import SafetySettings
 from probes.config.sources import Source
-from probes.config.wording import got
 from probes.journey.flaws import Flaw, Flawed
 from probes.pattern import suggest
 from probes.redact import Secret
@@ -31,9 +30,6 @@ from probes.units import short
 if TYPE_CHECKING:
     from probes.journey.loading.settings import JourneyKeys, World
 
-# load.md 2.2: a name stands in other names, in paths and on command lines.
-NAME = r"[a-z][a-z0-9-]{0,62}"
-_NAME = re.compile(NAME, re.ASCII)
 # A file with more comes from a program, and each is compiled before the first run.
 MAX_JOURNEYS = 2000
 
@@ -137,45 +133,25 @@ class Journeys:
         self._mistakes = mistakes
         self._context = context
         self._variables = variables
-        self._places: dict[str, Place] = {}
+        self._named = Named(
+            mistakes, "journey", example="checkout", content="steps", most=MAX_JOURNEYS
+        )
         self._alone: dict[str, tuple[Flaw, ...]] = {}
 
     @property
     def names(self) -> Collection[str]:
         """Every name that the files give a journey, those with mistakes too."""
-        return self._places.keys()
+        return self._named.places.keys()
 
     def read(self, source: Source) -> None:
         """Read the journeys of one file."""
-        raw, place = source.top.get("journeys"), source.place / "journeys"
+        raw = source.top.get("journeys")
         if raw is None:
             return
-        if not isinstance(raw, dict):
-            self._mistakes.add(place, f"want a mapping of names to journeys, got {got(raw)}")
-            return
-        for name, values in raw.items():
-            self._one(name, values, place / name)
-
-    def _one(self, name: str, values: Any, place: Place) -> None:
-        mistakes = self._mistakes
-        if not _NAME.fullmatch(name):
-            text = f"want a name of a-z, 0-9 and '-' such as 'checkout', got {short(name)}"
-            mistakes.add(place, text, at_key=True)
-        if name in self._places:
-            text = f"want a unique name of a journey, got {short(name)} again"
-            mistakes.add(place, f"{text} (first at {self._places[name]})", at_key=True)
-            return
-        self._places[name] = place
-        if len(self._places) > MAX_JOURNEYS:
-            if len(self._places) == MAX_JOURNEYS + 1:
-                mistakes.add(place, f"want at most {MAX_JOURNEYS} journeys, got more", at_key=True)
-            return
-        if not isinstance(values, dict):
-            mistakes.add(place, f"want a mapping with steps, got {got(values)}")
-            return
-        family = self._family(values, place)
-        if family is not None:
-            self._validated(name, family, Layered(values, (place,)))
+        for name, values, place in self._named.entries(raw, source.place / "journeys"):
+            family = self._family(values, place)
+            if family is not None:
+                self._validated(name, family, Layered(values, (place,)))
 
     def _family(self, values: Mapping[str, Any], place: Place) -> Family | None:
         told = [key for key in FAMILIES if key in values]
@@ -206,7 +182,7 @@ class Journeys:
         if self.written:
             self._compile(self._world(safety))
         # what is misspelt in a journey with a mistake may be the variable
-        if self.written.keys() == self._places.keys() and len(self._mistakes) == before:
+        if self.written.keys() == self._named.places.keys() and len(self._mistakes) == before:
             self._judge_variables()
 
     def _compile(self, world: "World") -> None:
@@ -238,7 +214,7 @@ class Journeys:
                 if it.family is OVER_HTTP
             },
             browser=safety.browser,
-            broken=frozenset(self._places.keys() - self.written.keys()),
+            broken=frozenset(self._named.places.keys() - self.written.keys()),
         )
 
     def _refuse(self, written: Written, flaws: tuple[Flaw, ...], *, is_fragment: bool) -> None:
@@ -261,12 +237,12 @@ class Journeys:
             self._mistakes.add(place, flaw.message, at_key=flaw.at_key)
 
     def _place_of(self, written: Written, flaw: Flaw) -> Place:
-        place = self._places[written.name]
+        place = self._named.places[written.name]
         return Place(place.document, (*place.path, *flaw.path))
 
     def is_broken(self, name: object) -> bool:
         """Return whether *name* has mistakes, which are told where it stands."""
-        if not isinstance(name, str) or name not in self._places or name in self.compiled:
+        if not isinstance(name, str) or name not in self._named.places or name in self.compiled:
             return False
         if name in self._alone:
             self._tell(self.written[name], self._alone[name])

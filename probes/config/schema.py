@@ -10,7 +10,8 @@ from typing import Any, cast
 from pydantic import BaseModel
 
 from probes.config.further import Further
-from probes.config.journeys import FAMILIES, NAME, OVER_HTTP
+from probes.config.journeys import FAMILIES, OVER_HTTP
+from probes.config.named import NAME
 from probes.config.parameters import ModuleKeys
 from probes.config.sections import DEFAULT_KEYS, ChainKeys, CommonKeys, ProbeKeys, Sections
 from probes.kind import Kind

@@ -3,18 +3,15 @@
 Knows where a mistake stands and not what makes one.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Any, cast
 
 from pydantic import ValidationError
 
 from probes.config.further import Around
-from probes.config.journeys import NAME
 from probes.config.mistakes import Layered, Place
-from probes.config.wording import got
+from probes.config.named import Named
 from probes.journey.flaws import Flaw, Path
-from probes.units import short
 from probes.wire.url import parse_url
 from scenarios.config.advice import advice
 from scenarios.config.profile import as_written, judge_profile
@@ -22,7 +19,6 @@ from scenarios.config.references import journeys_of, judge_references
 from scenarios.config.settings import PoolKeys, ScenarioKeys
 from scenarios.config.wishes import Mix, judge_wishes
 
-_NAME = re.compile(NAME, re.ASCII)
 # A file with more comes from a program.
 MAX_SCENARIOS = 500
 
@@ -38,36 +34,15 @@ class Scenarios:
         self.found: dict[str, ScenarioKeys] = {}
         """Every scenario whose keys have no mistake."""
         self._around = around
-        self._places: dict[str, Place] = {}
+        self._named = Named(
+            around.mistakes, "scenario", example="nightly", content="mix and load",
+            most=MAX_SCENARIOS,
+        )  # fmt: skip
 
     def read(self, raw: Any, place: Place) -> None:
         """Read what one file holds at *place*."""
-        if not isinstance(raw, dict):
-            text = f"want a mapping of names to scenarios, got {got(raw)}"
-            self._around.mistakes.add(place, text)
-            return
-        for name, values in raw.items():
-            self._one(name, values, place / name)
-
-    def _one(self, name: str, values: Any, place: Place) -> None:
-        mistakes = self._around.mistakes
-        if not _NAME.fullmatch(name):
-            text = f"want a name of a-z, 0-9 and '-' such as 'nightly', got {short(name)}"
-            mistakes.add(place, text, at_key=True)
-        if name in self._places:
-            text = f"want a unique name of a scenario, got {short(name)} again"
-            mistakes.add(place, f"{text} (first at {self._places[name]})", at_key=True)
-            return
-        self._places[name] = place
-        if len(self._places) > MAX_SCENARIOS:
-            if len(self._places) == MAX_SCENARIOS + 1:
-                text = f"want at most {MAX_SCENARIOS} scenarios, got more"
-                mistakes.add(place, text, at_key=True)
-            return
-        if isinstance(values, dict):
-            self._validated(name, values, place)
-        else:
-            mistakes.add(place, f"want a mapping with mix and load, got {got(values)}")
+        for name, values, at in self._named.entries(raw, place):
+            self._validated(name, values, at)
 
     def _validated(self, name: str, values: dict[str, Any], place: Place) -> None:
         mistakes = self._around.mistakes

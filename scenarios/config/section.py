@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from probes.config.further import Around, Further
-from probes.config.journeys import NAME
+from probes.config.named import NAME
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
