@@ -1,0 +1,81 @@
+"""What may be expected of an HTTP answer: forms that people write, and the time of phases."""
+
+from typing import Any
+
+import pytest
+
+from probes.errors import CheckFailed
+from probes.expect import Matcher
+from probes.recorder import Recorder
+from probes.wire.expectation import HeaderPattern, HttpExpect, HttpWarn, LatencyBand, Patterns
+
+
+def warn(**keys: Any) -> HttpWarn:
+    return HttpWarn.model_validate(keys)
+
+
+def timed(**phases: float) -> Recorder:
+    recorder = Recorder(clock=lambda: 0.0)
+    for name, seconds in phases.items():
+        recorder.add_phase(name, seconds)
+    return recorder
+
+
+def test_a_list_is_of_patterns_and_all_else_a_matcher() -> None:
+    assert warn(body=["a", "b"]).body == Patterns(["a", "b"])
+    assert warn(body="a").body == Matcher("a")
+    assert warn(body={"contains": "a"}).body == Matcher({"contains": "a"})
+    assert warn(headers={"a": "b"}).headers == {"a": Matcher("b")}
+    listed = warn(headers=[{"name": "A", "regex": "b"}])
+    assert listed.headers == [HeaderPattern.model_validate({"name": "A", "regex": "b"})]
+    assert warn(headers_lack={"name": "A", "regex": "b"}).headers_lack == listed.headers
+    assert [str(it) for it in warn(body_lacks="a").body_lacks] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("1.1", ["1.1"]), (1.1, ["1.1"]), (2, ["2"]), ([1.0, "2", 3], ["1.0", "2", "3"]), ([], [])],
+)
+def test_versions_are_read_as_people_write_them(written: Any, read: list[str]) -> None:
+    assert warn(http_version=written).http_version == read
+
+
+@pytest.mark.parametrize(
+    ("keys", "searches", "asks", "judges"),
+    [
+        ({}, False, False, False),
+        ({"headers_lack": [{"name": "A", "regex": "b"}]}, False, False, False),
+        ({"body": ["a"]}, True, False, True),
+        ({"body": []}, True, False, True),
+        ({"body_lacks": ["a"]}, True, False, True),
+        ({"json": {"$": 1}}, True, False, True),
+        ({"cel": "true"}, False, True, True),
+        ({"cel_not": "true"}, False, True, True),
+    ],
+)
+def test_who_looks_at_the_body(keys: Any, searches: bool, asks: bool, judges: bool) -> None:
+    found = warn(**keys)
+    assert (found.searches_body, found.asks_cel, found.judges_body) == (searches, asks, judges)
+
+
+def test_phases_are_judged_each_by_its_band() -> None:
+    band = LatencyBand.model_validate(
+        {"phases": {"tls": "300ms", "connect": {"warn": "10ms", "fail": "1s"}}}
+    )
+    slow = timed(connect=0.02, tls=0.2, transfer=9)
+    band.judge_all(slow)
+    assert [it.message for it in slow.warnings] == ["want connect <= 10ms, got 20ms"]
+    with pytest.raises(CheckFailed, match="want tls <= 300ms, got 400ms"):
+        band.judge_all(timed(connect=0.001, tls=0.4))
+
+
+def test_the_whole_run_is_judged_beside_its_phases() -> None:
+    band = LatencyBand.model_validate({"fail": "1s", "phases": {"tls": "1m"}})
+    ticks = iter([0.0, 1.5])
+    with pytest.raises(CheckFailed, match=r"want latency <= 1s, got 1\.5s"):
+        band.judge_all(Recorder(clock=lambda: next(ticks)))
+
+
+def test_a_bare_value_is_a_status_or_a_latency() -> None:
+    assert HttpExpect.model_validate(404) == HttpExpect.model_validate({"status": 404})
+    assert warn(latency="2s").latency == LatencyBand.model_validate({"fail": "2s"})
