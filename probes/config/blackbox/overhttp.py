@@ -51,6 +51,7 @@ def http_of(module: BlackboxModule) -> Native:
     )
     native.settings |= {
         "decompress": False,
+        "trust": "host",
         "follow_redirects": follows(http),
         "versions": [3] if http.enable_http3 else [1, 2] if http.enable_http2 else [1],
         "max_body": format_size(http.body_size_limit) if http.body_size_limit else "none",

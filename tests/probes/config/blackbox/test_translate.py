@@ -11,7 +11,7 @@ from tests.probes.config.blackbox.rows import module
 
 HTTP = {
     "ip": "prefer_6", "decompress": False, "follow_redirects": True, "versions": [1, 2],
-    "max_body": "none",
+    "max_body": "none", "trust": "host",
 }  # fmt: skip
 LATE = {"file": "f", "every_run": True}
 
