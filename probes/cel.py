@@ -145,8 +145,8 @@ def _rewritten(source: str, tokens: list[_Token], steps: list[tuple[int, int, st
             edits.append((token.begin, token.end, _SEARCH))
     for begin, end, _ in steps:
         # an error without an exception of ours, which the library would write to the log
-        edits.append((tokens[begin].begin,) * 2 + (f"({_TICK}() ? (",))
-        edits.append((tokens[end - 1].end,) * 2 + (") : 1 / 0 == 1)",))
+        first, last = tokens[begin].begin, tokens[end - 1].end
+        edits += ((first, first, f"({_TICK}() ? ("), (last, last, ") : 1 / 0 == 1)"))
     edits.sort()
     parts: list[str] = []
     done = 0
