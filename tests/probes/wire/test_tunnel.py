@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import ssl
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from probes.recorder import Recorder
 from probes.result import Reason
 from probes.wire.http import HTTP1_ALPN, Options, exchange
 from probes.wire.message import Request, Response
-from probes.wire.policy import POLICY, Policy, Rule, ip_network
+from probes.wire.policy import POLICY, Policy, Rule
 from probes.wire.proxy import ProxyOptions
 from probes.wire.tls import TlsOptions
 from probes.wire.url import parse_url
