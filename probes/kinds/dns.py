@@ -6,6 +6,7 @@ Knows what is asked and what is expected; how it travels is `probes.wire.dns`'s 
 import ipaddress
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
@@ -26,8 +27,8 @@ from probes.result import Reason
 from probes.settings import Settings
 from probes.units import short
 from probes.wire.address import ANY_IP, IpChoice
-from probes.wire.dns.answer import Answer, without_opt
-from probes.wire.dns.codes import CLASSES, SOA, TYPES, flag_names, type_number
+from probes.wire.dns.answer import SECTIONS, Answer, facts_of
+from probes.wire.dns.codes import CLASSES, SOA, TYPES, type_number
 from probes.wire.dns.compare import Aspect, compare
 from probes.wire.dns.dnssec import DnssecOptions, explain_failure, to_options, validate
 from probes.wire.dns.exchange import (
@@ -39,7 +40,7 @@ from probes.wire.dns.exchange import (
     Way,
     off_the_loop,
 )
-from probes.wire.dns.expect import SECTIONS, DnsExpect, is_dialect
+from probes.wire.dns.expect import DnsExpect, is_dialect
 from probes.wire.dns.question import DEFAULT_PAYLOAD, Edns, Question, encode_name
 from probes.wire.tls import (
     NET_METRICS,
@@ -48,13 +49,11 @@ from probes.wire.tls import (
     judge_certificate,
     shared_metrics,
 )
-from probes.wire.url import split_host_port
+from probes.wire.url import parse_url, split_host_port
 
 # RFC 6891, 6.2.3: less means the same as 512.
 MIN_PAYLOAD = 512
 MAX_PAYLOAD = 65535
-# A page of facts shows what an answer is like; whoever wants all of it asks with dig.
-SHOWN_RECORDS = 12
 # All of them are asked at once: a zone has a handful, a service of resolvers a dozen.
 MAX_SERVERS = 16
 ROOT = "."
@@ -133,7 +132,8 @@ class Dns(Kind):
     An answer that is cut off stays so: nothing is asked again over TCP.
 
     Target:
-        ``host``, ``host:port`` or an IPv6 address; the port is 53, 853 over TLS, 443 over HTTPS
+        ``host``, ``host:port`` or an IPv6 address; the port is 53, 853 over TLS, 443 over HTTPS,
+        where it may be an https:// URL
 
     Source:
         RFC 1035, RFC 7858, RFC 8484
@@ -232,7 +232,15 @@ class Dns(Kind):
         return self
 
     def check_target(self, target: str) -> None:
-        split_host_port(target, self._port)
+        self._place(target)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        copy = super().model_copy(update=update, deep=deep)
+        # what was made of other settings
+        for name in ("_way", "_question"):
+            if name in copy.__dict__:
+                object.__delattr__(copy, name)
+        return copy
 
     def advice(self, target: str) -> Iterable[str]:  # noqa: ARG002 - the same for every target
         if self.query_type == "ANY":
@@ -253,7 +261,8 @@ class Dns(Kind):
         try:
             server = self._server(target)
             answer = await server.ask(self._question, recorder)
-            _tell(answer, recorder)
+            for name, text in facts_of(answer).items():
+                recorder.fact(name, text)
             if self.dnssec is not None:
                 await self._validate(self.dnssec, answer, server, recorder)
             else:
@@ -294,9 +303,19 @@ class Dns(Kind):
             # thousands of records, each against each pattern
             await off_the_loop(judge, recorder)
 
-    @property
-    def _port(self) -> int:
-        return PORTS["udp"] if self.transport not in PORTS else PORTS[self._transport]
+    def _place(self, target: str) -> tuple[str, int, str]:
+        """Return host, port and path of a server.
+
+        Raises:
+            ValueError: not such a target.
+        """
+        if self.transport == "https" and target.lower().startswith("https://"):
+            url = parse_url(target)
+            if url.user or url.password:
+                raise ValueError("want a URL without user and password")
+            return url.host, url.port, self.path if url.path_query == "/" else url.path_query
+        port = PORTS["udp"] if self.transport not in PORTS else PORTS[self._transport]
+        return *split_host_port(target, port), self.path
 
     @property
     def _transport(self) -> Transport:
@@ -333,12 +352,12 @@ class Dns(Kind):
     def _server(self, target: str) -> Server:
         way = self._way
         try:
-            host, port = split_host_port(target, self._port)
+            host, port, path = self._place(target)
             if self._is_dialect:
                 encode_name(self.query_name)
         except ValueError as error:
             raise CheckFailed(Reason.CONFIG, str(error)) from None
-        return Server(host, port, way)
+        return Server(host, port, way if path == way.path else replace(way, path=path))
 
     def _record(self, answer: Answer | None, recorder: Recorder) -> None:
         recorder.sample("dns_query_succeeded", float(answer is not None))
@@ -365,20 +384,3 @@ def _quietly(server: Server, recorder: Recorder) -> Callable[[Question], Awaitab
             raise
 
     return ask
-
-
-def _tell(answer: Answer, recorder: Recorder) -> None:
-    recorder.fact("rcode", answer.code)
-    recorder.fact("flags", flag_names(answer.flags))
-    for section in SECTIONS:
-        records = without_opt(getattr(answer, section))
-        if records:
-            shown = [record.text.replace("\t", " ").strip() for record in records[:SHOWN_RECORDS]]
-            more = len(records) - len(shown)
-            recorder.fact(section, "; ".join(shown) + (f"; and {more} more" if more else ""))
-    if answer.has("tc"):
-        recorder.fact("truncated", "the answer was cut off; over tcp it is whole")
-    if answer.nsid:
-        recorder.fact("nsid", answer.nsid)
-    if answer.explanation:
-        recorder.fact("explanation", answer.explanation)

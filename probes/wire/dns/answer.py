@@ -12,7 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from probes.wire.dns.codes import FLAGS, OPT, RRSIG, rcode_name
+from probes.wire.dns.codes import FLAGS, OPT, RRSIG, flag_names, rcode_name
+
+SECTIONS = ("answer", "authority", "additional")
+# A page of facts shows what an answer is like; whoever wants all of it asks with dig.
+SHOWN_RECORDS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +86,22 @@ class Answer:
 def without_opt(records: Sequence[Record]) -> tuple[Record, ...]:
     """Return the records of a zone: OPT is of the message."""
     return tuple(record for record in records if record.type != OPT)
+
+
+def facts_of(answer: Answer) -> dict[str, str]:
+    """Return what people want to know of an answer."""
+    found = {"rcode": answer.code, "flags": flag_names(answer.flags)}
+    for section in SECTIONS:
+        records = without_opt(getattr(answer, section))
+        shown = [record.text.replace("\t", " ") for record in records[:SHOWN_RECORDS]]
+        if len(records) > len(shown):
+            shown.append(f"and {len(records) - len(shown)} more")
+        if shown:
+            found[section] = "; ".join(shown)
+    if answer.has("tc"):
+        found["truncated"] = "the answer was cut off; over tcp it is whole"
+    if answer.nsid:
+        found["nsid"] = answer.nsid
+    if answer.explanation:
+        found["explanation"] = answer.explanation
+    return found

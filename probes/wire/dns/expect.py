@@ -22,13 +22,11 @@ from probes.pattern import Pattern, pattern, searchable, suggest
 from probes.result import Reason
 from probes.settings import Settings
 from probes.units import short
-from probes.wire.dns.answer import Answer, Record, without_opt
+from probes.wire.dns.answer import SECTIONS, Answer, Record, without_opt
 from probes.wire.dns.codes import RCODE_ALIASES, RCODES, rcode_number
 
 # More patterns of one list are an accident: each is searched in each record.
 MAX_PATTERNS = 64
-
-SECTIONS = ("answer", "authority", "additional")
 
 
 def is_dialect(info: ValidationInfo) -> bool:

@@ -10,8 +10,17 @@ from pydantic import ValidationError
 from probes.kinds.dns import Dns
 from probes.redact import Secret
 from probes.result import Outcome, Reason, Result
+from probes.wire.dns.exchange import MEDIA_TYPE
 from tests.faults.dns_peer import Respond, dns_peer
-from tests.faults.tcp import closed_port
+from tests.faults.tcp import (
+    Handler,
+    closed_port,
+    closing,
+    dripping,
+    silent,
+    talking,
+    tcp_fault,
+)
 from tests.harness import Check, Law
 from tests.probes.wire.dns.made import answer_to
 
@@ -378,6 +387,152 @@ def test_a_target_is_a_host_with_or_without_a_port(target: str) -> None:
     kind().check_target(target)
 
 
-def test_a_target_with_a_scheme_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("transport", "target"),
+    [
+        pytest.param("udp", "dns://192.0.2.1", id="a scheme"),
+        pytest.param("udp", "https://dns.example/dns-query", id="a URL over udp"),
+        pytest.param("https", "http://dns.example/dns-query", id="plain HTTP"),
+        pytest.param("https", "https://user:password@dns.example/", id="a password"),
+    ],
+)
+def test_another_target_is_refused(transport: str, target: str) -> None:
     with pytest.raises(ValueError, match="want "):
-        kind().check_target("dns://192.0.2.1")
+        kind(transport=transport).check_target(target)
+
+
+def test_a_copy_with_other_settings_asks_another_question() -> None:
+    probe = kind(transport="tls")
+    probe.prepare("x")
+    first = probe._question
+
+    other = probe.model_copy(update={"query_name": "other.example", "transport": "udp"})
+
+    assert str(first) == "www.example A"
+    assert str(other._question) == "other.example A"
+    assert (probe._way.transport, other._way.transport) == ("tls", "udp")
+
+
+def test_the_other_servers_are_targets_too() -> None:
+    """`probe_policy` must know whom a probe of the file reaches."""
+    probe = kind(servers=["192.0.2.2", "192.0.2.3:5353"])
+
+    assert list(probe.named_targets("192.0.2.1")) == ["192.0.2.1", *probe.servers]
+
+
+# --- over HTTPS
+
+
+def http_answer(body: bytes, status: str = "200 OK", media: str = MEDIA_TYPE) -> Handler:
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {media}\r\nContent-Length: {len(body)}\r\n\r\n"
+    return talking(head.encode() + body)
+
+
+def query() -> bytes:
+    return kind(transport="https")._question.encode(0)
+
+
+@pytest.mark.parametrize(
+    ("handler", "expected"),
+    [
+        pytest.param(http_answer(answer_to(query(), *WWW)), None, id="an answer"),
+        pytest.param(
+            http_answer(b"no", "503 Busy"),
+            (Reason.STATUS, "request", "want HTTP status 200, got 503"),
+            id="status",
+        ),
+        pytest.param(
+            http_answer(b"<p>", media="text/html"),
+            (
+                Reason.PROTOCOL,
+                "request",
+                "want content of type application/dns-message, got 'text/html'",
+            ),
+            id="a page",
+        ),
+        pytest.param(
+            http_answer(b"x"),
+            (Reason.PROTOCOL, "request", "want a DNS answer, got 1 bytes"),
+            id="short",
+        ),
+        pytest.param(
+            http_answer(b"x" * 70_000),
+            (Reason.TOO_LARGE, "request", "want "),
+            id="too large",
+        ),
+        pytest.param(
+            closing, (Reason.CLOSED, "request", "want an HTTP answer, got the end"), id="closes"
+        ),
+        pytest.param(
+            silent, (Reason.TIMEOUT, "request", "want an answer within 0.3 s, got none"),
+            id="silent",
+        ),
+    ],
+)  # fmt: skip
+async def test_over_https_the_answer_is_a_body(
+    check: Check,
+    server_context: ssl.SSLContext,
+    ca_file: Path,
+    handler: Handler,
+    expected: tuple[Reason, str, str] | None,
+) -> None:
+    probe = kind(transport="https", tls={"ca_file": str(ca_file)})
+    async with tcp_fault(handler, context=server_context) as port:
+        result = await check(probe, f"https://127.0.0.1:{port}/dns-query", 0.3)
+
+    got = verdict(result)
+    assert (got and got[:2]) == (expected and expected[:2])
+    assert got is None or (expected is not None and got[2].startswith(expected[2]))
+    assert values(result)["dns_query_succeeded"] == float(expected is None)
+
+
+# --- deadlines
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_an_answer_that_drips_or_never_comes_is_a_timeout(
+    check: Check, transport: str
+) -> None:
+    quiet = await look(check, kind(transport=transport), lambda _: [], timeout_s=0.1)
+    async with tcp_fault(dripping(b"\x40\0" + b"x" * 100)) as port:
+        drip = await check(kind(transport="tcp"), f"127.0.0.1:{port}", 0.1)
+
+    for result in (quiet, drip):
+        assert result.failure is not None
+        assert (result.failure.reason, result.failure.phase) == (Reason.TIMEOUT, "request")
+        assert [(p.name, p.complete) for p in result.phases] == [
+            ("resolve", True), ("connect", True), ("request", False),
+        ]  # fmt: skip
+
+
+async def test_a_silent_server_among_several_is_named_by_the_others(check: Check) -> None:
+    async with dns_peer(lambda _: []) as mute, dns_peer(replying(*WWW)) as other:
+        servers = [f"127.0.0.1:{mute}", f"127.0.0.1:{other}"]
+        result = await look(check, kind(servers=servers), replying(*WWW), timeout_s=0.2)
+
+    assert result.failure is not None
+    assert (result.failure.reason, result.failure.phase) == (Reason.TIMEOUT, "compare")
+    assert result.facts[f"server {servers[1]}"] == "NOERROR: 192.0.2.1; 192.0.2.2"
+    assert values(result)["dns_servers_differing"] == 1
+
+
+async def test_a_closed_server_among_several_keeps_its_reason(check: Check) -> None:
+    port = closed_port()
+    probe = kind(transport="tcp", servers=[f"127.0.0.1:{port}"])
+
+    result = await look(check, probe, replying(*WWW))
+
+    assert verdict(result) == (
+        Reason.REFUSED,
+        "compare",
+        f"want an answer of 127.0.0.1:{port}: want a connection to 127.0.0.1:{port}, got a refusal",
+    )
+
+
+async def test_order_and_ttl_do_not_make_a_difference(check: Check) -> None:
+    turned = ("WWW.example. 5 IN A 192.0.2.2", "www.example. 300 IN A 192.0.2.1")
+    async with dns_peer(replying(*turned)) as other:
+        probe = kind(servers=[f"127.0.0.1:{other}"])
+        result = await look(check, probe, replying(*WWW))
+
+    assert result.outcome is Outcome.UP, result.failure
