@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Literal
 
+from exporter.blocks import decimal
+from exporter.page import render_result
 from exporter.recent import Run
-from exporter.series import render_result
-from probes.config.blackbox.showing import module_yaml
+from probes.config.blackbox.showing import HIDDEN, module_yaml
 from probes.config.explain import explain_entry
-from probes.redact import cut_bytes
+from probes.redact import STARS, cut_bytes
 from probes.report import printable
 from probes.result import Result
 from probes.units import format_duration
@@ -61,12 +62,12 @@ def module_text(run: Run) -> str:
     """Return the module of a run as YAML, with its defaults, without its secrets."""
     source, probe = run.plan.source, run.plan.probe
     if source.origin is not None:
-        return probe.redact(module_yaml(source.origin.upstream))
+        return probe.redact(module_yaml(source.origin.upstream)).replace(STARS, HIDDEN)
     text = explain_entry(source.name or probe.name, probe.kind, probe.redact)
     head = f"# kind: {probe.kind.name}"
     if source.timeout_s:
         head += f", timeout: {format_duration(source.timeout_s)}"
-    return f"{head}\n{text}"
+    return f"{head}\n{text.replace(STARS, HIDDEN)}"
 
 
 def log_lines(run: Run, level: Level = "info") -> Iterator[str]:
@@ -88,13 +89,13 @@ def _lines(run: Run) -> Iterator[Line]:
             ("probe", result.kind),
             ("module", source.name),
             ("target", result.target),
-            ("timeout_seconds", round(max(0.0, run.limit_s), 3)),
+            ("timeout_seconds", f"{max(0.0, run.limit_s):g}"),
             ("run_id", result.run_id),
         ),
     )
     yield from _found(result)
     failure = result.failure
-    took = ("duration_seconds", round(result.seconds, 6))
+    took = ("duration_seconds", decimal(result.seconds))
     if failure is None:
         message = "Probe succeeded" if not result.warnings else "Probe succeeded with warnings"
         yield "info", message, (("outcome", result.outcome.value), took)
@@ -113,7 +114,7 @@ def _found(result: Result) -> Iterator[Line]:
     for name, text in result.facts.items():
         yield "info", "Found", (("fact", name), ("value", text))
     for phase in result.phases:
-        pairs = (("phase", phase.name), ("duration_seconds", round(phase.seconds, 6)))
+        pairs = (("phase", phase.name), ("duration_seconds", decimal(phase.seconds)))
         yield "info", "Phase ended" if phase.complete else "Phase broke off", pairs
     for warning in result.warnings:
         why = (("reason", warning.reason.value), ("phase", warning.phase or ""))

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from exporter.account import Level, account_of, page_of
 from exporter.descriptors import room_for_requests
-from exporter.plans import REFUSED_TARGET, Draft, Plan, Plans, Unknown
+from exporter.plans import BUILT_IN, REFUSED_TARGET, Draft, Plan, Plans, Unknown, built_in
 from exporter.question import (
     FORBIDDEN,
     OFFSET_S,
@@ -46,6 +46,8 @@ log = logging.getLogger("sonde.asked")
 MIN_LOOK_S = 5.0
 # So long a scraper waits that leaves no time for a run: enough to tell it so.
 NO_TIME_S = 0.5
+# So long the code of a built-in module may take to come from a slow disk.
+IMPORT_S = 5.0
 # A run that waited no longer than this has all of its time: it needs no timer of its own.
 AT_ONCE_S = 0.002
 NO_SLOT = "want a free slot before the deadline, got none\n"
@@ -152,6 +154,9 @@ class Asked:
         """Return what is run, as far as texts tell."""
         if question.probe:
             await self._read(plans, began + NO_TIME_S)
+        if question.module in BUILT_IN:
+            # what it imports is nothing for the loop
+            await self._in_thread(partial(built_in, question.module), began + IMPORT_S)
         try:
             source = plans.source(question)
         except Unknown:

@@ -8,11 +8,12 @@ import json
 from collections.abc import Iterator
 
 from probes.config.blackbox.modules import Origin
-from probes.config.blackbox.showing import modules_yaml
+from probes.config.blackbox.showing import HIDDEN, modules_yaml
 from probes.config.explain import explain_entry
 from probes.config.load import Config
 from probes.config.presets import Module
 from probes.config.sections import SECTION_KEYS
+from probes.redact import STARS
 from probes.units import format_duration
 
 
@@ -20,9 +21,10 @@ def config_text(config: Config) -> str:
     """Return *config* as YAML. Takes a tenth of a second with thousands of probes: no loop."""
     origins = {name: it.origin for name, it in config.modules.items() if it.origin is not None}
     upstream = config.redact(_upstream(origins)) if origins or config.is_drop_in else ""
-    if config.is_drop_in:
-        return upstream
-    return "".join(_native(config)) + ("\n# from blackbox.yml\n" + upstream if upstream else "")
+    text = "" if config.is_drop_in else "".join(_native(config))
+    if text and upstream:
+        text += "\n# from a blackbox.yml, in its own words\n"
+    return (text + upstream).replace(STARS, HIDDEN)
 
 
 def _upstream(origins: dict[str, Origin]) -> str:

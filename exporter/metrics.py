@@ -37,8 +37,9 @@ from exporter.catalogue import (
 )
 from exporter.exposition import EOF_LINE, Busy, Page, RenderFailed
 from exporter.options import MetricsOptions
+from exporter.page import render_result
 from exporter.scrape import PageQuery, accepts_gzip, content_type, negotiate, parse_shard
-from exporter.series import RENDER_ERRORS, render_result
+from exporter.series import RENDER_ERRORS
 from exporter.sink import MetricsSink
 from probes.families import Family
 from probes.pattern import suggest

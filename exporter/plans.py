@@ -273,9 +273,10 @@ def _module(config: Config, name: str) -> Source:
         text = f"want a module that needs no further keys, got {short(name)}\n"
         raise Refused(BAD_REQUEST, text)
     if name in BUILT_IN:
-        return Source(_built_in(name), name)
+        return Source(built_in(name), name)
     hint = suggest(name, [*config.modules, *BUILT_IN])
-    raise Unknown(BAD_REQUEST, f"Unknown module {short(name)}{hint}\n")
+    # the words of blackbox_exporter, quotes too
+    raise Unknown(BAD_REQUEST, f'Unknown module "{short(name)[1:-1]}"{hint}\n')
 
 
 class Unknown(Refused):
@@ -283,8 +284,11 @@ class Unknown(Refused):
 
 
 @cache
-def _built_in(name: str) -> Kind:
-    """Return the kind behind a built-in name, one for all requests: it keeps its TLS context."""
+def built_in(name: str) -> Kind:
+    """Return the kind behind a built-in name, one for all requests: it keeps its TLS context.
+
+    The first call blocks: it imports the kind.
+    """
     kind = find_kind(BUILT_IN[name])
     return kind.model_validate({kind.named_by: name} if kind.named_by is not None else {})
 

@@ -7,6 +7,7 @@ Standard library only.
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 from zlib import crc32
 
@@ -14,6 +15,8 @@ TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 # metrics.md 6.
 MAX_SHARDS = 64
+# Scrapers send one or two; each has 32 KiB at most.
+CACHED_HEADERS = 256
 # Of a bad value, in its message.
 SHOWN_CHARACTERS = 80
 
@@ -84,6 +87,7 @@ def negotiate(accept: str | None) -> bool:
     return openmetrics > 0 and openmetrics >= text
 
 
+@lru_cache(CACHED_HEADERS)
 def accepts_gzip(accept_encoding: str | None) -> bool:
     """Return whether an ``Accept-Encoding`` header admits gzip."""
     weights = {coding: weight for coding, _, weight in _preferences(accept_encoding or "")}

@@ -9,14 +9,11 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from math import isfinite
 
-from exporter.blocks import decimal, heads, label_text, number
+from exporter.blocks import decimal, label_text, number
 from exporter.catalogue import (
-    DURATION,
     FAILURE_INFO,
     OUTCOME,
     PHASE,
-    SUCCESS,
-    TIMEOUT,
     sample_family,
 )
 from exporter.histogram import SUFFIXES, histogram_lines, whole_sets
@@ -344,39 +341,3 @@ def outcome_lines(result: Result, labels: Labels) -> dict[str, str]:
         own = label_text((("reason", cause.reason.value), ("phase", cause.phase or "")))
         told[FAILURE_INFO.name] = f"{FAILURE_INFO.name}{labels.more}{own}}} 1\n"
     return told
-
-
-def render_result(
-    result: Result, kind: Kind, timeout_s: float | None = None, *, is_strict: bool = False
-) -> bytes:
-    """Return one Result as a page of text 0.0.4, without the labels of a probe.
-
-    Args:
-        result: of any outcome; ``probe_success`` is 0 after unknown here, as blackbox_exporter's.
-        kind: what checked.
-        timeout_s: that was in force; None leaves ``probe_timeout_seconds`` out.
-        is_strict: for a module with ``compat: strict``.
-    """
-    shape = shape_of(type(kind), is_strict=is_strict)
-    lines = {
-        SUCCESS.name: f"{SUCCESS.name} {int(result.ok)}\n",
-        DURATION.name: f"{DURATION.name} {decimal(result.seconds)}\n",
-    }
-    if timeout_s is not None:
-        lines[TIMEOUT.name] = f"{TIMEOUT.name} {number(timeout_s)}\n"
-    lines |= sample_lines(result, shape, NO_LABELS, _drop)
-    lines |= outcome_lines(result, NO_LABELS)
-    head = _heads_of(type(kind))
-    return "".join([part for name, text in lines.items() for part in (head[name], text)]).encode()
-
-
-def _drop(_reason: str, _count: int) -> None:
-    """Drop what a page of one run has no place for: nobody counts it."""
-
-
-@cache
-def _heads_of(kind: type[Kind]) -> Mapping[str, str]:
-    """Return the HELP and TYPE lines of every family that a page of one run may hold."""
-    known = {**BLACKBOX_BY_NAME, **shape_of(kind).by_name}
-    known |= {family.name: family for family in (OUTCOME, FAILURE_INFO)}
-    return {it.name: heads(it.name, it.type, it.help)[0].decode() for it in known.values()}

@@ -7,6 +7,7 @@ rules of their own.
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 
 from exporter.web.answers import Answer
@@ -22,6 +23,9 @@ OPEN_PATHS = frozenset({HEALTHY, READY})
 # These have a token of their own in the same header: a bearer token is judged there, in place of
 # the password.
 TOKEN_PATHS = frozenset({RELOAD})
+
+# Scrapers call this server by one name or two.
+CACHED_NAMES = 256
 
 _UNAUTHORIZED = Answer.text(401, "Unauthorized\n", ("WWW-Authenticate", "Basic"))
 _TOO_MANY = Answer.text(
@@ -112,6 +116,7 @@ def is_health_check(path: str) -> bool:
     return path == HEALTHY or path.startswith(f"{CHAINS}/")
 
 
+@lru_cache(CACHED_NAMES)
 def is_loopback_name(host: str) -> bool:
     """Return whether a Host header names this machine's loopback."""
     name = _name_of(host)

@@ -22,7 +22,7 @@ from probes.wire.answer import Flag, Miss, flag_of_silence, judge_run, miss_in_a
 from probes.wire.asking import RequestKeys
 from probes.wire.bodies import BodyKeys
 from probes.wire.expectation import HttpExpect, HttpWarn
-from probes.wire.headers import RESERVED, USER_AGENT, is_blackbox, plain
+from probes.wire.headers import RESERVED, USER_AGENT, is_blackbox
 from probes.wire.http import BOTH_ALPN, HTTP1_ALPN, HTTP2_ALPN, Options, exchange
 from probes.wire.message import (
     MAX_REDIRECTS,
@@ -165,11 +165,9 @@ class Http(RequestKeys, BodyKeys, TravelKeys, Kind):
         """
         split_host_port(hostname, 443)
         others = {name: text for name, text in self.headers.items() if name.lower() != "host"}
-        given = next(
-            (plain(self.headers[name]) for name in self.headers.keys() - others.keys()), ""
-        )
-        if given and given != hostname:
-            got = f"{short(given)} in the module and {short(hostname)} as hostname"
+        given = [text for name, text in self.headers.items() if name.lower() == "host"]
+        if given and given != [hostname]:
+            got = f"{short(given[0])} in the module and {short(hostname)} as hostname"
             raise ValueError(f"want one name for the Host header, got {got}")
         return self.model_copy(update={"headers": {**others, "Host": hostname}})
 

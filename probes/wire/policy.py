@@ -175,7 +175,7 @@ class Policy:
             return True
         addresses = forms(ip)
         lifts = [rule for rule in self.lifts if rule.names(host, port, scheme)]
-        if any(_is_built_in(address, lifts) for address in addresses):
+        if not all(_is_lifted(address, block, lifts) for address, block in _built_in(ip)):
             return False
         for rule in self.deny:
             if rule.names(host, port, scheme) and any(map(rule.covers, addresses)):
@@ -219,15 +219,20 @@ class Policy:
         return any(rule.unix and fnmatchcase(path, rule.unix) for rule in self.allow)
 
 
-def _is_built_in(address: Ip, lifts: Iterable[Rule]) -> bool:
-    """Return whether *address* is link-local or metadata, and no rule lifts that."""
-    for block in BUILT_IN_DENY:
-        if _in(address, block) and not any(
-            rule.cidr is not None and rule.covers(address) and _inside(rule.cidr, block)
-            for rule in lifts
-        ):
-            return True
-    return False
+@lru_cache(maxsize=4096)
+def _built_in(ip: str) -> tuple[tuple[Ip, Network], ...]:
+    """Return the link-local and metadata addresses that *ip* may mean, each with its block."""
+    return tuple(
+        (address, block) for address in forms(ip) for block in BUILT_IN_DENY if _in(address, block)
+    )
+
+
+def _is_lifted(address: Ip, block: Network, lifts: Iterable[Rule]) -> bool:
+    """Return whether a rule makes an exception from *block* for *address*."""
+    return any(
+        rule.cidr is not None and rule.covers(address) and _inside(rule.cidr, block)
+        for rule in lifts
+    )
 
 
 def _inside(network: Network, block: Network) -> bool:

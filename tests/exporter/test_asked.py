@@ -227,8 +227,8 @@ async def test_a_built_in_module_is_made_once(
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        pytest.param("prot", "Unknown module 'prot'; did you mean 'port'?\n", id="misspelt"),
-        pytest.param("http_2xx", "Unknown module 'http_2xx'\n", id="the default is not there"),
+        pytest.param("prot", "Unknown module \"prot\"; did you mean 'port'?\n", id="misspelt"),
+        pytest.param("http_2xx", 'Unknown module "http_2xx"\n', id="the default is not there"),
     ],
 )
 async def test_an_unknown_module_is_told(

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.page import render_result
 from exporter.series import (
     MAX_DYNAMIC_VALUES,
     NO_LABELS,
     cut,
     labels_of,
-    render_result,
     sample_lines,
     series_in,
     shape_of,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from exporter.metrics import MetricsOptions, MetricsSink
-from exporter.series import render_result
+from exporter.page import render_result
 from probes.kind import Kind, Metric
 from probes.probe import Probe
 from probes.result import Failure, Outcome, Reason, Result, Sample
