@@ -9,6 +9,7 @@ Every mistake goes where those of a probe file go. Knows no probe.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,22 +129,28 @@ class Blackbox:
         kind = self._judge.kind(native.kind, at / "prober")
         if kind is None:
             return None
-        settings = unfit(kind, native.broken) if native.broken else self._settings(kind, native, at)
+        settings = self._settings(kind, native, at)
+        if settings is None or native.broken:
+            settings = unfit(kind, native.broken, settings)
         upstream = as_upstream_sees(module, self._compat)
         origin = Origin(str(at), self._compat, upstream, native)
         return Ported(kind, settings, native.timeout_s, origin)
 
-    def _settings(self, kind: type[Kind], native: Native, at: Place) -> Kind:
-        """Return the settings; upstream loads also what we cannot run, so they say that."""
+    def _settings(self, kind: type[Kind], native: Native, at: Place) -> Kind | None:
+        """Return the settings without what we cannot run: upstream loads that too."""
         try:
             return kind.model_validate(native.settings, context=self._context)
         except ValidationError as error:
-            first = next(iter(findings(error, native.settings, kind)))
-            where = ".".join(map(str, first.path))
-            why = f"{where}: {first.message}" if where else first.message
-            native.broken = why
-            self._mistakes.warn(at, f"want what a run can work with, got a fault in each: {why}")
-            return unfit(kind, why)
+            found = findings(error, native.settings, kind)
+        where = ".".join(map(str, found[0].path))
+        why = f"{where}: {found[0].message}" if where else found[0].message
+        native.broken = native.broken or why
+        self._mistakes.warn(at, f"want what a run can work with, got a fault in each: {why}")
+        wrong = {finding.path[0] for finding in found if finding.path}
+        rest = {key: value for key, value in native.settings.items() if key not in wrong}
+        with suppress(ValidationError):
+            return kind.model_validate(rest, context=self._context)
+        return None
 
     def _tell(self, at: Place, flaw: Flaw) -> None:
         self._mistakes.add(_place(at, flaw), flaw.message, at_key=flaw.at_key)

@@ -16,15 +16,16 @@ from probes.result import Reason
 
 
 class _Unfit(Kind):
-    """Stands in front of a kind and runs in its place; its other fields are all defaults."""
+    """Stands in front of a kind and runs in its place."""
 
     _why: str = PrivateAttr(default="")
+    _is_whole: bool = PrivateAttr(default=False)
 
     def check_target(self, target: str) -> None:
         """Take any: none is asked."""
 
     def secrets(self, target: str) -> set[str]:
-        return secrets_in_target(target)
+        return super().secrets(target) if self._is_whole else secrets_in_target(target)
 
     def prepare(self, target: str) -> None:
         """Prepare nothing."""
@@ -39,8 +40,16 @@ def _unfit_kind(kind: type[Kind]) -> type[Any]:
     return cast("type[Any]", make(f"Unfit{kind.__name__}", (_Unfit, kind), {}))
 
 
-def unfit(kind: type[Kind], why: str) -> Kind:
-    """Return settings of *kind* whose every run ends unknown, with *why* as message."""
-    made = _unfit_kind(kind).model_construct()
-    made._why = why  # noqa: SLF001 - of this very module
+def unfit(kind: type[Kind], why: str, like: Kind | None) -> Kind:
+    """Return settings of *kind* whose every run ends unknown.
+
+    Args:
+        kind: that cannot run.
+        why: the message of each run.
+        like: what of the settings can be shown to people; None: nothing.
+    """
+    names = kind.model_fields
+    values = dict.fromkeys(names) if like is None else {it: getattr(like, it) for it in names}
+    made = _unfit_kind(kind).model_construct(**values)
+    made._why, made._is_whole = why, like is not None  # noqa: SLF001 - of this very module
     return cast("Kind", made)
