@@ -5,6 +5,7 @@
     resetting         resets at once
     talking(data)     sends *data*, then waits for the other side
     ending(data)      sends *data*, then closes
+    half_closing(data)  sends *data*, then says no more, but listens on
     dripping(data)    sends *data* byte by byte
     flooding(data)    sends *data* for ever
     echoing           sends back what comes
@@ -57,6 +58,15 @@ def ending(data: bytes) -> Handler:
         writer.write(data)
         await writer.drain()
         writer.close()
+
+    return handle
+
+
+def half_closing(data: bytes) -> Handler:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(data)
+        writer.write_eof()
+        await reader.read()
 
     return handle
 

@@ -21,11 +21,12 @@ from tests.faults.tcp import (
     dripping,
     ending,
     flooding,
+    half_closing,
     silent,
     talking,
     tcp_fault,
 )
-from tests.faults.tls import bad_certificate
+from tests.faults.tls import bad_certificate, server_context
 from tests.harness import Check, Law
 from tests.servers.smtp import PASSWORD, USER, Mailroom, smtp_server
 
@@ -245,7 +246,6 @@ async def test_a_message_is_sent_only_when_asked_for(
     assert result.facts["sent"] == "250 2.0.0 queued as 42"
     assert b"Auto-Submitted: auto-generated\r\n" in sent
     assert b"To: <a@example.org>\r\n" in sent
-    assert list(kind.advice("x")) == ["send: true delivers a message in every run"]
     mail.mailroom.messages.clear()
 
 
@@ -310,6 +310,8 @@ def upgrading(context: ssl.SSLContext, ahead: bytes = b"") -> Handler:
         pytest.param(closing, Reason.CLOSED, "banner", id="closes"),
         pytest.param(ending(b"220-half\r\n"), Reason.CLOSED, "banner", id="half a greeting"),
         pytest.param(ending(b"220 hi\r\n"), Reason.CLOSED, "ehlo", id="greets and goes"),
+        pytest.param(half_closing(b"220-hi\r\n"), Reason.CLOSED, "banner", id="half a goodbye"),
+        pytest.param(half_closing(b"220 hi\r\n"), Reason.CLOSED, "ehlo", id="greets and is deaf"),
         pytest.param(talking(b"220 hi\r\n"), Reason.TIMEOUT, "ehlo", id="greets and sleeps"),
         pytest.param(talking(b"554 go away\r\n"), Reason.STATUS, "banner", id="goes away"),
         pytest.param(talking(b"421 busy\r\n"), Reason.STATUS, "banner", id="busy"),
@@ -370,7 +372,7 @@ def upgrading(context: ssl.SSLContext, ahead: bytes = b"") -> Handler:
 async def test_each_server_that_does_not_behave_is_told(
     check: Check, handler: Handler, reason: Reason, phase: str
 ) -> None:
-    timeout_s = 0.2 if reason is Reason.TIMEOUT else 5
+    timeout_s = 0.1 if reason is Reason.TIMEOUT else 5
 
     result = await look(check, smtp(), handler, timeout_s)
 
@@ -412,6 +414,42 @@ async def test_each_server_that_does_not_behave_is_told(
 def test_wrong_settings_are_told(keys: dict[str, Any], wanted: str) -> None:
     with pytest.raises(ValidationError, match=wanted):
         smtp(**keys)
+
+
+@pytest.mark.parametrize(
+    ("keys", "advice"),
+    [
+        pytest.param({}, [], id="nothing"),
+        pytest.param(
+            {"send": True, "mail_from": "a@b", "rcpt_to": ["a@b"]},
+            ["send: true delivers a message in every run"],
+            id="mail",
+        ),
+        pytest.param(
+            {"tls": {"verify": False}, "username": "a", "password": "b"},
+            ["tls.verify: false shows the password to whoever answers"],
+            id="a password for anybody",
+        ),
+    ],
+)
+def test_what_is_odd_is_said_at_load(keys: dict[str, Any], advice: list[str]) -> None:
+    assert list(smtp(**keys).advice("mail")) == advice
+
+
+async def test_a_name_is_told_and_a_login_that_nobody_offers_is_missed(
+    check: Check, ca: trustme.CA, tls: dict[str, str]
+) -> None:
+    handler = answering(
+        {b"": b"220 a\r\n", b"EHLO sonde.example.org\r\n": b"250-a\r\n250 AUTH X\r\n"}
+    )
+    kind = smtp(
+        encryption="tls", tls=tls, helo="sonde.example.org", username="probe", password="hunter2"
+    )
+
+    result = await look(check, kind, handler, context=server_context(ca.issue_cert("127.0.0.1")))
+
+    assert verdict(result) == (Reason.AUTH, "auth")
+    assert message(result) == "want AUTH PLAIN or LOGIN offered, got 'X'"
 
 
 def test_the_words_of_a_login_are_secrets_too() -> None:

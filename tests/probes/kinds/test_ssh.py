@@ -27,6 +27,7 @@ from tests.faults.tcp import (
     dripping,
     ending,
     flooding,
+    half_closing,
     silent,
     talking,
     tcp_fault,
@@ -249,6 +250,20 @@ SIGNATURE = pack_string(b"ssh-ed25519") + pack_string(bytes(64))
             ending(b"Not allowed at this time\r\n"), Reason.CLOSED, "banner", "", id="turns away"
         ),
         pytest.param(
+            half_closing(b"Not allowed\r\n"),
+            Reason.CLOSED,
+            "banner",
+            "want an identification of SSH, got the end of the stream",
+            id="half a goodbye",
+        ),
+        pytest.param(
+            half_closing(b"SSH-2.0-x\r\n"),
+            Reason.CLOSED,
+            "key_exchange",
+            "",
+            id="greets and is deaf",
+        ),
+        pytest.param(
             flooding(b"notice\r\n"), Reason.TOO_LARGE, "banner", "in 64 lines", id="endless notice"
         ),
         pytest.param(talking(b"x" * 9999), Reason.TOO_LARGE, "banner", "", id="endless line"),
@@ -346,7 +361,7 @@ SIGNATURE = pack_string(b"ssh-ed25519") + pack_string(bytes(64))
 async def test_each_server_that_does_not_behave_is_told(
     check: Check, handler: Handler, reason: Reason, phase: str, text: str
 ) -> None:
-    timeout_s = 0.2 if reason is Reason.TIMEOUT else 5
+    timeout_s = 0.1 if reason is Reason.TIMEOUT else 5
 
     result = await look(check, ssh(), handler, timeout_s)
 

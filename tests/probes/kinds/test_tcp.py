@@ -21,6 +21,7 @@ from tests.faults.tcp import (
     closing,
     ending,
     flooding,
+    half_closing,
     resetting,
     silent,
     talking,
@@ -121,6 +122,7 @@ async def test_something_can_be_sent_first(check: Check) -> None:
             1,
             id="closes",
         ),
+        pytest.param(half_closing(b"hi\n"), Reason.BODY, None, 1, id="half a goodbye"),
         pytest.param(resetting, Reason.CLOSED, None, 0, id="resets"),
         pytest.param(
             silent,
@@ -514,7 +516,7 @@ async def test_a_protocol_is_upgraded_before_anything_is_said(
 async def test_each_upgrade_that_fails_is_told(
     check: Check, handler: Handler, found: tuple[Reason, str]
 ) -> None:
-    timeout_s = 0.2 if found[0] is Reason.TIMEOUT else 5
+    timeout_s = 0.1 if found[0] is Reason.TIMEOUT else 5
 
     result = await look(check, tcp(starttls="pop3"), handler, timeout_s=timeout_s)
 

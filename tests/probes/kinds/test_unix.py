@@ -27,6 +27,7 @@ from tests.faults.tcp import (
     dripping,
     ending,
     flooding,
+    half_closing,
     silent,
     talking,
 )
@@ -208,6 +209,7 @@ async def test_a_path_outside_the_policy_sees_no_connection(check: Check, path: 
         pytest.param(silent, Reason.TIMEOUT, 0, id="silent"),
         pytest.param(dripping(b"220 " * 100), Reason.TIMEOUT, 0, id="drips"),
         pytest.param(closing, Reason.CLOSED, 1, id="closes"),
+        pytest.param(half_closing(b"hi\n"), Reason.BODY, 1, id="half a goodbye"),
         pytest.param(ending(b"421 busy\n"), Reason.BODY, 1, id="says something else"),
         pytest.param(talking(b"x" * 70_000), Reason.TOO_LARGE, 0, id="endless line"),
         pytest.param(flooding(b"y" * 999 + b"\n"), Reason.TOO_LARGE, 0, id="endless lines"),
@@ -217,7 +219,7 @@ async def test_a_path_outside_the_policy_sees_no_connection(check: Check, path: 
 async def test_each_way_to_miss_a_banner_is_told(
     check: Check, path: str, handler: Handler, reason: Reason, by_pattern: float
 ) -> None:
-    timeout_s = 0.2 if reason is Reason.TIMEOUT else 5
+    timeout_s = 0.1 if reason is Reason.TIMEOUT else 5
     result = await look(check, unix(expect="^220"), handler, path, timeout_s)
 
     assert verdict(result) == (reason, "dialog")
