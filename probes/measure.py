@@ -18,7 +18,9 @@ from math import isfinite
 from operator import ge, gt, le, lt
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from probes.errors import CheckFailed
 from probes.expect import JsonPath, Pattern, parse_json, searchable
@@ -98,6 +100,12 @@ class Limit(Sourced):
         if not self._holds(value, self._number):
             return None
         return f"{_OPPOSITE[self._sign]} {self._number:g}, got {value:g}"
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"type": "string", "pattern": r"^(>=|<=|>|<) ?[^ ].*$", "examples": ["> 0.9"]}
 
 
 class Measure(Settings):

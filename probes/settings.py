@@ -40,3 +40,15 @@ class Bare:
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         return {"anyOf": [handler(schema), self.schema]}
+
+
+class AnyForm:
+    """Lets forms of a value overlap in its schema; the code tells which of them is meant."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        made = handler(schema)
+        made["anyOf"] = made.pop("oneOf")
+        made.pop("discriminator", None)
+        return made

@@ -5,7 +5,7 @@ Knows what an answer should be; how it is fetched is `probes.wire.http`'s busine
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar, Literal, Self
 
@@ -19,7 +19,7 @@ from probes.result import Reason, Sample
 from probes.units import short
 from probes.wire.address import ANY_IP, IpChoice
 from probes.wire.answer import Flag, Miss, flag_of_silence, judge_run, miss_in_answer
-from probes.wire.asking import RequestKeys
+from probes.wire.asking import NOT_LATE, BodyFile, Late, RequestKeys
 from probes.wire.bodies import BodyKeys
 from probes.wire.expectation import HttpExpect, HttpWarn
 from probes.wire.headers import RESERVED, USER_AGENT, is_blackbox
@@ -179,6 +179,12 @@ class Http(RequestKeys, BodyKeys, TravelKeys, Kind):
         if plan.url.is_tls:
             plan.options.prepare()
         self.prepare_travel()
+
+    def request(self, url: Url, late: Late = NOT_LATE) -> Request:
+        made = super().request(url, late)
+        # blackbox_exporter would send a body again wherever a redirect leads
+        is_free = self.trust == "host" and isinstance(self.body, BodyFile)
+        return replace(made, body_is_secret=False) if is_free else made
 
     async def run(self, target: str, recorder: Recorder) -> None:
         plan = self._plan(target)

@@ -30,7 +30,7 @@ from pydantic import (
 
 from probes.recorder import Recorder
 from probes.redact import SECRET_HEADER, Secret
-from probes.settings import Settings
+from probes.settings import AnyForm, Settings
 from probes.units import format_size, short
 from probes.wire.credentials import Credential, SecretFile, read_credential, read_off_loop
 from probes.wire.headers import (
@@ -110,16 +110,20 @@ def _sort_of_value(value: Any) -> str:
 OneValue = Annotated[
     Annotated[Line, Tag("text")] | Annotated[Credential, Tag("every_run")],
     Discriminator(_sort_of_value),
+    AnyForm(),
 ]
 HeaderValue = Annotated[
     Annotated[Line, Tag("text")]
     | Annotated[Credential, Tag("every_run")]
     | Annotated[list[OneValue], Tag("list")],
     Discriminator(_sort_of_value),
+    AnyForm(),
 ]
 """The value of a header, or those of several headers of one name."""
 RequestBody = Annotated[
-    Annotated[Text, Tag("text")] | Annotated[BodyFile, Tag("file")], Discriminator(_sort_of_body)
+    Annotated[Text, Tag("text")] | Annotated[BodyFile, Tag("file")],
+    Discriminator(_sort_of_body),
+    AnyForm(),
 ]
 
 _Value = str | Secret | SecretFile
@@ -239,7 +243,7 @@ class RequestKeys(Settings):
             body=body,
             host=host,
             private=self._private,
-            body_is_secret=isinstance(self.body, Secret)
+            body_is_secret=isinstance(self.body, Secret | BodyFile)
             or any(isinstance(value, Secret) for value in (self.form or {}).values()),
         )
 

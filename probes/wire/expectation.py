@@ -42,7 +42,7 @@ from probes.expect import (
 )
 from probes.pattern import pattern
 from probes.recorder import Recorder
-from probes.settings import Settings
+from probes.settings import AnyForm, Settings
 from probes.sourced import Sourced
 from probes.units import short
 from probes.wire.headers import HeaderName, is_blackbox
@@ -82,7 +82,9 @@ def _to_list(value: Any) -> Any:
 
 
 BodyExpect = Annotated[
-    Annotated[Matcher, Tag("mapping")] | Annotated[Patterns, Tag("list")], Discriminator(_form)
+    Annotated[Matcher, Tag("mapping")] | Annotated[Patterns, Tag("list")],
+    Discriminator(_form),
+    AnyForm(),
 ]
 """What a body must be, or the patterns that are found in it."""
 SomePatterns = Annotated[
@@ -109,6 +111,7 @@ HeaderPatterns = Annotated[
 HeadersExpect = Annotated[
     Annotated[dict[str, Matcher], Tag("mapping")] | Annotated[list[HeaderPattern], Tag("list")],
     Discriminator(_form),
+    AnyForm(),
 ]
 """What headers must be, or the patterns that are found in them."""
 
@@ -129,7 +132,10 @@ HttpVersion = Annotated[
 ]
 HttpVersions = Annotated[
     list[HttpVersion],
-    BeforeValidator(lambda value: value if isinstance(value, list | tuple) else [value]),
+    BeforeValidator(
+        lambda value: value if isinstance(value, list | tuple) else [value],
+        json_schema_input_type=list[HttpVersion] | HttpVersion,
+    ),
 ]
 
 

@@ -2,12 +2,16 @@
 
 from typing import Any
 
+import jsonschema
 import pytest
 
 from probes.errors import CheckFailed
 from probes.expect import Matcher
+from probes.kinds.http import Http
 from probes.recorder import Recorder
 from probes.wire.expectation import HeaderPattern, HttpExpect, HttpWarn, LatencyBand, Patterns
+
+SCHEMA = Http.model_json_schema(by_alias=True)
 
 
 def warn(**keys: Any) -> HttpWarn:
@@ -79,3 +83,36 @@ def test_the_whole_run_is_judged_beside_its_phases() -> None:
 def test_a_bare_value_is_a_status_or_a_latency() -> None:
     assert HttpExpect.model_validate(404) == HttpExpect.model_validate({"status": 404})
     assert warn(latency="2s").latency == LatencyBand.model_validate({"fail": "2s"})
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"expect": {"body": ["a", "b"], "headers": [{"name": "a", "regex": "b"}]}},
+        {"expect": {"body": {"contains": "a"}, "headers": {"a": "b"}}},
+        {"expect": {"body_lacks": "a", "headers_lack": {"name": "a", "regex": "b"}}},
+        {"expect": {"http_version": "2", "tls": "present", "cel": "body.a == 1"}},
+        {"expect": {"http_version": [1.1, 2], "latency": {"phases": {"tls": "1s"}}}},
+        {"expect": {"latency": "1s"}, "max_body": "none", "decode": "gzip"},
+        {"headers": {"A": "b", "C": ["d", {"env": "E"}, {"file": "f", "every_run": True}]}},
+        {"body": "a", "bearer": {"file": "f", "every_run": True}},
+        {"body": {"file": "f"}, "authorization": {"type": "Token", "credentials": "abc"}},
+        {"measure": [{"name": "shop_a", "json": "$.a", "fail": "> 1", "labels": {"b": "$.b"}}]},
+    ],
+)
+def test_the_schema_of_the_editor_takes_every_form(keys: Any) -> None:
+    jsonschema.validate(keys, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"expect": {"tls": "yes"}},
+        {"expect": {"latency": {"phases": {"dns": "1s"}}}},
+        {"decode": "lzma"},
+        {"measure": [{"name": "shop_a", "json": "$.a", "fail": "much"}]},
+    ],
+)
+def test_the_schema_of_the_editor_refuses_what_the_load_refuses(keys: Any) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(keys, SCHEMA)
