@@ -36,7 +36,7 @@ HOMES = {
     "asyncpg": ("probes/kinds/postgres.py",),
     "bcrypt": ("exporter/web/",),
     "brotli": ("probes/wire/decode.py",),
-    "cryptography": ("probes/wire/x509.py", "probes/wire/leaf.py", "probes/wire/jwt.py"),
+    "cryptography": tuple(f"probes/wire/{name}.py" for name in ("x509", "chains", "leaf", "jwt")),
     "gevent": ("scenarios/worker.py",),
     "h2": ("probes/wire/h2.py",),
     "httptools": ("probes/wire/http1.py",),

@@ -83,13 +83,20 @@ async def test_a_reply_is_up_with_its_time_and_hop_limit(check: Check, unprivile
 
 @as_root
 @both_sockets
-@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize(
+    ("address", "ttl"),
+    [
+        pytest.param("127.0.0.1", 0, id="IPv4"),
+        pytest.param("::1", 0, id="IPv6"),
+        pytest.param("::1", 9, id="IPv6 with a limit"),
+    ],
+)
 async def test_the_kernel_itself_answers_over_both_versions(
-    check: Check, address: str, unprivileged: bool
+    check: Check, address: str, ttl: int, unprivileged: bool
 ) -> None:
     with own_network():
         sysctl("ipv4/ping_group_range", "0 2147483647" if unprivileged else "1 0")
-        result = await check(icmp(count=3, interval="2ms", payload_size=1500, ttl=0), address)
+        result = await check(icmp(count=3, interval="2ms", payload_size=1500, ttl=ttl), address)
 
     assert result.outcome is Outcome.UP, result.failure
     assert values(result)["icmp_packets_received"] == 3
@@ -141,7 +148,7 @@ async def test_what_is_no_reply_to_us_is_not_taken_for_one(
 ) -> None:
     result = await ping(
         check, icmp(), lambda request: as_told(how, request), unprivileged=unprivileged,
-        timeout_s=0.06,
+        timeout_s=0.03,
     )  # fmt: skip
     assert verdict(result) == (Reason.TIMEOUT, "rtt")
 
@@ -345,9 +352,9 @@ async def test_a_burst_is_judged(
 
 
 @as_root
-@pytest.mark.parametrize("key", ["rtt", "jitter"])
-async def test_slow_and_uneven_round_trips_fail(check: Check, key: str) -> None:
-    kind = icmp(count=4, interval="2ms", expect={key: "0.001ms"})
+@pytest.mark.parametrize(("key", "count"), [("rtt", 1), ("rtt", 4), ("jitter", 4)])
+async def test_slow_and_uneven_round_trips_fail(check: Check, key: str, count: int) -> None:
+    kind = icmp(count=count, interval="2ms", expect={key: "0.000001ms"})
     result = await ping(check, kind, honest)
 
     assert result.failure is not None
@@ -376,12 +383,12 @@ async def test_a_burst_is_judged_before_the_deadline(check: Check) -> None:
         return honest(request) if requests > 1 else ()
 
     kind = icmp(count=3, interval="2ms", wait="10s", expect={"loss": "10%"})
-    result = await ping(check, kind, answers, timeout_s=0.2)
+    result = await ping(check, kind, answers, timeout_s=0.12)
 
     assert result.failure is not None
     assert result.failure.message == "want loss <= 10%, got 33.33%"
 
-    result = await ping(check, icmp(count=3, interval="150ms"), honest, timeout_s=0.2)
+    result = await ping(check, icmp(count=3, interval="60ms"), honest, timeout_s=0.1)
     assert result.failure is not None
     assert result.failure.message == "want 3 requests sent before the timeout, got 1"
 

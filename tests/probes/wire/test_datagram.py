@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import socket
 from collections.abc import Iterator
 
@@ -11,7 +12,12 @@ from probes.errors import CheckFailed
 from probes.recorder import Recorder
 from probes.result import Reason
 from probes.wire.address import Address
-from probes.wire.datagram import MAX_DATAGRAM_BYTES, open_datagram, socket_address
+from probes.wire.datagram import (
+    MAX_DATAGRAM_BYTES,
+    bind_source,
+    open_datagram,
+    socket_address,
+)
 from probes.wire.policy import POLICY, Policy
 from tests.faults.udp import closed_udp_port, udp_fault
 
@@ -154,3 +160,40 @@ async def test_giving_up_waiting_leaves_nothing_behind() -> None:
 )
 def test_a_zone_is_handed_over_as_a_number(ip: str, want: tuple[object, ...]) -> None:
     assert socket_address(ip, 5) == want
+
+
+async def test_a_refusal_is_told_by_the_next_one_that_is_sent_too() -> None:
+    async with open_datagram(local(closed_udp_port()), Recorder()) as datagram:
+        datagram.send(b"anybody?")
+
+        with pytest.raises(CheckFailed) as caught:
+            datagram.send(b"anybody?")
+
+    assert caught.value.reason is Reason.REFUSED
+
+
+async def test_a_host_without_descriptors_left_is_our_own_fault() -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    next_one = os.dup(0)
+    os.close(next_one)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_one, limits[1]))
+    try:
+        with pytest.raises(CheckFailed) as caught:
+            async with open_datagram(local(9), Recorder()):
+                pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    assert (caught.value.reason, caught.value.phase) == (Reason.RESOURCE, "connect")
+
+
+def test_two_cannot_come_from_one_port() -> None:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other,
+    ):
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+
+        assert not bind_source(other, "127.0.0.1", port)
+        assert bind_source(other, "127.0.0.2", port)
