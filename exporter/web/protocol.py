@@ -113,6 +113,8 @@ class GuardedProtocol(asyncio.Protocol):
             self._collect(data)
 
     def eof_received(self) -> bool:
+        if self.stops_when_lost is not None:
+            return False  # a scraper that gives up closes; Go's server takes it so, too
         # a client that has half closed still reads; TLS knows no such state
         self._is_half_closed = self.connection.stage is Stage.BUSY and not self._is_tls()
         return self._is_half_closed

@@ -1,0 +1,141 @@
+"""Requests for a run, which aiohttp does not see: the same rules, and nobody runs for nobody."""
+
+import asyncio
+
+import pytest
+
+from exporter.question import Refused
+from exporter.web.server import WebServer
+from tests.exporter.web.conftest import Connect
+from tests.exporter.web.support import FakeBackend, request
+
+PROBE = "/probe?target=h:1"
+
+
+@pytest.fixture
+def gate(backend: FakeBackend) -> asyncio.Event:
+    """Runs go on until it is set."""
+    backend.ask_gate = asyncio.Event()
+    return backend.ask_gate
+
+
+async def begun(backend: FakeBackend, count: int = 1) -> None:
+    async with asyncio.timeout(5):
+        while len(backend.asked) < count:  # noqa: ASYNC110 - a server has no event for it
+            await asyncio.sleep(0.001)
+
+
+async def test_one_connection_serves_runs_and_pages_in_turn(
+    server: WebServer, connect: Connect
+) -> None:
+    client = await connect(server)
+
+    paths = (PROBE, "/-/ready", PROBE, "/metrics", PROBE)
+    statuses = [(await client.ask("GET", path)).status for path in paths]
+
+    assert statuses == [200] * 5
+
+
+async def test_requests_that_are_sent_ahead_are_answered_in_order(
+    server: WebServer, connect: Connect, backend: FakeBackend
+) -> None:
+    client = await connect(server)
+    wanted = [f"/probe?target=h:{port}" for port in (1, 2, 3)]
+
+    await client.send(b"".join(request("GET", path) for path in (*wanted, "/-/ready")))
+    replies = [(await client.reply()).text for _ in range(4)]
+
+    assert replies == ["probe_success 1\n"] * 3 + ["Ready"]
+    assert [question.target for question in backend.asked] == ["h:1", "h:2", "h:3"]
+
+
+async def test_who_sends_too_much_ahead_is_cut_off(
+    server: WebServer, connect: Connect, backend: FakeBackend, gate: asyncio.Event
+) -> None:
+    client = await connect(server)
+    await client.send(request("GET", PROBE))
+    await begun(backend)
+
+    await client.send(b"x" * 40_000)
+
+    assert await client.ended()
+    assert backend.given_up == 1
+
+
+@pytest.mark.parametrize("first", [PROBE, "/-/ready"])
+async def test_a_run_ends_when_its_client_has_gone(
+    server: WebServer, connect: Connect, backend: FakeBackend, gate: asyncio.Event, first: str
+) -> None:
+    """Over both ways: a connection that aiohttp has begun with stays with it."""
+    client = await connect(server)
+    if first != PROBE:
+        await client.ask("GET", first)
+    await client.send(request("GET", PROBE))
+    await begun(backend)
+
+    await client.close()
+    async with asyncio.timeout(5):
+        while not backend.given_up:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.001)
+
+    assert backend.requests["probe", "4xx"] == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "connection", "stays"),
+    [
+        pytest.param("1.1", "", True, id="as usual"),
+        pytest.param("1.1", "close", False, id="not wanted"),
+        pytest.param("1.0", "", False, id="an old client"),
+        pytest.param("1.0", "keep-alive", True, id="an old client that asks for it"),
+    ],
+)
+async def test_a_connection_stays_when_the_client_wants_it(
+    server: WebServer, connect: Connect, version: str, connection: str, stays: bool
+) -> None:
+    client = await connect(server)
+    head = request("GET", PROBE, connection=connection)
+    await client.send(head.replace(b"HTTP/1.1", f"HTTP/{version}".encode()))
+
+    reply = await client.reply()
+
+    assert (reply.status, reply.text) == (200, "probe_success 1\n")
+    assert reply.headers["connection"] == ("keep-alive" if stays else "close")
+    assert {"date", "content-security-policy", "cache-control"} <= reply.headers.keys()
+    if stays:
+        assert (await client.ask("GET", PROBE)).status == 200
+    else:
+        assert await client.ended()
+
+
+async def test_a_head_has_the_length_and_no_body(server: WebServer, connect: Connect) -> None:
+    client = await connect(server)
+
+    reply = await client.ask("HEAD", PROBE)
+
+    assert reply.headers["content-length"] == str(len("probe_success 1\n"))
+    assert (await client.ask("GET", PROBE)).text == "probe_success 1\n"
+
+
+async def test_a_bug_ends_the_connection_and_not_the_server(
+    server: WebServer, connect: Connect, backend: FakeBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend.ask_error = RuntimeError("bug")
+    client = await connect(server)
+
+    await client.send(request("GET", PROBE))
+
+    assert await client.ended()
+    assert "want an answer to a request, got RuntimeError" in caplog.text
+    backend.ask_error = Refused(403, "no\n")
+    assert (await (await connect(server)).ask("GET", PROBE)).status == 403
+
+
+async def test_a_page_is_packed_for_who_takes_it(server: WebServer, connect: Connect) -> None:
+    client = await connect(server)
+
+    reply = await client.ask("GET", PROBE, accept_encoding="gzip")
+
+    assert reply.headers["content-encoding"] == "gzip"
+    assert reply.headers["vary"] == "Accept-Encoding"
+    assert reply.body[:2] == b"\x1f\x8b"
