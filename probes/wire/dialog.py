@@ -12,7 +12,7 @@ the connection was opened nor what is judged of it afterwards.
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -202,13 +202,6 @@ def _expand_within(template: str, match: Any) -> str:
     return expand(template, match)
 
 
-def _taken(labels: dict[str, str], match: Any) -> dict[str, str]:
-    return {
-        name: _expand_within(template, match)[:MAX_LABEL_CHARACTERS]
-        for name, template in labels.items()
-    }
-
-
 class Talk:
     """What is said over one connection, and how it failed.
 
@@ -217,16 +210,24 @@ class Talk:
         tls: options of a ``starttls`` step.
         server_name: to ask for and to verify then; empty: the host of the connection.
         line_end: appended to everything that is sent.
+        hide: cleans what becomes a label: a server may send back what it was sent.
     """
 
     def __init__(
-        self, recorder: Recorder, tls: TlsOptions, *, server_name: str = "", line_end: str = ""
+        self,
+        recorder: Recorder,
+        tls: TlsOptions,
+        *,
+        server_name: str = "",
+        line_end: str = "",
+        hide: Callable[[str], str] = str,
     ) -> None:
         self.bytes_read = 0
         self._recorder = recorder
         self._tls = tls
         self._server_name = server_name
         self._line_end = line_end.encode()
+        self._hide = hide
         self._lines = 0
         self._missed_pattern = self._missed_bytes = False
         self._labels: list[dict[str, str]] = []
@@ -254,7 +255,7 @@ class Talk:
             if step.expect is not None:
                 match = await self._read_line(step.expect, connection)
                 if step.labels:
-                    self._labels.append(_taken(step.labels, match))
+                    self._labels.append(self._taken(step.labels, match))
             if step.expect_bytes:
                 await self._read_bytes(step.expect_bytes, connection)
             if step.send:
@@ -263,6 +264,12 @@ class Talk:
                 await connection.start_tls(self._tls.context(), self._server_name)
                 self._recorder.enter("dialog")
         self._recorder.leave()
+
+    def _taken(self, labels: dict[str, str], match: Any) -> dict[str, str]:
+        return {
+            name: self._hide(_expand_within(template, match))[:MAX_LABEL_CHARACTERS]
+            for name, template in labels.items()
+        }
 
     def _send(self, text: str | Secret | bytes, match: Any, connection: Connection) -> None:
         if isinstance(text, Secret):

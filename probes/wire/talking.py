@@ -18,6 +18,7 @@ from probes.expect import CertificateExpect, DurationBand
 from probes.kind import Kind
 from probes.pattern import Pattern
 from probes.recorder import Recorder
+from probes.redact import Redactor
 from probes.settings import Settings
 from probes.wire.dialog import DIALOG_METRICS, MAX_STEPS, Step, Talk, Text, from_blackbox
 from probes.wire.starttls import Protocol, negotiate
@@ -133,6 +134,15 @@ class Talking(Kind):
             steps.append(Step(expect=self.expect.banner))
         return tuple(steps)
 
+    def secrets(self, target: str) -> set[str]:
+        found = super().secrets(target)
+        # what is sent with its line end comes back without
+        return found | {line for text in found for line in text.splitlines()}
+
+    @cached_property
+    def _hide(self) -> Redactor:
+        return Redactor(self.secrets(""))
+
     def prepare(self, target: str) -> None:  # noqa: ARG002 - the same for every target
         if self.is_secured:
             self.tls_or_default.prepare()
@@ -148,7 +158,13 @@ class Talking(Kind):
         Raises:
             CheckFailed: as *opening* and `Talk.through` do; ``certificate_expiring``, ``latency``.
         """
-        talk = Talk(recorder, self.tls_or_default, server_name=server_name, line_end=self.line_end)
+        talk = Talk(
+            recorder,
+            self.tls_or_default,
+            server_name=server_name,
+            line_end=self.line_end,
+            hide=self._hide,
+        )
         at_once = self.tls is not None and not self.upgrades
         try:
             context = self.tls_or_default.context() if at_once else None

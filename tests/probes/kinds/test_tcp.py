@@ -19,6 +19,7 @@ from tests.faults.tcp import (
     Handler,
     answering,
     closing,
+    echoing,
     ending,
     flooding,
     half_closing,
@@ -463,6 +464,15 @@ async def test_labels_of_a_line_are_told(check: Check) -> None:
 
     found = [sample for sample in result.samples if sample.name == "expect_info"]
     assert [sample.labels for sample in found] == [(("host", "mail.example.org"),)]
+
+
+async def test_what_a_server_sends_back_is_no_label_when_it_is_secret(check: Check) -> None:
+    """P15: labels go to every outlet."""
+    steps = [{"send": Secret("hunter2\n")}, {"expect": "(.*)", "labels": {"said": "<$1>"}}]
+
+    result = await look(check, tcp(dialog=steps), echoing)
+
+    assert [s.labels for s in result.samples if s.name == "expect_info"] == [(("said", "<***>"),)]
 
 
 # --- upgrades as protocols do them
