@@ -70,6 +70,8 @@ class DnsFault:
     server: str = ""
     ttl: int = 0
     questions: list[str] = field(default_factory=list)
+    over_tcp: int = 0
+    """How many of them came over TCP."""
     release: asyncio.Event = field(default_factory=asyncio.Event)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     _flips: int = 0
@@ -150,6 +152,7 @@ async def dns_fault(ttl: int = 0) -> AsyncIterator[DnsFault]:
         try:
             while True:
                 (size,) = struct.unpack("!H", await reader.readexactly(2))
+                fault.over_tcp += 1
                 answer = await fault.answer(await reader.readexactly(size))
                 if answer is not None:
                     writer.write(struct.pack("!H", len(answer)) + answer)

@@ -58,7 +58,7 @@ def start_danted(directory: Path) -> Server:
 def start_proxy_py(directory: Path, certificates: Path) -> Server:
     """Start proxy.py behind TLS; it wants `USER` and `PASSWORD`."""
     port = free_port()
-    command = [
+    command: list[str | Path] = [
         sys.executable, "-m", "proxy", "--hostname", "127.0.0.1", "--port", str(port),
         "--cert-file", certificates / "server.pem", "--key-file", certificates / "server.key",
         "--basic-auth", f"{USER}:{PASSWORD}", "--num-workers", "1", "--num-acceptors", "1",
