@@ -60,6 +60,8 @@ def issue(
         .not_valid_before(NOW + timedelta(days=since))
         .not_valid_after(NOW + timedelta(days=days))
     )
+    identifier = x509.SubjectKeyIdentifier.from_public_key(KEYS[name].public_key())
+    builder = builder.add_extension(identifier, critical=False)
     if ca is not None:
         builder = builder.add_extension(x509.BasicConstraints(ca, None), critical=True)
     if name == "leaf":

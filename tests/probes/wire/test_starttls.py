@@ -247,6 +247,27 @@ def test_an_answer_of_ldap_may_give_its_length_in_the_long_form() -> None:
     assert play("ldap", b"\x30" + bytes((len(inner),)) + inner)[1] == b""
 
 
+def test_a_tag_of_xmpp_may_be_closed_at_once() -> None:
+    said, sent = TALKS["xmpp"]
+    closed = said.replace(b"<proceed xmlns='urn:x'></proceed>", b"<proceed xmlns='urn:x'/>")
+
+    assert play("xmpp", closed) == (sent, b"")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"\4\1\1", id="no number"),
+        pytest.param(b"\2\1\1\x65\3\x0a\1\0", id="another operation"),
+        pytest.param(b"\2\1\1\x78\3\2\1\0", id="no result"),
+        pytest.param(b"\2\1\1\x78\2\x0a\0", id="an empty result"),
+    ],
+)
+def test_an_answer_of_ldap_that_is_none_is_told(body: bytes) -> None:
+    with pytest.raises(CheckFailed, match="want an answer of an LDAP server, got"):
+        play("ldap", b"\x30" + bytes((len(body),)) + body)
+
+
 def pieces() -> Iterator[bytes]:
     for said, _ in TALKS.values():
         yield from (said[start : start + 5] for start in range(0, len(said), 5))
