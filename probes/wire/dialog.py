@@ -19,6 +19,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     PlainSerializer,
+    PlainValidator,
     ValidationInfo,
     WithJsonSchema,
     model_validator,
@@ -28,7 +29,7 @@ from probes.errors import CheckFailed
 from probes.families import REFUSED_LABELS, REFUSED_PREFIXES
 from probes.pattern import Pattern, searchable
 from probes.recorder import Recorder
-from probes.redact import Secret
+from probes.redact import Secret, secret_of
 from probes.result import Reason
 from probes.settings import Settings
 from probes.units import short
@@ -77,6 +78,11 @@ def _to_bytes(value: object) -> object:
     return value.encode() if isinstance(value, str) else value
 
 
+def _to_text(value: object, info: ValidationInfo) -> str | Secret | bytes:
+    value = _from_hex(value)
+    return value if isinstance(value, str | bytes) else secret_of(value, info)
+
+
 def _to_hex(value: object) -> object:
     return {"hex": value.hex()} if isinstance(value, bytes) else value
 
@@ -96,9 +102,11 @@ Octets = Annotated[
 ]
 """A text, or ``{hex: 00ff}``."""
 Text = Annotated[
-    str | Secret | Annotated[bytes, WithJsonSchema(_HEX_SCHEMA)],
-    Field(union_mode="left_to_right"),
-    BeforeValidator(_from_hex),
+    str | Secret | bytes,
+    PlainValidator(
+        _to_text,
+        json_schema_input_type=str | Secret | Annotated[bytes, WithJsonSchema(_HEX_SCHEMA)],
+    ),
     PlainSerializer(_shown, when_used="json"),
 ]
 """A text, ``{hex: 00ff}``, or ``{env: NAME}`` or ``{file: path}``."""
