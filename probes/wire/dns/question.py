@@ -15,7 +15,7 @@ from functools import cached_property
 from probes.errors import CheckFailed
 from probes.result import Reason
 from probes.units import short
-from probes.wire.dns.codes import FLAGS, IN, OPCODE, OPT, QR, rcode_name, type_name
+from probes.wire.dns.codes import FLAGS, IN, OPCODE, OPT, QR, type_name
 
 HEAD_BYTES = 12
 # RFC 1035, 2.3.4 and 3.1
@@ -172,8 +172,3 @@ def check_head(message: bytes, question: Question) -> None:
 
 def _nonsense(got: str) -> CheckFailed:
     return CheckFailed(Reason.PROTOCOL, f"want a DNS answer, got {got}")
-
-
-def rcode_of(message: bytes) -> str:
-    """Return the name of the code in the head of a whole message."""
-    return rcode_name(message[3] & 0x0F)

@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice, permutations
 from typing import Any
 
+import dns.dnssec
 import dns.message
+import dns.name
 import dns.rdata
 import dns.rrset
 import pytest
@@ -16,7 +18,7 @@ from probes.result import Reason
 from probes.wire.dns.chain import MAX_QUESTIONS, Chain
 from probes.wire.dns.codes import type_number
 from probes.wire.dns.question import Question
-from probes.wire.dns.signatures import MAX_ITERATIONS, anchor_of
+from probes.wire.dns.signatures import MAX_ITERATIONS, Budget, Keys, RecordSet, anchor_of
 from tests.probes.wire.dns.zone import Zone
 
 WWW = "www.example. 60 IN A 192.0.2.1"
@@ -120,6 +122,72 @@ async def test_a_failure_is_no_proof(zone: Zone) -> None:
     zone.has("www.example. A", rcode="SERVFAIL")
 
     assert (await verdict(zone))[1] == "want an answer to validate, got SERVFAIL"
+
+
+# --- several zones
+
+
+@pytest.fixture
+def below(zone: Zone) -> Zone:
+    """A zone below, on the same server."""
+    below = Zone(name="sub.example.")
+    zone.has("sub.example. DS", [below.anchor.replace(" DS", " 60 IN DS")])
+    below.has("www.sub.example. A", ["www.sub.example. 60 IN A 192.0.2.9"])
+    keys = [below.keys, below.signature(below.keys)]
+    zone.answers |= below.answers | {"sub.example. DNSKEY": ("NOERROR", keys, [])}
+    return below
+
+
+async def test_a_zone_below_is_trusted_by_its_ds_record(zone: Zone, below: Zone) -> None:
+    chain = await validate(zone, "www.sub.example")
+
+    assert chain.zones == ["example.", "sub.example."]
+    assert zone.asked[1:] == ["example. DNSKEY", "sub.example. DS", "sub.example. DNSKEY"]
+
+
+async def test_a_zone_below_without_a_ds_record_is_not_trusted(zone: Zone, below: Zone) -> None:
+    del zone.answers["sub.example. DS"]
+
+    assert (await verdict(zone, "www.sub.example"))[1] == (
+        "want a DS record of sub.example., got none: the chain of trust ends at example."
+    )
+
+
+async def test_an_alias_into_a_zone_below_asks_for_nothing_twice(zone: Zone, below: Zone) -> None:
+    alias = zone.signed("a.example. 60 IN CNAME www.sub.example.")
+    there = below.signed("www.sub.example. 60 IN A 192.0.2.9")
+    more = below.signed("sub.example. 60 IN TXT more")
+    zone.answers["a.example. A"] = ("NOERROR", [*alias, *there, *more], [])
+
+    await validate(zone, "a.example")
+
+    assert len(zone.asked) == len(set(zone.asked)) == 4
+
+
+@pytest.mark.parametrize(
+    ("target", "is_fine"),
+    [
+        pytest.param("www.new.example.", True, id="follows"),
+        pytest.param("www.evil.example.", False, id="does not follow"),
+    ],
+)
+async def test_an_alias_that_follows_from_a_dname_needs_no_signature(
+    zone: Zone, target: str, is_fine: bool
+) -> None:
+    """RFC 6672, 5.3.1: the server makes it up."""
+    made = dns.rrset.from_text("www.old.example.", 60, "IN", "CNAME", target)
+    answer = [
+        *zone.signed("old.example. 60 IN DNAME new.example."), made,
+        *zone.signed(f"{target} 60 IN A 192.0.2.1"),
+    ]  # fmt: skip
+    zone.answers["www.old.example. A"] = ("NOERROR", answer, [])
+
+    if is_fine:
+        await validate(zone, "www.old.example")
+    else:
+        assert (await verdict(zone, "www.old.example"))[1] == (
+            "want a signature over www.old.example. CNAME, got none"
+        )
 
 
 # --- proofs of what is not there
@@ -254,6 +322,36 @@ async def test_many_signatures_of_one_set_cost_eight_verifications(
 
     assert "got one that does not fit" in (await verdict(zone))[1]
     assert len(verified) <= 9
+
+
+def test_one_run_pays_for_a_bounded_number_of_signatures_and_hashes() -> None:
+    budget = Budget(verifications=1, hash_rounds=10)
+
+    budget.verify()
+    budget.hash(9)
+
+    for pay in (budget.verify, lambda: budget.hash(0)):
+        with pytest.raises(CheckFailed, match=r"want at most [0-9]+ .*, got more") as caught:
+            pay()
+        assert caught.value.reason is Reason.TOO_LARGE
+
+
+async def test_a_set_of_thousands_is_refused(zone: Zone) -> None:
+    one = RecordSet(dns.name.from_text("www.example."), 1, records=[zone.key] * 1001)
+
+    with pytest.raises(CheckFailed, match="want at most 1000 records in a signed set"):
+        Keys(dns.name.from_text("example."), (zone.key,)).verify(one, 0, Budget())
+
+
+async def test_an_algorithm_that_is_not_safe_proves_nothing(zone: Zone) -> None:
+    """RFC 9904: nobody may believe DSA."""
+    rrset, signatures = zone.signed(WWW)
+    key: Any = zone.key.replace(algorithm=3)
+    signature = signatures[0].replace(algorithm=3, key_tag=dns.dnssec.key_id(key))
+    one = RecordSet(rrset.name, 1, records=list(rrset), signatures=[signature])
+
+    with pytest.raises(CheckFailed, match="got one by algorithm 3, which is not safe"):
+        Keys(dns.name.from_text("example."), (key,)).verify(one, 0, Budget())
 
 
 async def test_a_name_of_a_hundred_labels_does_not_ask_a_hundred_times(zone: Zone) -> None:
