@@ -304,6 +304,8 @@ def _document(data: bytes) -> Any:
 def _why(error: Exception) -> str:
     """Return the message of the library in one line, without its drawing of the place."""
     text = str(error).partition("ERROR: <input>:")[2] or str(error)
+    # forty words of its grammar
+    text = text.partition(" expecting {")[0]
     if isinstance(error, KeyError):
         text = f"no key {text}"
     return short(text.partition("\n")[0], 200)[1:-1].strip()

@@ -22,9 +22,9 @@ from pydantic import AfterValidator, Field, GetJsonSchemaHandler, model_validato
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from probes import families
 from probes.errors import CheckFailed
 from probes.expect import JsonPath, Pattern, parse_json, searchable
-from probes.families import FREE_LABELS, OWN_NAMESPACES, REFUSED_LABELS, REFUSED_PREFIXES
 from probes.jsonpath import json_path
 from probes.kind import Metric
 from probes.matcher import MISSING
@@ -50,10 +50,15 @@ _OPPOSITE = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}
 # metrics.md 1: names of ours, of stock dashboards and of other exporters.
 _FOREIGN = (
     "probe_", "sonde_", "loadtest_", "locust_", "k6_", "blackbox_", "process_", "python_",
-    "scrape_", "go_", "node_", "container_", "promhttp_", *OWN_NAMESPACES,
+    "scrape_", "go_", "node_", "container_", "promhttp_", *families.OWN_NAMESPACES,
 )  # fmt: skip
+# Samples that any kind may record, by the name that they have in a Result.
+_SAMPLES = frozenset(
+    family.name.removeprefix("probe_").removeprefix("sonde_")
+    for family in (*families.BLACKBOX, *families.SHARED)
+)
 # Labels of every series of a probe, and those that belong to its own ``labels`` for ever.
-_TAKEN = frozenset({"probe", "kind", "target"}) | REFUSED_LABELS | FREE_LABELS
+_TAKEN = frozenset({"probe", "kind", "target"}) | families.REFUSED_LABELS | families.FREE_LABELS
 _SUFFIXES = ("_bucket", "_count", "_sum", "_created", "_info")
 
 
@@ -70,7 +75,7 @@ def _judge_name(name: str) -> str:
 def _judge_label(name: str) -> str:
     if not _LABEL.fullmatch(name):
         raise ValueError(f"want a label name such as 'queue', got {short(name)}")
-    if name in _TAKEN or name.startswith(REFUSED_PREFIXES):
+    if name in _TAKEN or name.startswith(families.REFUSED_PREFIXES):
         raise ValueError(f"want a free label name, got {short(name)}")
     return name
 
@@ -152,6 +157,8 @@ class Measure(Settings):
             )
         if self.each is not None and given not in ([], ["json"]):
             raise ValueError(f"want each alone or with json, got it with {given[0]}")
+        if self.family in _SAMPLES:
+            raise ValueError(f"want a name that no sample of ours has, got {self.family!r}")
         if (self.type == "counter") != self.family.endswith("_total"):
             raise ValueError(f"want _total at the end of counters alone, got {self.family!r}")
         return self
@@ -267,8 +274,7 @@ def record_measures(
             if not measure.optional:
                 missed = missed or CheckFailed(Reason.VALUE, f"{measure.family}: {error}")
             continue
-        except CheckFailed as failure:
-            # a path that would look at too many values
+        except CheckFailed as failure:  # a path that would look at too many values
             missed = missed or failure
             continue
         for labels, value in values.items():

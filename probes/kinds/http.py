@@ -4,12 +4,12 @@ Knows what an answer should be; how it is fetched is `probes.wire.http`'s busine
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, ValidationInfo, model_validator
+from pydantic import PrivateAttr, Field, ValidationInfo, model_validator
 
 from probes.errors import CheckFailed
 from probes.kind import Kind, Metric
@@ -70,7 +70,7 @@ class _Plan:
     options: Options
 
 
-class Http(RequestKeys, BodyKeys, TravelKeys, Kind):
+class Http(TravelKeys, BodyKeys, RequestKeys, Kind):
     """Send one HTTP request over a new connection and judge the answer.
 
     HTTP/2 is taken when the server offers it over TLS. Without ``expect`` any 2xx is up.
@@ -126,6 +126,8 @@ class Http(RequestKeys, BodyKeys, TravelKeys, Kind):
     measure: Measures = Field(default=[])
     """Numbers out of the answer, each a metric under a name of your own."""
 
+    _is_dialect: bool = PrivateAttr(default=False)
+
     @model_validator(mode="before")
     @classmethod
     def _speak_blackbox(cls, data: Any, info: ValidationInfo) -> Any:
@@ -143,6 +145,11 @@ class Http(RequestKeys, BodyKeys, TravelKeys, Kind):
         return {**own, **data, "headers": agent | headers}
 
     @model_validator(mode="after")
+    def _remember_the_dialect(self, info: ValidationInfo) -> Self:
+        self._is_dialect = is_blackbox(info)
+        return self
+
+    @model_validator(mode="after")
     def _one_who_asks(self) -> Self:
         if self.oauth2 is not None and self.shows_who_asks:
             raise ValueError("want oauth2 or another way to show who asks, got both")
@@ -152,10 +159,29 @@ class Http(RequestKeys, BodyKeys, TravelKeys, Kind):
     def named_metrics(self) -> tuple[Metric, ...]:
         return tuple(measure.metric for measure in self.measure)
 
+    def canonical_target(self, target: str) -> str:
+        if not self._is_dialect:
+            return target
+        # blackbox.md 4.2: without a scheme it is http, and HTTP/3 knows no plain text
+        scheme, _, rest = target.partition("://")
+        if scheme.lower() not in ("http", "https"):
+            scheme, rest = "http", target
+        is_quic = 3 in cast("list[int]", self.versions)
+        return f"{'https' if is_quic else scheme}://{rest}"
+
     def check_target(self, target: str) -> None:
         url = parse_url(target)
         if not url.is_tls and 1 not in self.versions:
             raise ValueError(f"want an https:// URL for HTTP/2, got {short(str(url))}")
+
+    def advice(self, target: str) -> Iterable[str]:  # noqa: ARG002 - it may be any
+        status = self.expect.status
+        goes_on = status is None or any(map(status.admits, REDIRECTS))
+        if not self.follow_redirects and goes_on and self.expect.judges_body:
+            yield (
+                "expect looks at the body, and that of a redirect is not read:"
+                " a redirect is down, with failed_due_to_regex 1"
+            )
 
     def for_hostname(self, hostname: str) -> Self:
         """Return the same check that asks for *hostname*: in the Host header and over TLS.

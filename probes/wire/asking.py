@@ -180,10 +180,10 @@ class RequestKeys(Settings):
                 "want one of basic_auth, bearer, authorization and an Authorization header,"
                 " got several"
             )
-        for name, value in self._lines():
+        for name, value in self.headers.items():
             if name.lower() == "host":
-                if isinstance(value, SecretFile):
-                    raise ValueError("want a Host that stands in the file, got one of every run")
+                if isinstance(value, SecretFile | list):
+                    raise ValueError("want one Host that stands in this file, got another form")
                 split_host_port(plain(value), 443)
         return self
 

@@ -181,6 +181,7 @@ def test_the_family_is_known_before_any_answer() -> None:
         ({"json": "$", "name": "shop_total"}, "want _total at the end of counters alone"),
         ({"json": "$", "name": "Shop"}, "want a name such as queue_size, got 'Shop'"),
         ({"json": "$", "name": "up"}, "want a name such as queue_size, got 'up'"),
+        ({"json": "$", "name": "http_ssl"}, "want a name that no sample of ours has"),
         ({"json": "$", "name": "probe_mine"}, "want a name with a prefix of your own"),
         ({"json": "$", "name": "shop_info"}, "want a name without the ending of a part"),
         ({"json": "$", "fail": "0.9"}, "want a limit such as '> 0.9', got '0.9'"),

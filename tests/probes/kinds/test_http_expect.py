@@ -179,6 +179,15 @@ async def test_the_body_of_a_redirect_that_is_not_followed_is_not_read(
     assert values(result)["http_uncompressed_body_length"] == 0
 
 
+def test_a_body_that_nobody_reads_is_advised_against() -> None:
+    odd = http(follow_redirects=False, expect={"status": "3xx", "body": ["a"]})
+    fine = http(follow_redirects=False, expect={"body": ["a"]})
+    assert [text.partition(":")[0] for text in odd.advice("http://a.example/")] == [
+        "expect looks at the body, and that of a redirect is not read"
+    ]
+    assert not list(fine.advice("http://a.example/"))
+
+
 async def test_a_redirect_too_many_is_the_answer_of_who_expects_it(
     server: FaultServer, check: Check
 ) -> None:
@@ -392,7 +401,8 @@ async def test_what_upstream_loads_fails_in_the_run(server: FaultServer, check: 
         ({"expect": {"latency": {"phases": {"dns": "1s"}}}}, "'resolve', 'connect', 'tls'"),
         ({"expect": {"latency": {}}}, "want warn, fail or both, got neither"),
         ({"max_body": "some"}, "want a size with its unit such as 64KiB or 1MiB, got 'some'"),
-        ({"headers": {"Host": {"file": "x", "every_run": True}}}, "want a Host that stands in"),
+        ({"headers": {"Host": {"file": "x", "every_run": True}}}, "want one Host that stands"),
+        ({"headers": {"host": ["a", "b"]}}, "want one Host that stands in this file"),
         ({"headers": {"A": ["b", "c\n"]}}, "want a text of one line"),
         ({"bearer": "a", "authorization": {"credentials": "b"}}, "got several"),
     ],
