@@ -55,8 +55,10 @@ class Parameter(Settings):
     def _fits_the_type(self) -> Self:
         if self.type == "string" and self.pattern is None:
             raise ValueError("want a pattern beside type: string, got none")
-        if (self.type == "enum") is not bool(self.values):
-            raise ValueError("want values beside type: enum, and only there")
+        if self.type == "enum" and not self.values:
+            raise ValueError("want values beside type: enum, got none")
+        if self.type != "enum" and self.values:
+            raise ValueError(f"want no values beside type: {self.type}, got some")
         if self.pattern is not None and self.type not in ("string", "hostname"):
             raise ValueError(f"want no pattern beside type: {self.type}, got one")
         if (self.min is not None or self.max is not None) and self.type not in ("int", "duration"):
