@@ -180,6 +180,7 @@ class Plans:
         if not target:
             raise Refused(BAD_REQUEST, "Target parameter is missing\n")
         _judge_spelling(target, hostname)
+        target = source.kind.canonical_target(target)
         kind, settings = source.kind, dict[str, object]()
         try:
             if hostname:

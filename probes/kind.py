@@ -131,6 +131,10 @@ class Kind(Settings):
         """Series that one probe may have when the limit of all probes is lower; None: that."""
         return None
 
+    def canonical_target(self, target: str) -> str:
+        """Return *target* in full, where a file may leave out a part: everybody else sees this."""
+        return target
+
     def check_target(self, target: str) -> None:
         """Judge a target at load.
 

@@ -9,7 +9,7 @@ Judges what concerns one entry; what concerns several is judged in `probes.confi
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from probes.config.judge import Judge, has_control
@@ -117,7 +117,7 @@ class Entries:
     def _targeted(self, own: Layered, data: Layered, kind: Kind | None) -> list[Target]:
         """Return what is checked: what the file says, or else what the kind does."""
         if own.values.get("target") is not None or own.values.get("targets") is not None:
-            return self._targets.read(own, kind.check_target if kind is not None else _anything)
+            return self._targets.read(own, _anything if kind is None else partial(_check, kind))
         if kind is None and (self._judge.is_broken(data.values) or self._has_own(data.values)):
             return []
         usual = None if kind is None else kind.default_target
@@ -325,7 +325,7 @@ class Entries:
         return Probe(
             name=name,
             kind=kind,
-            target=target.text,
+            target=kind.canonical_target(target.text),
             every_s=timed.every_s,
             timeout_s=timed.timeout_s,
             module=module,
@@ -350,6 +350,10 @@ def _title(own: Layered) -> str:
     """Return the name of an entry for its kind, also where the name itself is a mistake."""
     name = own.values.get("name")
     return name if isinstance(name, str) and name else "unnamed"
+
+
+def _check(kind: Kind, target: str) -> None:
+    kind.check_target(kind.canonical_target(target))
 
 
 def _anything(_: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import PrivateAttr, Field, ValidationInfo, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
 from probes.errors import CheckFailed
 from probes.kind import Kind, Metric
@@ -166,7 +166,7 @@ class Http(TravelKeys, BodyKeys, RequestKeys, Kind):
         scheme, _, rest = target.partition("://")
         if scheme.lower() not in ("http", "https"):
             scheme, rest = "http", target
-        is_quic = 3 in cast("list[int]", self.versions)
+        is_quic = {1, 2}.isdisjoint(self.versions)
         return f"{'https' if is_quic else scheme}://{rest}"
 
     def check_target(self, target: str) -> None:

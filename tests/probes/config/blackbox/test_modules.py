@@ -290,3 +290,31 @@ def test_any_bytes_are_a_config_or_mistakes(tmp_path_factory: Any, data: bytes) 
         assert config.is_drop_in
 
     assert all(problem.message.startswith("want ") for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("target", "url"),
+    [
+        pytest.param("127.0.0.1:81/x", "http://127.0.0.1:81/x", id="no scheme"),
+        pytest.param("u:geheim@a.example/", "http://u:geheim@a.example/", id="a user"),
+        pytest.param("HTTPS://a.example", "HTTPS://a.example", id="a scheme in large letters"),
+        pytest.param("a.example?u=http://b", "http://a.example?u=http://b", id="a URL inside"),
+    ],
+)
+def test_a_target_of_http_needs_no_scheme(native: Any, target: str, url: str) -> None:
+    config = native(
+        "version: 1\ninclude: [blackbox.yml]\n"
+        f"probes: [{{name: a, module: web, target: '{target}'}}]\n"
+    )
+
+    (probe,) = config.probes
+    assert probe.target == url
+    assert "geheim" not in probe.display
+    assert probe.redact(f"got {url}").count("geheim") == 0
+
+
+def test_a_native_target_needs_its_scheme(native: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        native("version: 1\nprobes: [{name: a, kind: http, target: 127.0.0.1}]\n")
+
+    assert told(caught)[0].endswith("want an http:// or https:// URL, got '127.0.0.1'")
