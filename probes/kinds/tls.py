@@ -237,8 +237,6 @@ class _Look:
         tell("tls_key_bits", leaf.key_bits, algorithm=leaf.key or "unknown")
         tell("tls_name_matches", float(leaf.is_for(self._name)))
         self._recorder.fact("names", ", ".join(leaf.names))
-        signed = f"{leaf.key_text}, signed with {leaf.signature or 'unknown'}"
-        self._recorder.fact("key", f"{signed}, must staple" if leaf.must_staple else signed)
 
     async def staple(self, address: Address) -> None:
         """Look for an OCSP answer on a second connection, and judge it.

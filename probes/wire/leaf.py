@@ -49,6 +49,12 @@ class Leaf:
         """The key, for people."""
         return f"{self.key or 'unknown'} {self.key_bits or ''}".rstrip()
 
+    @property
+    def text(self) -> str:
+        """Key, signature and wishes in one line, for people."""
+        signed = f"{self.key_text}, signed with {self.signature or 'unknown'}"
+        return f"{signed}, must staple" if self.must_staple else signed
+
 
 def _covers(name: str, host: str) -> bool:
     try:

@@ -20,6 +20,7 @@ from probes.families import BLACKBOX, SHARED, family_name
 from probes.kind import Metric
 from probes.recorder import Recorder
 from probes.wire.chains import TrustStore
+from probes.wire.leaf import Leaf, read_leaf
 from probes.wire.suites import iana_name
 from probes.wire.x509 import ChainFacts, chain_facts
 
@@ -71,7 +72,7 @@ class TlsNote:
     def record(self) -> None:
         """Write down what the peer showed, if a handshake began at all."""
         if self.peer is not None:
-            _record(self.peer, self.recorder, self.hop)
+            _record(self.peer, self.recorder, self.hop, self.server_name)
 
 
 NOTE: ContextVar[TlsNote | None] = ContextVar("tls_note", default=None)
@@ -176,7 +177,7 @@ def _chain(peer: Any, method: str) -> tuple[bytes, ...]:
     return tuple(c.public_bytes(_DER) for c in (inner and getattr(inner, method)()) or ())
 
 
-def _record(peer: Peer, recorder: Recorder, hop: int) -> None:
+def _record(peer: Peer, recorder: Recorder, hop: int, name: str) -> None:
     version = peer.version()
     chain = sent_chain(peer)
     if hop:
@@ -190,8 +191,8 @@ def _record(peer: Peer, recorder: Recorder, hop: int) -> None:
         recorder.sample("tls_cipher_info", 1.0, cipher=cipher)
         recorder.fact("tls", f"{word}, {cipher}")
     if chain:
-        facts = chain_facts(chain)
-        _record_chain(facts, recorder, hop)
+        _record_chain(chain_facts(chain), recorder, hop)
+        _record_leaf(read_leaf(chain[0]), recorder, name)
         if verified:
             latest = _latest_expiry(peer, chain)
             if latest is not None:
@@ -235,6 +236,13 @@ def _record_chain(facts: ChainFacts, recorder: Recorder, hop: int) -> None:
         subjectalternative=facts.names,
     )
     recorder.fact("certificate", facts.text)
+
+
+def _record_leaf(leaf: Leaf, recorder: Recorder, name: str) -> None:
+    recorder.fact("key", leaf.text)
+    if name:
+        matches = "matches" if leaf.is_for(name) else "does not match"
+        recorder.fact("asked_for", f"{name} ({matches})")
 
 
 def forget_peer(recorder: Recorder) -> None:

@@ -75,6 +75,8 @@ def test_names_and_wishes_are_told() -> None:
 
     assert read_leaf(certificate(EC, names)).names == ("b.example", "*.a.example", "::1")
     assert read_leaf(certificate(EC, names, feature)).must_staple
+    told = "ECDSA 384, signed with sha384, must staple"
+    assert read_leaf(certificate(EC, names, feature)).text == told
     assert not read_leaf(certificate(EC, names)).must_staple
 
 

@@ -75,6 +75,9 @@ async def test_a_driver_that_dials_the_address_still_verifies_the_pinned_name(
     assert [phase.name for phase in recorder.phases] == ["tls"]
     assert values(wrong)["probe_tls_verified"] == 0
     assert "certificate" in wrong.facts
+    assert recorder.facts["asked_for"] == "localhost (matches)"
+    assert wrong.facts["asked_for"] == "wrong.example (does not match)"
+    assert recorder.facts["key"] == wrong.facts["key"] == "ECDSA 256, signed with sha256"
     assert NOTE.get() is None
 
 
