@@ -206,8 +206,8 @@ async def _open(
     proxy = way.proxy
     if url.is_tls or proxy is None or proxy.is_socks:
         return transport, wire, http1.encode
-    authority, login = Goal(url, way.address).authority, proxy_login(proxy)
-    return transport, wire, lambda it: http1.encode_absolute(it, authority, login)
+    login = proxy_login(proxy)
+    return transport, wire, lambda it: http1.encode_absolute(it, login)
 
 
 async def reach(  # noqa: PLR0913 - the whole dial, all but four by keyword

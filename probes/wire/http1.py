@@ -44,17 +44,16 @@ def encode(request: Request) -> bytes:
     return request.http1
 
 
-def encode_absolute(
-    request: Request, authority: str, further: tuple[tuple[str, str], ...]
-) -> bytes:
+def encode_absolute(request: Request, further: tuple[tuple[str, str], ...]) -> bytes:
     """Return *request* for a proxy: the whole URL in its first line (RFC 9112, 3.2.2).
+
+    The name stands there, even if its address is known: a proxy writes Host anew from it.
 
     Args:
         request: by http://.
-        authority: of that URL; the header Host keeps its own.
         further: headers for the proxy alone.
     """
-    return _encode(request, f"http://{authority}{request.url.path_query}", further)
+    return _encode(request, str(request.url), further)
 
 
 def encode_kept(request: Request) -> bytes:

@@ -10,7 +10,7 @@ Knows no request but CONNECT.
 import asyncio
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 from probes.errors import CheckFailed
@@ -64,13 +64,12 @@ class Goal:
         """What CONNECT asks for."""
         return f"{literal_host(tls_name(self.host))}:{self.url.port}"
 
-    @property
-    def authority(self) -> str:
-        """What stands in a URL: the port only where it is not the scheme's own."""
-        return replace(self.url, host=self.host).authority
-
-    def judge(self) -> None:
+    def judge(self, *, tunnels: bool) -> None:
         """Judge it by the policy of the running task.
+
+        Args:
+            tunnels: the proxy is asked for `host` and nothing else. Otherwise it reads the name in
+                the request, and what that stands for it finds out again by itself.
 
         Raises:
             CheckFailed: ``policy``, ``blocked``.
@@ -79,7 +78,7 @@ class Goal:
         address = self.address or literal_address(self.url.host, self.url.port)
         if address is not None:
             judge(address, hop=self.hop)
-        else:
+        if address is None or (not tunnels and address.ip != self.url.host):
             judge_name(self.url.host, self.url.port, hop=self.hop)
 
 
@@ -165,8 +164,9 @@ async def open_through(
             ``auth``: it wants another user; ``unreachable``, ``refused``, ``status``: what it says
             of the target; ``protocol``, ``too_large``, ``closed``: it is no proxy.
     """
-    goal.judge()
     proxy = passage.proxy
+    tunnels = tunnels or proxy.is_socks
+    goal.judge(tunnels=tunnels)
     recorder.enter("connect")
     recorder.fact("proxy", str(proxy))
     for secret in (proxy.password, proxy.encoded):
@@ -176,7 +176,7 @@ async def open_through(
     except CheckFailed as failure:
         raise _about(proxy, failure) from None
     try:
-        if tunnels or proxy.is_socks:
+        if tunnels:
             await _ask(passage, goal, connection)
         if tls is not None:
             await connection.start_tls(tls.context, tls.server_name, hop=goal.hop)

@@ -47,14 +47,15 @@ def names(recorder: Recorder) -> list[str]:
     return [phase.name for phase in recorder.phases if phase.complete]
 
 
-async def test_plain_http_is_asked_for_by_the_whole_url_at_the_resolved_address() -> None:
+async def test_plain_http_is_asked_for_by_the_whole_url() -> None:
     recorder = Recorder()
     async with fault_server() as server, proxy_server() as proxy:
+        proxy.names["localhost"] = "127.0.0.1"
         url = f"http://localhost:{server.port}/ok?x=1"
         response = await fetch(url, options(url=f"http://anna:s3cret@{proxy.url[7:]}"), recorder)
         (head,) = proxy.heads
         assert response.body.data == BODY
-        assert head.startswith(f"GET http://127.0.0.1:{server.port}/ok?x=1 HTTP/1.1\r\n")
+        assert head.startswith(f"GET {url} HTTP/1.1\r\n")
         assert f"Host: localhost:{server.port}\r\n" in head
         assert f"Proxy-Authorization: Basic {TOKEN}\r\n" in head
         assert "proxy-authorization" not in server.requests[0].headers
@@ -323,6 +324,10 @@ async def test_a_proxy_that_is_not_there_is_named() -> None:
 
 
 FREE = Policy(trusts_first=False, allow=(Rule(host="*.example.org"),), deny=())
+BOTH = Policy(
+    trusts_first=False,
+    allow=(Rule(cidr=ip_network("127.0.0.0/8")), Rule(host="localhost")),
+)
 INNER = Policy(trusts_first=False, allow=(Rule(cidr=ip_network("127.0.0.0/8")),))
 
 
@@ -331,6 +336,11 @@ INNER = Policy(trusts_first=False, allow=(Rule(cidr=ip_network("127.0.0.0/8")),)
     [
         pytest.param(INNER, "http://127.0.0.1:{port}/ok", True, None, id="an address within"),
         pytest.param(FREE, "http://127.0.0.1:{port}/ok", True, Reason.POLICY, id="one outside"),
+        pytest.param(
+            INNER, "http://localhost:{port}/ok", True, Reason.POLICY,
+            id="a name that the proxy resolves again",
+        ),
+        pytest.param(BOTH, "http://localhost:{port}/ok", True, None, id="address and name within"),
         pytest.param(
             FREE, "http://127.0.0.1:{port}/ok", False, Reason.POLICY, id="an address is no name"
         ),
@@ -356,7 +366,7 @@ async def test_the_target_is_judged_and_the_proxy_is_trusted(
     policy: Policy, url: str, resolve: bool, reason: Reason | None
 ) -> None:
     async with fault_server() as server, proxy_server() as proxy:
-        proxy.names["a.example.org"] = "127.0.0.1"
+        proxy.names |= {"a.example.org": "127.0.0.1", "localhost": "127.0.0.1"}
         how = options(url=proxy.url, resolve=resolve)
         with POLICY.set(policy):
             if reason is None:
