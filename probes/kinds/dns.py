@@ -378,7 +378,7 @@ def _quietly(server: Server, recorder: Recorder) -> Callable[[Question], Awaitab
 
     async def ask(question: Question) -> Answer:
         try:
-            return await server.ask(question, Recorder(recorder.deadline))
+            return await server.ask_for_whole(question, Recorder(recorder.deadline))
         except CheckFailed as failure:
             failure.phase = recorder.phase_name
             raise

@@ -30,14 +30,14 @@ class _Datagrams(asyncio.DatagramProtocol):
 
 @asynccontextmanager
 async def dns_peer(
-    respond: Respond, *, context: ssl.SSLContext | None = None
+    respond: Respond, *, context: ssl.SSLContext | None = None, streams: Respond | None = None
 ) -> AsyncIterator[int]:
-    """Answer each question with what *respond* makes of it; gives the port."""
+    """Answer each question with what *respond* makes of it, over TCP *streams*; gives the port."""
 
     async def over_stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             size = int.from_bytes(await reader.readexactly(2), "big")
-            for answer in respond(await reader.readexactly(size)):
+            for answer in (streams or respond)(await reader.readexactly(size)):
                 writer.write(len(answer).to_bytes(2, "big") + answer)
 
     async with tcp_fault(over_stream, context=context) as port:

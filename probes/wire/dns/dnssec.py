@@ -104,6 +104,12 @@ async def validate(
                 Reason.BODY, "want a validated answer, got one without the flag ad", phase=PHASE
             )
         return None
+    if answer.has("tc"):
+        raise CheckFailed(
+            Reason.BODY,
+            "want a whole answer to validate, got one that was cut off: try transport tcp",
+            phase=PHASE,
+        )
     room: Any = import_module("probes.wire.dns.chain")
     now = datetime.now(UTC).timestamp()
     chain = room.Chain(

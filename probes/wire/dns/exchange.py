@@ -11,7 +11,7 @@ import asyncio
 import base64
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any, Literal, TypeVar
 
@@ -128,6 +128,19 @@ class Server:
             else:
                 wire = await self._over_stream(question, recorder, self._address)
         return await _read(wire, recorder)
+
+    async def ask_for_whole(self, question: Question, recorder: Recorder) -> Answer:
+        """Ask *question*, over TCP again when the answer over UDP is cut off.
+
+        For what is needed beyond the question of a probe: the answer to that stays as it is.
+        """
+        answer = await self.ask(question, recorder)
+        if not answer.has("tc") or self.way.transport != "udp":
+            return answer
+        way = replace(self.way, transport="tcp")
+        return await Server(self.host, self.port, way, _address=self._address).ask(
+            question, recorder
+        )
 
     async def _over_udp(self, question: Question, recorder: Recorder, address: Address) -> bytes:
         way = self.way

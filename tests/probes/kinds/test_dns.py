@@ -23,6 +23,7 @@ from tests.faults.tcp import (
 )
 from tests.harness import Check, Law
 from tests.probes.wire.dns.made import answer_to
+from tests.probes.wire.dns.zone import Zone
 
 WWW = ("www.example. 300 IN A 192.0.2.1", "www.example. 60 IN A 192.0.2.2")
 SOA = "example. 300 IN SOA ns.example. mail.example. 2026112201 1 2 3 4"
@@ -173,6 +174,33 @@ async def test_an_answer_that_is_cut_off_is_told_and_not_asked_for_again(check: 
     assert "cut off" in result.facts["truncated"]
     assert strict.outcome is Outcome.DOWN
     assert len(asked) == 2
+
+
+async def test_what_validating_needs_is_asked_for_again_over_tcp(check: Check) -> None:
+    """The keys of the root do not fit while a new one comes; the question stays as it is."""
+    zone = Zone()
+    zone.has("www.example. A", ["www.example. 60 IN A 192.0.2.1"])
+
+    def whole(query: bytes) -> list[bytes]:
+        return [zone.respond(query)]
+
+    def cut(query: bytes) -> list[bytes]:
+        is_for_keys = query[12:20] == b"\x07example"
+        return [answer_to(query, flags="TC")] if is_for_keys else whole(query)
+
+    probe = kind(dnssec={"by": "sonde", "anchors": [zone.anchor]})
+    async with dns_peer(cut, streams=whole) as port:
+        result = await check(probe, f"127.0.0.1:{port}")
+    async with dns_peer(lambda query: [answer_to(query, flags="TC")], streams=whole) as port:
+        first = await check(probe, f"127.0.0.1:{port}")
+
+    assert result.outcome is Outcome.UP, result.failure
+    assert result.facts["validated"] == "example."
+    assert verdict(first) == (
+        Reason.BODY,
+        "validate",
+        "want a whole answer to validate, got one that was cut off: try transport tcp",
+    )
 
 
 # --- hostile and broken servers

@@ -76,8 +76,12 @@ class Zone:
         return dns.rrset.from_rdata(rrset.name, rrset.ttl, rdata)
 
     async def ask(self, question: Question) -> Answer:
-        """Answer as the zone's server; what is not known does not exist, without a proof."""
-        message: Any = dns.message.make_response(dns.message.from_wire(question.encode(1)))
+        """Answer as the zone's server."""
+        return decode(self.respond(question.encode(1)))
+
+    def respond(self, query: bytes) -> bytes:
+        """Return the answer to *query*; what is not known does not exist, without a proof."""
+        message: Any = dns.message.make_response(dns.message.from_wire(query))
         text = f"{message.question[0].name} {dns.rdatatype.to_text(message.question[0].rdtype)}"
         self.asked.append(text)
         if text == f"{self.name} DNSKEY":
@@ -86,4 +90,5 @@ class Zone:
             rcode, message.answer, message.authority = self.answers[text]
             message.set_rcode(dns.rcode.from_text(rcode))
         self.change(message)
-        return decode(message.to_wire(max_size=65535))
+        wire: bytes = message.to_wire(max_size=65535)
+        return wire
