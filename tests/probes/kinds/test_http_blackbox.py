@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import ssl
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -54,6 +55,9 @@ OPTIONS = {
     "post": "method: POST, body: hello, headers: {x-lower: a, Connection: keep-alive,"
     " Content-Length: '3', User-Agent: me, HOST: a.example, accept-encoding: br}",
     "basic": "headers: {User-Agent: me}, basic_auth: {username: me, password: pw}",
+    "trusting": "tls_config: {ca_file: CA}",
+    "trustingnotls": "tls_config: {ca_file: CA}, fail_if_ssl: true",
+    "trustingtls": "tls_config: {ca_file: CA}, fail_if_not_ssl: true",
     "bearer": "headers: {User-Agent: me}, bearer_token: abcdef",
 }
 CASES = """
@@ -82,14 +86,14 @@ BRIEF_S = 0.3
 
 
 @pytest.fixture(scope="module")
-def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def modules(tmp_path_factory: pytest.TempPathFactory, ca_file: Path) -> Path:
     page = "".join(
         f"  {name}: {{prober: http, timeout: {BRIEF_S if name == 'brief' else TIMEOUT_S:g}s,"
         f" http: {{preferred_ip_protocol: ip4, {options}}}}}\n"
         for name, options in OPTIONS.items()
     )
     path = tmp_path_factory.mktemp("upstream") / "modules.yml"
-    path.write_text(f"modules:\n{page}")
+    path.write_text(f"modules:\n{page}".replace("CA}", f"{ca_file}}}"))
     return path
 
 
@@ -168,6 +172,36 @@ async def test_the_same_module_sends_and_tells_the_same(
     assert ours == theirs, result.failure
     assert sent(server) == theirs_sent
     assert result.outcome is not Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("module", "path"),
+    [
+        ("trusting", "/ok"),
+        ("trustingtls", "/status/404"),
+        ("trustingtls", "/ok"),
+        ("trustingnotls", "/ok"),
+        ("trustingnotls", "/to/302?PLAIN/ok"),
+        ("trustingtls", "/to/302?PLAIN/ok"),
+        ("plain", "/ok"),
+    ],
+)
+async def test_the_same_module_tells_the_same_of_tls(
+    module: str,
+    path: str,
+    server: FaultServer,
+    server_context: ssl.SSLContext,
+    upstream: Server,
+    kinds: dict[str, Kind],
+) -> None:
+    async with fault_server(server_context) as secure:
+        url = secure.url(path.replace("PLAIN", server.url("")))
+        theirs = values(await asked_upstream(upstream.port, module, url))
+        result = await run(kinds[module], url)
+
+    ours = values(render_result(result, kinds[module]).decode())
+    # beside theirs: what the certificate says that could not be verified
+    assert {name: ours.get(name) for name in theirs} == theirs, result.failure
 
 
 async def test_deflate_with_its_wrapper_is_decoded_where_upstream_fails(
