@@ -96,8 +96,9 @@ class _Pages:
     def _line(self, sample: Sample) -> str:
         """Return head and line of a sample; empty when it does not stand alone."""
         is_grouped = bool(sample.labels) or sample.name in self._shape.grouped
-        lines = {} if is_grouped else self._worded((sample,))
-        text = "".join(f"{self._heads[name]}{text}" for name, text in lines.items())
+        lost: list[str] = []
+        text = "" if is_grouped else self._joined(self._worded((sample,), lost))
+        text = "" if lost else text
         if len(self._lines) >= MAX_LINES:
             self._lines.clear()
         self._lines[sample] = text
@@ -115,17 +116,22 @@ class _Pages:
         try:
             text = self._groups.get(key)
         except TypeError:
-            return self._joined(self._worded(key))
+            return self._grouped(key)
         if text is None:
             if len(self._groups) >= MAX_GROUPS:
                 self._groups.clear()
-            text = self._groups[key] = self._joined(self._worded(key))
+            text = self._groups[key] = self._grouped(key)
         return text
 
-    def _worded(self, samples: tuple[Sample, ...]) -> dict[str, str]:
-        """Return the lines of these samples alone."""
+    def _grouped(self, samples: tuple[Sample, ...]) -> str:
+        # of those that are always told nothing but what is broken comes here
+        lines = self._worded(samples, [])
+        return self._joined({name: it for name, it in lines.items() if name not in self._always})
+
+    def _worded(self, samples: tuple[Sample, ...], lost: list[str]) -> dict[str, str]:
+        """Return the lines of these samples alone; why one has none is added to *lost*."""
         result = _NOTHING._replace(samples=samples)
-        lines = sample_lines(result, self._shape, NO_LABELS, _drop)
+        lines = sample_lines(result, self._shape, NO_LABELS, lambda reason, _: lost.append(reason))
         families = self._shape.families
         own = {families[it.name].name for it in samples if it.name in families}
         return {name: text for name, text in lines.items() if name in own}

@@ -76,7 +76,10 @@ def test_a_value_is_read_by_its_type(keys: Mapping[str, object], text: str, want
 
 @given(st.sampled_from(["string", "hostname", "int", "duration", "enum", "bool"]), st.text())
 def test_any_text_is_read_or_refused(kind: str, text: str) -> None:
-    more = {"string": {"pattern": "[a-z]*"}, "enum": {"values": ["A"]}}
+    more: dict[str, dict[str, object]] = {
+        "string": {"pattern": "[a-z]*"},
+        "enum": {"values": ["A"]},
+    }
     keys: dict[str, object] = {"type": kind, **more.get(kind, {})}
 
     with suppress(ValueError):
