@@ -37,6 +37,8 @@ def icmp(**keys: Any) -> Icmp:
 LAW = Law(kind=Icmp(), target="{host}", port=False)
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="raw sockets and networks are root's")
+# where the loop makes no difference
+one_loop = pytest.mark.asyncio(loop_factories=["uvloop"])
 both_sockets = pytest.mark.parametrize(
     "unprivileged", [pytest.param(False, id="raw"), pytest.param(True, id="unprivileged")]
 )
@@ -135,6 +137,7 @@ def as_told(how: str, request: bytes) -> Iterable[tuple[str, bytes]]:
 
 @as_root
 @both_sockets
+@one_loop
 @pytest.mark.parametrize(
     "how",
     [
@@ -413,6 +416,7 @@ async def test_a_reply_that_comes_too_late_is_lost(check: Check) -> None:
 @as_root
 @pytest.mark.slow
 @both_sockets
+@one_loop
 async def test_many_pings_at_once_keep_to_their_own_replies(
     check: Check, unprivileged: bool
 ) -> None:

@@ -5,6 +5,7 @@ import os
 import random
 import resource
 import select
+import socket
 import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from tests.faults.icmp import (
     packet,
     reply,
 )
+from tests.servers.network import own_network, sysctl
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="raw sockets and networks are root's")
 ADDRESS = Address(PEER, 0, PEER, 4)
@@ -168,3 +170,27 @@ async def test_the_time_is_that_of_the_kernel_and_not_of_a_loop_that_was_busy() 
 
     assert got is not None
     assert 0 < got.seconds < 0.045
+
+
+@pytest.mark.parametrize("unprivileged", [False, True])
+async def test_a_router_of_ipv6_is_understood_too(unprivileged: bool) -> None:
+    address = Address("::1", 0, "::1", 6)
+    with own_network():
+        sysctl("ipv6/icmp/echo_ignore_all", "1")
+        sysctl("ipv4/ping_group_range", "0 2147483647" if unprivileged else "1 0")
+        with (
+            socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as router,
+            open_echo(address, Recorder(), Way(ttl=3)) as ours,
+        ):
+            ours.send(PAYLOAD)
+            request = router.recv(4096)
+            head = struct.pack("!IHBB", 6 << 28, len(request), 58, 3)
+            quote = head + socket.inet_pton(socket.AF_INET6, "::1") * 2 + request[:8]
+            # administratively prohibited; the kernel sums up
+            router.sendto(struct.pack("!BBHI", 1, 1, 0, 0) + quote, ("::1", 0))
+
+            with pytest.raises(CheckFailed) as caught:
+                await ours.receive(soon(5))
+
+    assert caught.value.reason is Reason.UNREACHABLE
+    assert caught.value.message == "want an echo of ::1, got 'prohibited by a filter' from ::1"
