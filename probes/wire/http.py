@@ -21,7 +21,7 @@ from probes.wire import http1
 from probes.wire.address import ANY_IP, IpChoice
 from probes.wire.hop import Wire, with_hint
 from probes.wire.message import MAX_REDIRECTS, Limits, Request, Response
-from probes.wire.net import open_connection, resolve, resolve_literal
+from probes.wire.net import Servers, open_connection, resolve, resolve_literal
 from probes.wire.peer import forget_peer
 from probes.wire.proxy import Proxies
 from probes.wire.redirect import Nearness, Trail, location_of
@@ -65,7 +65,7 @@ class Options:
     max_redirects: int = MAX_REDIRECTS
     source_ip: str | None = None
     proxies: Proxies | None = None
-    servers: tuple[str, ...] = ()
+    servers: Servers = ()
     stays_near: Nearness = "origin"
     foreign_tls: TlsOptions = field(init=False, compare=False)
     """How peers of other origins are verified: no client certificate, no pinned name. Made once,

@@ -8,7 +8,7 @@ only home of aiodns. Knows no protocol above TLS; deadlines belong to `probes.ru
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from time import perf_counter
 from typing import Any, TypeVar
@@ -45,6 +45,9 @@ __all__ = [
 ]  # fmt: skip
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
+Asker = Callable[[str, IpChoice, float], Awaitable[tuple[str, ...]]]
+"""Returns the addresses of a name: which family of them, and until when on the loop's clock."""
+Servers = tuple[str, ...] | Asker
 
 # A slow name server is not a dead one: asked again and again, at most every 2 s, until the deadline
 # of the run. After 16 s c-ares gives up, so that questions of ended runs do not pile up.
@@ -87,7 +90,7 @@ async def resolve(
     recorder: Recorder,
     *,
     ip: IpChoice = ANY_IP,
-    servers: tuple[str, ...] = (),
+    servers: Servers = (),
     hop: int = 0,
 ) -> Address:
     """Return the one address of *host* that is to be dialled; phase ``resolve``.
@@ -99,7 +102,7 @@ async def resolve(
             ``address``.
         ip: which of several addresses.
         servers: name servers (``ip``, ``ip:port`` or ``tcp://ip:port``) instead of the system's;
-            all by the same transport.
+            all by the same transport; or who asks them.
         hop: 0 is the target, later ones came from a redirect.
 
     Raises:
@@ -158,12 +161,30 @@ _ABOUT_NONE = (Sample("ip_protocol", 0), Sample("ip_addr_hash", 0))
 
 
 async def _look_up(
-    host: str, port: int, ip: IpChoice, servers: tuple[str, ...], recorder: Recorder
+    host: str, port: int, ip: IpChoice, servers: Servers, recorder: Recorder
 ) -> Address:
+    if callable(servers):
+        texts = await servers(host, ip, recorder.deadline)
+        found = [Address(host, port, text, 6 if ":" in text else 4) for text in texts]
+    else:
+        found = await _ask(host, port, _FAMILIES.get(ip, socket.AF_UNSPEC), servers)
+    chosen = choose(found, ip)
+    if chosen is None:
+        raise CheckFailed(
+            Reason.DNS_NO_ADDRESS, f"want an address of {short(host)}, got none", phase="resolve"
+        )
+    if len(found) > 1:
+        recorder.fact("other_addresses", ", ".join(a.ip for a in found if a is not chosen))
+    return chosen
+
+
+async def _ask(
+    host: str, port: int, family: socket.AddressFamily, servers: tuple[str, ...]
+) -> list[Address]:
     try:
         name = canonical_host(host)
         answer = await _resolver(servers).getaddrinfo(
-            name, port=port, family=_FAMILIES.get(ip, socket.AF_UNSPEC), type=socket.SOCK_STREAM
+            name, port=port, family=family, type=socket.SOCK_STREAM
         )
     except pycares.AresError as error:
         # the channel itself: no thread, no inotify watch left
@@ -174,19 +195,11 @@ async def _look_up(
         raise _dns_failure(host, error.args) from None
     except ValueError as error:
         raise CheckFailed(Reason.CONFIG, str(error), phase="resolve") from None
-    found = [
+    return [
         Address(host, port, _text(node.addr[0]), _FAMILY_NUMBERS[node.family])
         for node in answer.nodes[:MAX_ADDRESSES]
         if node.family in _FAMILY_NUMBERS
     ]
-    chosen = choose(found, ip)
-    if chosen is None:
-        raise CheckFailed(
-            Reason.DNS_NO_ADDRESS, f"want an address of {short(host)}, got none", phase="resolve"
-        )
-    if len(found) > 1:
-        recorder.fact("other_addresses", ", ".join(a.ip for a in found if a is not chosen))
-    return chosen
 
 
 def _text(address: bytes | str) -> str:

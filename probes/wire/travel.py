@@ -60,6 +60,7 @@ class TravelKeys(Settings):
             self._tokens.prepare()
         if self.proxy is not None and self.proxy.proxies is not None:
             self.proxy.proxies.prepare()
+        self.resolver.prepare()
 
     async def prove(self, request: Request, recorder: Recorder) -> "Proven":
         """Return *request* as it shows who asks.

@@ -21,7 +21,7 @@ from probes.wire.address import ANY_IP, Address, IpChoice, literal_address
 from probes.wire.headers import USER_AGENT
 from probes.wire.http1 import Http1
 from probes.wire.message import MAX_HEAD_BYTES, MAX_HEADERS, MAX_LINE_BYTES, Limits, Response
-from probes.wire.net import open_connection, resolve
+from probes.wire.net import Servers, open_connection, resolve
 from probes.wire.policy import POLICY, Policy, judge, judge_name
 from probes.wire.proxy import PROXY_ALPN, Proxies, Proxy
 from probes.wire.socks import ask_socks
@@ -95,7 +95,7 @@ async def find_way(
     proxies: Proxies | None,
     *,
     ip: IpChoice = ANY_IP,
-    servers: tuple[str, ...] = (),
+    servers: Servers = (),
     hop: int = 0,
 ) -> Way:
     """Return which way *url* goes; phase ``resolve`` where its name is resolved here.
@@ -131,7 +131,7 @@ class Passage:
 
     proxies: Proxies
     proxy: Proxy
-    servers: tuple[str, ...] = ()
+    servers: Servers = ()
     source_ip: str | None = None
     ip: IpChoice = ANY_IP
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shutil
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,12 @@ from probes.run import run_once
 from probes.wire.net import close_resolvers
 from probes.wire.tls import TlsOptions
 from tests.faults.dns import dns_fault
+from tests.faults.dns_peer import dns_peer
 from tests.faults.http import Call, FaultServer, fault_server
 from tests.faults.proxy import answering, proxy_server
+from tests.faults.tcp import closed_port
 from tests.harness import Check
+from tests.probes.wire.dns.made import answer_to
 from tests.servers.nginx import Nginx
 
 
@@ -34,6 +38,12 @@ def http(*, dialect: str = "", **keys: Any) -> Http:
 async def server() -> AsyncIterator[FaultServer]:
     async with fault_server() as running:
         yield running
+
+
+@pytest.fixture
+def tls(ca_file: Path) -> TlsOptions:
+    """Trust the authority of the session; read here, for a run may not touch the disk."""
+    return TlsOptions(ca_file=str(ca_file))
 
 
 def phases(result: Result) -> list[str]:
@@ -210,7 +220,7 @@ async def test_a_source_that_cannot_be_one_is_told_at_load_or_by_a_blackbox_run(
         ({"servers": ["dns.test"]}, "want the address of a name server, got 'dns.test'"),
         ({"servers": ["192.0.2.1:0"]}, "want a port from 1 to 65535"),
         ({"transport": "tcp"}, "want servers beside the transport tcp, got none"),
-        ({"transport": "smoke"}, "'udp' or 'tcp'"),
+        ({"transport": "smoke"}, "'udp', 'tcp'"),
     ],
 )
 def test_a_resolver_that_cannot_be_asked_is_a_mistake(
@@ -231,6 +241,43 @@ async def test_a_resolver_of_its_own_is_asked(
     assert result.outcome is Outcome.UP
     assert set(names.questions) == {"one.test/1"}
     assert bool(names.over_tcp) is (transport == "tcp")
+
+
+async def test_a_resolver_may_be_asked_over_tls_the_next_one_when_the_first_is_dead(
+    server: FaultServer, server_context: ssl.SSLContext, tls: TlsOptions, check: Check
+) -> None:
+    def known(query: bytes) -> list[bytes]:
+        return [answer_to(query, "only.test. 1 IN A 127.0.0.1")]
+
+    target = f"http://only.test:{server.port}/ok"
+    async with dns_peer(known, context=server_context) as port:
+        servers = [f"127.0.0.1:{closed_port()}", f"127.0.0.1:{port}"]
+        kind = http(resolver={"servers": servers, "transport": "tls", "tls": tls}, ip=4)
+        kind.prepare(target)
+        result = await check(kind, target)
+        strict = http(resolver={"servers": servers, "transport": "tls"}, ip=4)
+        refused = await check(strict, target)
+    assert result.outcome is Outcome.UP
+    assert phases(result) == ["resolve", "connect", "processing", "transfer"]
+    assert refused.failure is not None
+    assert (refused.failure.reason, refused.failure.phase) == (Reason.REFUSED, "resolve")
+
+
+async def test_a_name_that_the_resolver_denies_is_not_asked_for_again(
+    server_context: ssl.SSLContext, tls: TlsOptions, check: Check
+) -> None:
+    asked: list[bytes] = []
+
+    def deny(query: bytes) -> list[bytes]:
+        asked.append(query)
+        return [answer_to(query, rcode="NXDOMAIN")]
+
+    async with dns_peer(deny, context=server_context) as port:
+        servers = [f"127.0.0.1:{port}"] * 2
+        kind = http(resolver={"servers": servers, "transport": "tls", "tls": tls}, ip=4)
+        result = await check(kind, "http://only.test/")
+    assert result.failure is not None
+    assert (result.failure.reason, len(asked)) == (Reason.DNS_NXDOMAIN, 1)
 
 
 # --- trust
