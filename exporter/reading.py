@@ -54,7 +54,9 @@ def lint(
         count = len(loaded.faults)
         fail(f"{count} {'key' if count == 1 else 'keys'} in {path} that no run can obey")
     if loaded.is_drop_in:
-        typer.echo(f"{path}: {len(loaded.modules)} modules of a blackbox.yml, no mistake")
+        count = len(loaded.modules)
+        what = "module" if count == 1 else "modules"
+        typer.echo(f"{path}: {count} {what} of a blackbox.yml, no mistake")
         return
     rate = sum(1 / probe.every_s for probe in loaded.probes)
     inflight = sum(probe.timeout_s / probe.every_s for probe in loaded.probes)

@@ -32,7 +32,7 @@ def test_lint_takes_a_blackbox_yml(file: Path) -> None:
     done = lint(file, module("tcp", "", ", timeout: 5s"))
 
     assert done.exit_code == 0
-    assert done.stdout == f"{file}: 1 modules of a blackbox.yml, no mistake\n"
+    assert done.stdout == f"{file}: 1 module of a blackbox.yml, no mistake\n"
 
 
 def test_lint_tells_its_mistakes_in_its_own_words(file: Path) -> None:

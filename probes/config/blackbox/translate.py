@@ -166,7 +166,7 @@ def _websocket(module: BlackboxModule) -> Native:
             filled(expect=step.expect, send=octets_of(step.send)) for step in section.query_response
         ],
     )
-    native.settings |= client_of(client, native, "websocket.http_config")
+    native.settings |= {"trust": "host"} | client_of(client, native, "websocket.http_config")
     # the answer to an upgrade is rarely a redirect; only whoever says so means it (D5)
     if "follow_redirects" in client.model_fields_set:
         native.settings["follow_redirects"] = client.follow_redirects

@@ -94,6 +94,38 @@ modules:
       tls_config: {insecure_skip_verify: true}
   grpc_every: {prober: grpc, grpc: {service: s, tls: true, metadata: {a: [b, c]}}}
   icmp_every: {prober: icmp, icmp: {payload_size: 100, ttl: 3, dont_fragment: true}}
+  dns_every:
+    prober: dns
+    dns:
+      query_name: a.example.
+      query_type: SOA
+      transport_protocol: tcp
+      dns_over_tls: true
+      recursion_desired: false
+      valid_rcodes: [NOERROR, NXDOMAIN]
+      validate_answer_rrs: {fail_if_all_match_regexp: ["a"], fail_if_matches_regexp: ["b"]}
+      validate_authority_rrs: {fail_if_none_matches_regexp: ["c"]}
+      validate_additional_rrs: {fail_if_not_matches_regexp: ["d"]}
+  proxied:
+    prober: http
+    http:
+      proxy_url: http://u:p@127.0.0.1:3128
+      no_proxy: a.example
+      proxy_connect_header: {X-P: [q]}
+      skip_resolve_phase_with_proxy: true
+      oauth2:
+        client_id: i
+        client_secret: s
+        token_url: http://127.0.0.1/token
+        scopes: [a, b]
+        endpoint_params: {c: d}
+        tls_config: {server_name: t.example}
+  socket:
+    prober: websocket
+    websocket:
+      http_config: {basic_auth: {username: u, password: p}, follow_redirects: true}
+      headers: {X-A: {values: [a, b]}}
+      query_response: [{send: "hi ${1}"}, {expect: "^ok$"}]
   unix_every: {prober: unix, unix: {query_response: [{expect: "x"}]}}
 """
 
@@ -102,7 +134,8 @@ def test_every_option_is_the_same_natively(directory: Path) -> None:
     found = carried(directory, EVERY)
 
     before = settings(load_blackbox(directory / "blackbox.yml"))
-    before["http_every"]["headers"].pop("User-Agent")
+    for name in ("http_every", "proxied"):
+        before[name]["headers"].pop("User-Agent")
     # it stands there in plain text, which is told
     before["http_every"]["headers"]["X-E"][2] = "c"
     assert found.lost == []

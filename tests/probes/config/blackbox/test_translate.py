@@ -282,13 +282,13 @@ def test_http(blackbox: Load, section: str, wanted: dict[str, Any]) -> None:
             {
                 "ip": "prefer_6", "headers": {"X-A": "b", "X-C": "d"},
                 "dialog": [{"expect": "a", "send": "b"}], "tls": {"verify": False},
-                "authorization": {"type": "Bearer", "credentials": "secret t"},
+                "authorization": {"type": "Bearer", "credentials": "secret t"}, "trust": "host",
             },
             id="websocket",
         ),
         pytest.param(
             module("websocket", "http_config: {follow_redirects: yes}"),
-            {"ip": "prefer_6", "follow_redirects": True},
+            {"ip": "prefer_6", "follow_redirects": True, "trust": "host"},
             id="websocket that follows",
         ),
     ],
