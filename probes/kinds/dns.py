@@ -33,7 +33,6 @@ from probes.wire.dns.compare import Aspect, compare
 from probes.wire.dns.dnssec import DnssecOptions, explain_failure, to_options, validate
 from probes.wire.dns.exchange import (
     DEFAULT_PATH,
-    INLINE_BYTES,
     PORTS,
     Server,
     Transport,
@@ -56,6 +55,8 @@ MIN_PAYLOAD = 512
 MAX_PAYLOAD = 65535
 # All of them are asked at once: a zone has a handful, a service of resolvers a dozen.
 MAX_SERVERS = 16
+# Some 10 ms; thousands of records against hundreds of patterns are searched in a thread.
+INLINE_SEARCHES = 5000
 ROOT = "."
 
 
@@ -297,10 +298,9 @@ class Dns(Kind):
         def judge() -> None:
             self.expect.judge(answer, with_opt=self._is_dialect)
 
-        if answer.size <= INLINE_BYTES:
+        if self.expect.searches(answer) <= INLINE_SEARCHES:
             judge()
         else:
-            # thousands of records, each against each pattern
             await off_the_loop(judge, recorder)
 
     def _place(self, target: str) -> tuple[str, int, str]:

@@ -25,8 +25,8 @@ from probes.units import short
 from probes.wire.dns.answer import SECTIONS, Answer, Record, without_opt
 from probes.wire.dns.codes import RCODE_ALIASES, RCODES, rcode_number
 
-# More patterns of one list are an accident: each is searched in each record.
-MAX_PATTERNS = 64
+# blackbox_exporter has no limit; more in one list are an accident.
+MAX_PATTERNS = 1000
 
 
 def is_dialect(info: ValidationInfo) -> bool:
@@ -89,6 +89,12 @@ class RecordsExpect(Settings):
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"want min <= max, got {self.min} and {self.max}")
         return self
+
+    @property
+    def patterns(self) -> int:
+        """How many patterns are searched in each record."""
+        lists = (self.forbid, self.every, self.some, self.every_if_any, self.not_every)
+        return sum(map(len, lists))
 
     def judge(self, section: str, records: Sequence[Record]) -> None:
         """Judge the records of *section*.
@@ -227,6 +233,11 @@ class DnsExpect(Settings):
     def rcodes(self) -> frozenset[int | None]:
         """The numbers of the codes that are fine."""
         return frozenset(map(rcode_number, self.rcode))
+
+    def searches(self, answer: Answer) -> int:
+        """Return how often a pattern is searched at most to judge *answer*."""
+        pairs = ((getattr(self, section), getattr(answer, section)) for section in SECTIONS)
+        return sum(expect.patterns * len(records) for expect, records in pairs)
 
     def judge(self, answer: Answer, *, with_opt: bool) -> None:
         """Judge *answer*; the OPT record counts as one of a zone only *with_opt*.
