@@ -36,7 +36,11 @@ HOMES = {
     "asyncpg": ("probes/kinds/postgres.py",),
     "bcrypt": ("exporter/web/",),
     "brotli": ("probes/wire/decode.py",),
-    "cryptography": tuple(f"probes/wire/{name}.py" for name in ("x509", "chains", "leaf", "jwt")),
+    "cel": ("probes/cel.py",),
+    "cryptography": tuple(
+        f"probes/wire/{name}.py" for name in ("x509", "chains", "leaf", "staple", "jwt", "sshkeys")
+    ),
+    "dns": ("probes/wire/dns/",),
     "gevent": ("scenarios/worker.py",),
     "h2": ("probes/wire/h2.py",),
     "httptools": ("probes/wire/http1.py",),
@@ -46,6 +50,7 @@ HOMES = {
     "playwright": ("probes/browser/child/",),
     "prometheus_client": ("exporter/metrics.py",),
     "psutil": ("probes/kinds/host.py",),
+    "pycurl": ("probes/wire/h3.py",),
     "pycares": ("probes/wire/",),
     "re2": ("probes/pattern.py",),
     "redis": ("probes/kinds/redis.py",),
@@ -190,6 +195,7 @@ def test_every_dependency_is_used() -> None:
     project = tomllib.loads(text("pyproject.toml"))["project"]
     names = {re.split(r"[<>=;\[ ]", entry)[0].lower() for entry in project["dependencies"]}
     modules = {"google-re2": "re2", "pyyaml": "yaml", "python-jsonpath": "jsonpath"}
+    modules["dnspython"] = "dns"
     # data that the standard library looks for
     modules["tzdata"] = "zoneinfo"
     used = {module.split(".")[0] for name in sources() for module in imports(name)}
