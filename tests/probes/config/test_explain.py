@@ -87,7 +87,7 @@ def test_a_null_that_takes_a_default_away_is_told_and_loads_again(loaded: Loader
     (again,) = loaded("probes:\n- " + "\n  ".join(lines)).probes
 
     expect = yaml.safe_load(explain(probe))["expect"]
-    assert expect == {"status": None, "headers": {}, "json": {"$.a": None}}
+    assert (expect["status"], expect["json"]) == (None, {"$.a": None})
     assert again.kind == probe.kind
 
 
