@@ -124,7 +124,9 @@ class Http(TravelKeys, BodyKeys, RequestKeys, Kind):
     warn: HttpWarn | None = None
     """The same keys; a miss degrades the run and does not fail it."""
     measure: Measures = Field(default=[])
-    """Numbers out of the answer, each a metric under a name of your own."""
+    """Numbers out of the answer, each a metric under a name of your own: ``name``, ``help``,
+    ``type``, ``unit``; one of ``json``, ``header``, ``regex`` and ``each``; ``label`` or
+    ``labels``, ``max``; ``scale``, ``optional``, ``warn``, ``fail``."""
 
     _is_dialect: bool = PrivateAttr(default=False)
 

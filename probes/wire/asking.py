@@ -30,7 +30,7 @@ from pydantic import (
 
 from probes.recorder import Recorder
 from probes.redact import SECRET_HEADER, Secret
-from probes.settings import AnyForm, Settings
+from probes.settings import AnyForm, Settings, Word
 from probes.units import format_size, short
 from probes.wire.credentials import Credential, SecretFile, read_credential, read_off_loop
 from probes.wire.headers import (
@@ -118,6 +118,7 @@ HeaderValue = Annotated[
     | Annotated[list[OneValue], Tag("list")],
     Discriminator(_sort_of_value),
     AnyForm(),
+    Word("text or secret, or a list of them"),
 ]
 """The value of a header, or those of several headers of one name."""
 RequestBody = Annotated[

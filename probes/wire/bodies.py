@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, PlainSerializer, ValidationInfo
 
 from probes.errors import CheckFailed
 from probes.result import Reason
-from probes.settings import Settings
+from probes.settings import Settings, Word
 from probes.units import Size, format_size, short
 from probes.wire.decode import MAX_DECODED_BYTES, Decoding
 from probes.wire.headers import is_blackbox
@@ -38,6 +38,7 @@ Encoding = Annotated[
     BeforeValidator(
         _judge_encoding, json_schema_input_type=Literal["gzip", "deflate", "br", "identity"]
     ),
+    Word("`gzip` | `deflate` | `br` | `identity`"),
 ]
 BodyLimit = Annotated[
     Size | None,
@@ -46,6 +47,7 @@ BodyLimit = Annotated[
         json_schema_input_type=Size | Literal["none"],
     ),
     PlainSerializer(lambda size: "none" if size is None else format_size(size), when_used="json"),
+    Word("size or `none`", default="1MiB"),
 ]
 """Bytes; ``none``: no limit."""
 

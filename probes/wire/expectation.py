@@ -42,7 +42,7 @@ from probes.expect import (
 )
 from probes.pattern import pattern
 from probes.recorder import Recorder
-from probes.settings import AnyForm, Settings
+from probes.settings import AnyForm, Settings, Word
 from probes.sourced import Sourced
 from probes.units import short
 from probes.wire.headers import HeaderName, is_blackbox
@@ -85,6 +85,7 @@ BodyExpect = Annotated[
     Annotated[Matcher, Tag("mapping")] | Annotated[Patterns, Tag("list")],
     Discriminator(_form),
     AnyForm(),
+    Word("matcher or list of RE2 patterns"),
 ]
 """What a body must be, or the patterns that are found in it."""
 SomePatterns = Annotated[
@@ -136,6 +137,7 @@ HttpVersions = Annotated[
         lambda value: value if isinstance(value, list | tuple) else [value],
         json_schema_input_type=list[HttpVersion] | HttpVersion,
     ),
+    Word("`1.0` | `1.1` | `2` | `3`, or a list of them"),
 ]
 
 
@@ -144,7 +146,9 @@ def _to_cel(value: Any, info: ValidationInfo) -> Any:
     return Cel(value, may_wait=True) if isinstance(value, str) and is_blackbox(info) else value
 
 
-Expression = Annotated[Cel, BeforeValidator(_to_cel, json_schema_input_type=Cel)]
+Expression = Annotated[
+    Cel, BeforeValidator(_to_cel, json_schema_input_type=Cel), Word("CEL expression")
+]
 
 
 class LatencyBand(DurationBand):
@@ -177,7 +181,8 @@ class HttpWarn(Settings):
     headers: HeadersExpect = Field(default={})
     """Header -> what one of its values must be; or a list of ``{name, regex, optional}``."""
     headers_lack: HeaderPatterns = Field(default=[])
-    """List of ``{name, regex, optional}``: no value of the header may be like the pattern."""
+    """List of ``{name, regex, optional}``: no value of the header may be like the pattern; a header
+    that is missing is a miss, too, unless it is optional."""
     body: BodyExpect | None = None
     """What the decoded body must be, as text: ``{contains: healthy}``, ``{matches: "^ok"}``; or a
     list of RE2 patterns, each of which is found in it."""
