@@ -186,10 +186,14 @@ def _record(peer: Peer, recorder: Recorder, hop: int, name: str) -> None:
     verified = version is not None and peer.context.verify_mode != ssl.CERT_NONE
     recorder.sample("probe_tls_verified", 1.0 if verified else 0.0, hop=str(hop))
     word, cipher = _session(peer, version)
+    if not word and chain and peer.context.minimum_version >= ssl.TLSVersion.TLSv1_2:
+        # a certificate that was refused before a suite was in force: 1.3 would have told it
+        word = _VERSIONS["TLSv1.2"]
     if word:
         recorder.sample("tls_version_info", 1.0, version=word)
+        recorder.fact("tls", f"{word}, {cipher}" if cipher else word)
+    if cipher:
         recorder.sample("tls_cipher_info", 1.0, cipher=cipher)
-        recorder.fact("tls", f"{word}, {cipher}")
     if chain:
         _record_chain(chain_facts(chain), recorder, hop)
         _record_leaf(read_leaf(chain[0]), recorder, name)

@@ -111,6 +111,21 @@ async def test_a_refused_certificate_is_told_and_judged_as_one_asks(
     assert "ssl_last_chain_expiry_timestamp_seconds" not in got
 
 
+async def test_a_refused_certificate_is_told_over_tls_1_2_too(
+    check: Check, ca: trustme.CA, ca_file: Path
+) -> None:
+    """OpenSSL keeps what the peer sent: no second connection has to look for it."""
+    context = bad_certificate(ca, "expired")
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    result = await look(check, context, ca_file)
+
+    assert verdict(result) == (Reason.CERTIFICATE_EXPIRED, "tls")
+    assert values(result)["ssl_earliest_cert_expiry"] < datetime.now(UTC).timestamp()
+    assert values(result)["tls_version_info"] == 1
+    assert result.facts["tls"] == "TLS 1.2"
+    assert "tls_cipher_info" not in values(result)
+
+
 async def test_a_trusted_certificate_that_should_be_refused_fails(
     check: Check, server_context: ssl.SSLContext, ca_file: Path
 ) -> None:
