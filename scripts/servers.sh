@@ -29,6 +29,13 @@ missing() {
     has prometheus || first_of prometheus
     has promtool || has prometheus || first_of promtool prometheus
     has prometheus-blackbox-exporter || first_of prometheus-blackbox-exporter
+    has caddy || first_of caddy
+    has unbound || first_of unbound
+    has knotd || first_of knot
+    has tinyproxy || first_of tinyproxy
+    has danted || first_of dante-server
+    has sshd || first_of openssh-server
+    has openssl || first_of openssl
     has chromium || first_of chromium
     has cc || first_of gcc
     # a header of the clock shim that gcc alone does not bring
@@ -36,7 +43,8 @@ missing() {
 }
 
 lacking() {
-    for name in redis-server nginx prometheus promtool prometheus-blackbox-exporter chromium cc; do
+    for name in redis-server nginx prometheus promtool prometheus-blackbox-exporter caddy unbound \
+        knotd tinyproxy danted sshd openssl chromium cc; do
         has "$name" || echo "$name"
     done
     has_postgres || echo postgres
