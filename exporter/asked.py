@@ -231,8 +231,8 @@ def _shortened(probe: Probe, left_s: float, now: float) -> tuple[Probe, float | 
     if left_s >= extra_s + MIN_LOOK_S:
         return replace(probe, timeout_s=left_s - extra_s), now + left_s
     if settle_s:
-        # a kind that has no more than its pause looks once
-        left_s = min(left_s, settle_s)
+        # a kind that has no more than its pause looks once; to the point, rounding would decide
+        left_s = min(left_s, settle_s * 0.99)
         # a little less: then a timeout within the run is its own, and tells more
         return replace(probe, timeout_s=left_s * 0.99), now + left_s
     return replace(probe, timeout_s=left_s / 2), now + left_s
