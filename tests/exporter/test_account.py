@@ -95,14 +95,18 @@ def test_a_log_tells_what_was_found(drop_in: Config) -> None:
     lines = [line.split(" ", 1)[1] for line in log_lines(run_of(drop_in, "http_2xx", FAILED))]
 
     assert lines == [
-        'level=info msg="Beginning probe" probe=web module=http_2xx '
-        + 'target=http://example.org/ timeout_seconds=5 run_id=""',
+        (
+            'level=info msg="Beginning probe" probe=web module=http_2xx '
+            'target=http://example.org/ timeout_seconds=5 run_id=""'
+        ),
         "level=info msg=Found fact=address value=127.0.0.1:1",
         'level=info msg="Phase ended" phase=connect duration_seconds=0.25',
         'level=info msg="Phase broke off" phase=processing duration_seconds=1.5',
         'level=warn msg=Degraded reason=latency phase="" err="want at most 1 s, got 2 s"',
-        'level=error msg="Probe failed" outcome=down reason=status phase=processing'
-        + ' err="want 2xx, got \\"500\\"" duration_seconds=0.25',
+        (
+            'level=error msg="Probe failed" outcome=down reason=status phase=processing'
+            ' err="want 2xx, got \\"500\\"" duration_seconds=0.25'
+        ),
     ]
 
 

@@ -13,9 +13,12 @@ from exporter import plans
 from exporter.asked import Asked
 from exporter.plans import REFUSED_TARGET
 from exporter.question import Question, Refused
-from probes.config.load import Config, load
+from probes.config.load import Config, load, load_blackbox
 from probes.kind import Kind
+from probes.kinds.tcp import Tcp
 from probes.prober_health import ProberHealth
+from probes.recorder import Recorder
+from probes.run import stuck_runs
 from probes.wire.net import reachable
 
 MODULES = """
@@ -377,3 +380,127 @@ async def test_no_secret_is_on_the_page(asked: Asked, load_text: Load) -> None:
     page = await asked.answer(config, ask("page", "http://127.0.0.1:1/canary-1234", 5))
 
     assert b"canary" not in page
+
+
+UPSTREAM = """
+modules:
+  http: {prober: http, http: {preferred_ip_protocol: ip4}}
+  tcp: {prober: tcp, tcp: {query_response: [{expect: x}]}}
+  tls: {prober: tcp, tcp: {tls: true}}
+  grpc: {prober: grpc, grpc: {tls: false}}
+  websocket: {prober: websocket}
+  dns: {prober: dns, dns: {query_name: a.example, query_type: A, transport_protocol: tcp}}
+"""
+
+
+@pytest.fixture
+async def drop_in(tmp_path: Path) -> Config:
+    path = tmp_path / "b.yml"
+    path.write_text(UPSTREAM)
+    return await asyncio.to_thread(load_blackbox, path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "scheme", "phase"),
+    [
+        pytest.param("http", "http://", "processing", id="http"),
+        pytest.param("http", "https://", "tls", id="https"),
+        pytest.param("tcp", "", "dialog", id="tcp"),
+        pytest.param("tls", "", "tls", id="tls"),
+        pytest.param("grpc", "", "call", id="grpc, which hangs upstream (D1)"),
+        pytest.param("websocket", "ws://", "upgrade", id="websocket (D5)"),
+        pytest.param("dns", "", "request", id="dns"),
+    ],
+)
+async def test_silence_is_answered_in_time_and_names_its_phase(
+    asked: Asked, silent: str, drop_in: Config, name: str, scheme: str, phase: str
+) -> None:
+    """8.5: at most 100 ms behind the timeout, for every kind."""
+    await asked.answer(drop_in, ask(name, "127.0.0.1:1", 0.1))  # imports are no run
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+
+    page = (await asked.answer(drop_in, ask(name, f"{scheme}{silent}", 0.25))).decode()
+
+    took_s = loop.time() - began
+    assert f'sonde_probe_failure_info{{phase="{phase}",reason="timeout"}} 1' in page
+    assert "\nprobe_timeout_seconds 0.25\n" in page
+    # this machine may be busy: twice what is promised
+    assert 0.2 < took_s < 0.25 + 0.2
+
+
+async def test_a_clean_up_that_hangs_is_left_behind_and_counted(
+    asked: Asked, load_text: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = await load_text(MODULES + LOCAL)
+    ended = asyncio.Event()
+
+    async def hang(kind: Kind, target: str, recorder: Recorder) -> None:
+        with recorder.phase("dialog"):
+            try:
+                await asyncio.sleep(10)
+            finally:
+                await ended.wait()
+
+    monkeypatch.setattr(Tcp, "run", hang)
+    monkeypatch.setattr(Tcp, "ends_at_once", False)
+    page = (await asked.answer(config, ask("port", "127.0.0.1:1", 0.1))).decode()
+
+    assert asked.abandoned == 1
+    assert 'sonde_probe_failure_info{phase="dialog",reason="timeout"} 1' in page
+    ended.set()
+    while stuck_runs():  # noqa: ASYNC110 - its end has no event
+        await asyncio.sleep(0)
+
+
+async def test_the_account_of_a_run_is_answered_and_kept(
+    asked: Asked, silent: str, load_text: Load
+) -> None:
+    config = await load_text(MODULES + LOCAL)
+
+    told = (await asked.answer(config, ask("port", silent, debug=True))).decode()
+
+    assert told.startswith("Logs for the probe:\n")
+    assert "\nprobe_success 1\n" in told
+    run = asked.recent.find(1)
+    assert run is not None
+    assert run.result.ok
+    assert asked.recent.match(plans.digest_of(silent), "port") is run
+
+
+async def test_nothing_is_noted_of_a_run_whose_client_has_gone(
+    asked: Asked, silent: str, load_text: Load
+) -> None:
+    config = await load_text(MODULES + LOCAL)
+    task = asyncio.ensure_future(asked.answer(config, ask("slow", silent)))
+    while not asked.in_flight:  # noqa: ASYNC110 - it begins in a thread
+        await asyncio.sleep(0.001)
+
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert list(asked.recent.newest_first()) == []
+    assert (asked.in_flight, asked.queued) == (0, 0)
+
+
+async def test_requests_for_no_module_are_counted(asked: Asked, load_text: Load) -> None:
+    assert await status(asked, await load_text(MODULES), "nosuch", "h:1") == 400
+    assert asked.unknown == 1
+
+
+async def test_the_module_is_judged_before_the_header_and_that_before_the_target(
+    asked: Asked, load_text: Load
+) -> None:
+    """The order of blackbox.md 5.1."""
+    config = await load_text(MODULES)
+
+    for question, code in (
+        (Question("nosuch", "", timeout="soon"), 400),
+        (Question("port", "", timeout="soon"), 500),
+        (Question("port", ""), 400),
+    ):
+        with pytest.raises(Refused) as caught:
+            await asked.answer(config, question)
+        assert caught.value.status == code

@@ -96,7 +96,9 @@ def test_a_probe_is_asked_for_by_its_name(native: Plans) -> None:
             "parameter 'qt': want one of the module's",
             id="an undeclared parameter",
         ),
-        pytest.param({"module": "machine", "target": "local"}, 403, REFUSED_TARGET, id="this machine"),
+        pytest.param(
+            {"module": "machine", "target": "local"}, 403, REFUSED_TARGET, id="this machine"
+        ),
         pytest.param(
             {"module": "login", "target": "http://127.0.0.1:2/"}, 403, REFUSED_TARGET,
             id="secrets for nobody who is not named",
