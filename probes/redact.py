@@ -10,7 +10,6 @@ import base64
 import json
 import os
 import re
-import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -20,6 +19,8 @@ from urllib.parse import quote, quote_plus, unquote
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, SecretStr, ValidationInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
+
+from probes.regular import NotRegular, TooLarge, read_regular
 
 STARS = "***"
 # How every text here says that it was cut (`probes.units.short`).
@@ -133,22 +134,14 @@ def read_secret(value: object, base: Path, environ: Mapping[str, str] = os.envir
 
 def _read_secret_file(path: Path) -> str:
     try:
-        # O_NONBLOCK: opening a FIFO without a writer would hang the load for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return read_regular(path, MAX_SECRET_FILE_BYTES).decode("utf-8").rstrip("\r\n")
     except OSError as error:
         raise ValueError(f"want a readable secret file, got {path}: {error.strerror}") from error
-    # closefd=False: fdopen of a directory raises before anybody owns the descriptor
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ValueError(f"want a regular secret file, got {path}")
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            data = file.read(MAX_SECRET_FILE_BYTES + 1)
-    finally:
-        os.close(descriptor)
-    if len(data) > MAX_SECRET_FILE_BYTES:
-        raise ValueError(f"want a secret file of at most {MAX_SECRET_FILE_BYTES} bytes, got {path}")
-    try:
-        return data.decode("utf-8").rstrip("\r\n")
+    except NotRegular:
+        raise ValueError(f"want a regular secret file, got {path}") from None
+    except TooLarge:
+        text = f"want a secret file of at most {MAX_SECRET_FILE_BYTES} bytes, got {path}"
+        raise ValueError(text) from None
     except UnicodeDecodeError:
         raise ValueError(f"want a secret file in UTF-8, got {path}") from None
 

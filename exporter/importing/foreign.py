@@ -4,9 +4,7 @@ Knows no format.
 """
 
 import json
-import os
 import re
-import stat
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 import yaml
 
 from exporter.importing.recording import clean
+from probes.regular import NotRegular, TooLarge, read_regular
 from probes.units import format_size, short
 
 # A HAR of a long session with its bodies: tens of megabytes.
@@ -41,15 +40,14 @@ def read_text(path: Path) -> str:
         ForeignError: it cannot be read, or is no text.
     """
     try:
-        # a pipe without a writer would never end
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                raise ForeignError(f"want a regular file, got {path}")
-            data = stream.read(MAX_FILE_BYTES + 1)
+        data = read_regular(path, MAX_FILE_BYTES)
+    except NotRegular:
+        raise ForeignError(f"want a regular file, got {path}") from None
+    except TooLarge:
+        limit = format_size(MAX_FILE_BYTES)
+        raise ForeignError(f"{path}: want at most {limit}, got more") from None
     except OSError as error:
         raise ForeignError(f"want a file that can be read, got {path}: {error.strerror}") from None
-    if len(data) > MAX_FILE_BYTES:
-        raise ForeignError(f"{path}: want at most {format_size(MAX_FILE_BYTES)}, got more")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

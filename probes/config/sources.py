@@ -20,6 +20,7 @@ from probes.config.sections import DEFAULT_KEYS, FILE_KEYS, LATER_KEYS, SECTION_
 from probes.config.variables import Variables
 from probes.config.wording import got
 from probes.pattern import suggest
+from probes.regular import NotRegular, open_regular
 from probes.units import short
 
 VERSION = 1
@@ -123,6 +124,9 @@ class _Reader:
         except OSError as error:
             self._missing(path, at, error.strerror or str(error))
             return
+        except NotRegular:
+            self._missing(path, at, "Not a regular file")
+            return
         self.digest.update(len(data).to_bytes(8, "big") + data)
         self.sources.paths.append(path)
         document = load_document(
@@ -150,20 +154,13 @@ class _Reader:
             self._follow(source, (*parents, real))
 
     def _bytes(self, path: Path) -> bytes:
-        # O_NONBLOCK: opening a FIFO without a writer would hang the load for ever
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            state = os.fstat(descriptor)
-            if not stat.S_ISREG(state.st_mode):
-                raise OSError(0, "Not a regular file")
-            if state.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                mode = f"{stat.S_IMODE(state.st_mode):04o}"
-                text = f"want a file that only its owner may change, got mode {mode}"
+        with open_regular(path) as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            if mode & (stat.S_IWGRP | stat.S_IWOTH):
+                text = f"want a file that only its owner may change, got mode {mode:04o}"
                 self._mistakes.warn(Place(Document(str(path), None, ())), text)
-            with os.fdopen(descriptor, "rb", closefd=False) as file:
-                return file.read(MAX_FILE_BYTES + 1)
-        finally:
-            os.close(descriptor)
+            # one more than is taken: `load_document` says where, as of all that is wrong in it
+            return file.read(MAX_FILE_BYTES + 1)
 
     def _missing(self, path: Path, at: Place | None, why: str) -> None:
         if at is None:

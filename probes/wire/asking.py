@@ -9,8 +9,6 @@ Knows neither how the request travels nor what its answer should be.
 
 import base64
 import json
-import os
-import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -30,6 +28,7 @@ from pydantic import (
 
 from probes.recorder import Recorder
 from probes.redact import SECRET_HEADER, Secret
+from probes.regular import NotRegular, TooLarge, read_regular
 from probes.settings import AnyForm, Settings, Word
 from probes.units import format_size, short
 from probes.wire.credentials import Credential, SecretFile, read_credential, read_off_loop
@@ -80,19 +79,14 @@ class BodyFile(Settings):
             OSError: unreadable.
             ValueError: no regular file, or too large.
         """
-        # O_NONBLOCK: opening a FIFO without a writer would hang for ever
-        descriptor = os.open(self.file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise ValueError(f"want a regular file {self.file}, got something else")
-            with os.fdopen(descriptor, "rb", closefd=False) as file:
-                data = file.read(MAX_BODY_FILE_BYTES + 1)
-        finally:
-            os.close(descriptor)
-        if len(data) > MAX_BODY_FILE_BYTES:
+            return read_regular(self.file, MAX_BODY_FILE_BYTES)
+        except NotRegular:
+            text = f"want a regular file {self.file}, got something else"
+        except TooLarge:
             limit = format_size(MAX_BODY_FILE_BYTES)
-            raise ValueError(f"want a file of at most {limit}, got a larger one: {self.file}")
-        return data
+            text = f"want a file of at most {limit}, got a larger one: {self.file}"
+        raise ValueError(text)
 
 
 def _sort_of_body(value: Any) -> str:

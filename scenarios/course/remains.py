@@ -3,9 +3,11 @@
 Knows no verdict of a run. `read_pages` blocks (files): call it in a thread.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from probes.regular import NotRegular, TooLarge, read_regular
 from scenarios.fleet.launch import Fleet
 from scenarios.report import Verdict, Why
 
@@ -38,11 +40,13 @@ def read_pages(directory: Path, shards: int) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for shard in range(shards):
         path = directory / f"locust-{shard}.html"
-        if path.is_symlink() or not path.is_file():
+        if path.is_symlink():
             continue
-        with path.open("rb") as file:
-            text = file.read(MAX_PAGE_BYTES + 1)
-        if len(text) <= MAX_PAGE_BYTES:
-            name = "locust.html" if shards == 1 else path.name
-            found[name] = text.decode("utf-8", "backslashreplace")
+        try:
+            # O_NOFOLLOW: it may have become a link to a file of ours meanwhile
+            text = read_regular(path, MAX_PAGE_BYTES, os.O_NOFOLLOW)
+        except (FileNotFoundError, NotRegular, TooLarge):
+            continue  # none was asked for, or it is no page of Locust's
+        name = "locust.html" if shards == 1 else path.name
+        found[name] = text.decode("utf-8", "backslashreplace")
     return found

@@ -12,12 +12,14 @@ Pure, but for `read_result`. Knows no process and no threshold.
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from probes.journey.codec import decode
+from probes.regular import NotRegular, TooLarge, read_regular
 from probes.units import short
 from scenarios.arrivals import stage_at
 from scenarios.book import OTHER, Book
@@ -327,12 +329,16 @@ def read_result(directory: Path, final: Final) -> Result:
         OSError: it cannot be read.
     """
     path = (directory / final.file).resolve()
-    if not final.file or path.parent != directory.resolve() or not path.is_file():
+    is_inside = bool(final.file) and path.parent == directory.resolve()
+    try:
+        # resolved already: a link that is there now, the child has just put there
+        text = read_regular(path, MAX_FILE_BYTES, os.O_NOFOLLOW) if is_inside else None
+    except (FileNotFoundError, NotRegular):
+        text = None
+    except TooLarge:
+        raise ValueError(f"want a result of at most {MAX_FILE_BYTES} bytes, got more") from None
+    if text is None:
         raise ValueError(f"want a result file in {directory.name}, got {short(final.file)}")
-    with path.open("rb") as file:
-        text = file.read(MAX_FILE_BYTES + 1)
-    if len(text) > MAX_FILE_BYTES:
-        raise ValueError(f"want a result of at most {MAX_FILE_BYTES} bytes, got more")
     if hashlib.sha256(text).hexdigest() != final.sha256:
         raise ValueError(f"want a result with the sha256 {short(final.sha256)}, got another")
     try:

@@ -10,8 +10,6 @@ All rows have the same columns, so a misspelt one is told at load. Knows no jour
 import csv
 import hashlib
 import io
-import os
-import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from pydantic import Field
 
 from probes.journey.language.grammar import MEMBER
 from probes.journey.language.view import read_json
+from probes.regular import NotRegular, TooLarge, read_regular
 from probes.settings import Settings
 from probes.units import short
 
@@ -132,17 +131,14 @@ def _content(file: str, directory: Path) -> bytes:
         path = (home / file).resolve()
         if not path.is_relative_to(home):
             raise ValueError(f"want a file inside {short(str(home))}, got {short(file)}")
-        # a pipe would never end, and nobody waits for one to be opened
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                raise ValueError(f"want a regular file, got {short(file)}")
-            content = stream.read(MAX_FILE_BYTES + 1)
+        return read_regular(path, MAX_FILE_BYTES)
+    except NotRegular:
+        raise ValueError(f"want a regular file, got {short(file)}") from None
+    except TooLarge:
+        raise ValueError(f"{file}: want at most {MAX_FILE_BYTES} bytes, got more") from None
     except (OSError, RuntimeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "a loop of links"
         raise ValueError(f"want a readable file, got {short(file)}: {reason}") from None
-    if len(content) > MAX_FILE_BYTES:
-        raise ValueError(f"{file}: want at most {MAX_FILE_BYTES} bytes, got more")
-    return content
 
 
 def _read_csv(file: str, text: str) -> Table:

@@ -6,6 +6,7 @@ The code is somebody's own, beside the probe file; it never runs here. Knows no 
 import sys
 from pathlib import Path
 
+from probes.regular import NotRegular, TooLarge, read_regular
 from probes.units import format_size, short
 
 # A program, not a data set.
@@ -40,15 +41,14 @@ def read_code(path: Path, file: str) -> str:
         ValueError: it cannot be read.
     """
     try:
-        if not path.is_file():
-            # a pipe would never end
-            raise ValueError(f"want a regular file, got {short(file)}")
-        with path.open("rb") as stream:
-            data = stream.read(MAX_SOURCE_BYTES + 1)
+        data = read_regular(path, MAX_SOURCE_BYTES)
+    except (FileNotFoundError, NotRegular):
+        raise ValueError(f"want a regular file, got {short(file)}") from None
+    except TooLarge:
+        limit = format_size(MAX_SOURCE_BYTES)
+        raise ValueError(f"{file}: want at most {limit}, got more") from None
     except OSError as error:
         raise ValueError(f"want a readable file, got {short(file)}: {error.strerror}") from None
-    if len(data) > MAX_SOURCE_BYTES:
-        raise ValueError(f"{file}: want at most {format_size(MAX_SOURCE_BYTES)}, got more")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

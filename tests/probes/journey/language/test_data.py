@@ -138,7 +138,7 @@ def test_the_file_lies_beside_the_config(tmp_path: Path) -> None:
         str(outside): "want a file inside ",
         "loop.csv": "want a readable file, got 'loop.csv': ",
         "absent.csv": "want a readable file, got 'absent.csv': No such file or directory",
-        "folder.csv": "want a readable file, got 'folder.csv': Is a directory",
+        "folder.csv": "want a regular file, got 'folder.csv'",
         "pipe.csv": "want a regular file, got 'pipe.csv'",
         "nul\0.csv": "want a file name without a zero byte, got 'nul\\x00.csv'",
     }
