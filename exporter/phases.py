@@ -30,6 +30,9 @@ ZEROS: Mapping[str, tuple[str, ...]] = {
     "probe_icmp_duration_seconds": ("resolve", "setup", "rtt"),
     "probe_grpc_duration_seconds": ("resolve",),
 }
+# Of no use as 0: a proxy is told the name, and a token is asked for by OAuth 2.0 alone, of which
+# upstream tells nothing.
+NEVER_ZERO = frozenset({"resolve", "auth"})
 # A handful per kind, but the names are up to the kind.
 MAX_PLANS = 256
 
@@ -116,7 +119,7 @@ class PhaseLines:
         told: dict[str, list[int]] = {}
         for at, name in enumerate(order[: reached + 1]):
             if name not in found:
-                if name != "resolve":
+                if name not in NEVER_ZERO:
                     told.setdefault(self._folds.get(name, name), [])  # it did not apply: no TLS
                 continue
             place, phase = found[name]

@@ -139,6 +139,7 @@ def resolve_literal(
     wanted = _FAMILIES.get(ip)
     if wanted is not None and _FAMILY_NUMBERS[wanted] != address.family:
         _record_address(None, 0.0, recorder, hop)
+        recorder.add_phase("resolve", 0.0, complete=False)
         raise CheckFailed(
             Reason.DNS_NO_ADDRESS, f"want an IPv{ip} address, got {host}", phase="resolve"
         )

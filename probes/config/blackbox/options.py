@@ -203,7 +203,7 @@ class GrpcSection(AddressKeys):
     """Whether it goes over TLS."""
     tls_config: TlsConfig | None = None
     """How TLS connections are made."""
-    metadata: dict[str, list[Text]] = Field(default={})
+    metadata: dict[str, list[Octets]] = Field(default={})
     """Metadata of the call."""
 
 

@@ -147,10 +147,16 @@ def _grpc(module: BlackboxModule) -> Native:
         tls=(tls or True) if grpc.tls else None,
         ip=ip_of(grpc),
         metadata={
-            key: [shown(key, value) for value in values] for key, values in grpc.metadata.items()
+            key: [_metadata(key, value) for value in values]
+            for key, values in grpc.metadata.items()
         },
     )
     return native
+
+
+def _metadata(key: str, octets: bytes) -> Any:
+    told = octets_of(octets) or ""
+    return shown(key, told) if isinstance(told, str) else told
 
 
 def _websocket(module: BlackboxModule) -> Native:

@@ -1,0 +1,70 @@
+"""What is asked through both programs, and in what ours may differ: a row for each case.
+
+    Row
+    ├── prober, options, target     one module each; "{http}" and the like stand for servers
+    ├── differs                     the entry of docs/blackbox.md that allows what follows
+    │   ├── extra, missing          families on our page only, on theirs only
+    │   └── values                  series: (theirs, ours); None: absent
+    ├── quirk                       the entry that only compat: strict has as upstream
+    └── since, says                 newer than 0.23: what our page alone must say
+
+A row without ``differs`` must be equal. Knows nothing of how pages are fetched.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+# On every page of ours, and what 0.23 cannot know: blackbox.md 2.2 says since when.
+NEWER = {
+    "probe_timeout_seconds": "unreleased",
+    "probe_tls_cipher_info": "0.26",
+    "probe_failed_due_to_bytes": "0.28",
+}
+NEWER_LABELS = {"probe_ssl_last_chain_info": "serialnumber"}
+Values = Mapping[str, tuple[float | None, float | None]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """One case."""
+
+    id: str
+    prober: str
+    options: str
+    target: str
+    differs: str = ""
+    extra: str = ""
+    missing: str = ""
+    values: Values = field(default_factory=dict[str, tuple[float | None, float | None]])
+    quirk: str = ""
+    since: str = ""
+    says: Mapping[str, float] = field(default_factory=dict[str, float])
+    timeout: str = "5s"
+    more: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def module(self, name: str, places: Mapping[str, str]) -> str:
+        """Return the module as a line of a blackbox.yml."""
+        options = self.options
+        for word, value in places.items():
+            options = options.replace("{" + word + "}", value)
+        section = f", {self.prober}: {{{options}}}" if options != "-" else ""
+        return f"  {name}: {{prober: {self.prober}, timeout: {self.timeout}{section}}}\n"
+
+    def place(self, places: Mapping[str, str]) -> str:
+        """Return the target."""
+        target = self.target
+        for word, value in places.items():
+            target = target.replace("{" + word + "}", value)
+        return target
+
+
+def names(rows: Sequence[Row]) -> dict[str, Row]:
+    """Return the rows by the name of their module."""
+    return {f"m{number}": row for number, row in enumerate(rows)}
+
+
+def files_of(rows: Sequence[Row], places: Mapping[str, str]) -> tuple[str, str]:
+    """Return a blackbox.yml with a module for each row that 0.23 can have, and one with all."""
+    lines = {row: row.module(name, places) for name, row in names(rows).items()}
+    theirs = "".join(line for row, line in lines.items() if not row.since)
+    return f"modules:\n{theirs}", "modules:\n" + "".join(lines.values())
