@@ -22,8 +22,10 @@ from exporter import generating, intake, loading, running, working
 from exporter.command import (
     INCONCLUSIVE,
     ConfigOption,
+    Junit,
     LogFormat,
     LogLevel,
+    Markdown,
     Variables,
     fail,
     kind_words,
@@ -206,13 +208,8 @@ def smoke(
     output: Annotated[
         Literal["text", "json"], typer.Option("--output", help="Form of the report on stdout.")
     ] = "text",
-    junit: Annotated[
-        Path | None, typer.Option("--junit", metavar="FILE", help="Write a JUnit XML report here.")
-    ] = None,
-    markdown: Annotated[
-        Path | None,
-        typer.Option("--markdown", metavar="FILE", help="Write a Markdown report here."),
-    ] = None,
+    junit: Junit = None,
+    markdown: Markdown = None,
     parallel: Annotated[
         int, typer.Option("--parallel", metavar="N", min=1, help="Runs in flight at most.")
     ] = 50,

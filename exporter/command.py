@@ -6,9 +6,11 @@ Knows no command.
 import asyncio
 import logging
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TextIO, TypeVar
 
@@ -74,6 +76,12 @@ Variables = Annotated[
         metavar="NAME=VALUE",
         help="A variable of journeys, over their vars:; repeatable; no secrets.",
     ),
+]
+Junit = Annotated[
+    Path | None, typer.Option("--junit", metavar="FILE", help="Write a JUnit XML report here.")
+]
+Markdown = Annotated[
+    Path | None, typer.Option("--markdown", metavar="FILE", help="Write a Markdown report here.")
 ]
 LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"],
@@ -161,6 +169,26 @@ def named(config: "Config", name: str, also: Iterable[str] = ()) -> "Probe":
             return candidate
     names = [*(candidate.name for candidate in config.probes), *also]
     fail(f"want the name of a probe, got {name!r}{suggest(name, names)}")
+
+
+def want_locust(what: str) -> None:
+    """Leave with 2 and the extra to install when there is no Locust for *what*."""
+    if find_spec("locust") is None:
+        fail(f"want the extra sonde[load] for {what}, got no locust: pip install 'sonde[load]'")
+
+
+def run_interruptible(
+    main: Callable[[], Coroutine[Any, Any, T]], interrupt: Callable[[int], object]
+) -> T:
+    """Run *main* as `run_loop` does; *interrupt* is told the number of each SIGINT and SIGTERM."""
+
+    async def run() -> T:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, interrupt, number)
+        return await main()
+
+    return run_loop(run)
 
 
 def run_loop(main: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -4,12 +4,12 @@ Owns the signals and what stands on the terminal; the run is `scenarios.course.r
 a run needs when there is one: ``sonde smoke`` starts without it.
 """
 
-import asyncio
-import signal
+# ruff: noqa: PLC0415, D301 - each command imports what it needs (stack.md 15); its examples hold a
+# mark of click's
+
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,15 +18,19 @@ import typer
 from exporter.command import (
     INCONCLUSIVE,
     ConfigOption,
+    Junit,
     LogFormat,
     LogLevel,
+    Markdown,
     Variables,
     completed_config,
     fail,
     leave,
     load_config,
     open_log,
+    run_interruptible,
     run_loop,
+    want_locust,
 )
 from exporter.log import wants_colour
 from probes.errors import ConfigError
@@ -38,7 +42,6 @@ if TYPE_CHECKING:
     from scenarios.config.settings import ScenarioKeys
     from scenarios.course.filing import Filed
     from scenarios.course.readiness import Options
-    from scenarios.course.run import Course
     from scenarios.course.workers import Workers
     from scenarios.planning.make import Flags
     from scenarios.report import LoadReport
@@ -122,13 +125,8 @@ def load(  # noqa: PLR0913 - a command has many flags
     as_json: Annotated[
         bool, typer.Option("--json", help="Print result.json on stdout instead of the summary.")
     ] = False,
-    junit: Annotated[
-        Path | None, typer.Option("--junit", metavar="FILE", help="Write a JUnit XML report here.")
-    ] = None,
-    markdown: Annotated[
-        Path | None,
-        typer.Option("--markdown", metavar="FILE", help="Write a Markdown report here."),
-    ] = None,
+    junit: Junit = None,
+    markdown: Markdown = None,
     textfile: Annotated[
         Path | None,
         typer.Option(
@@ -166,10 +164,9 @@ def load(  # noqa: PLR0913 - a command has many flags
 
     Exit codes: 0 pass, 1 a threshold, a guard or the preflight failed, 2 usage or config error,
     3 inconclusive: it proves nothing, 4 refused by a safety rail, 130 and 143 ended by a signal.
-    """  # noqa: D301 - the mark is a character, for click
-    # stack.md 15: each command imports what it needs
-    from exporter.pushing import address  # noqa: PLC0415 - as above
-    from scenarios.course.run import Course  # noqa: PLC0415 - as above
+    """
+    from exporter.pushing import address
+    from scenarios.course.run import Course
 
     try:
         flags = _flags(users, rate, duration, shards)
@@ -179,20 +176,20 @@ def load(  # noqa: PLR0913 - a command has many flags
         fail(str(error))
     loaded = load_config(config, var=var)
     keys = _named(loaded, name)
-    if not dry_run and find_spec("locust") is None:
-        fail("want the extra sonde[load] for a load run, got no locust: pip install 'sonde[load]'")
+    if not dry_run:
+        want_locust("a load run")
     options = _options(keys, data, report, junit, markdown)
     options = replace(options, confirmed=frozenset(yes_load or ()), is_dry=dry_run, workers=workers)
     flags = replace(flags, variables=loaded.variables)
     handle = open_log(log_level, log_format, loaded.redact)
     # with JSON on stdout the progress is for the person at the terminal, if there is one
     stream = sys.stderr if as_json else sys.stdout
-    from exporter.progress import Progress  # noqa: PLC0415 - as above
+    from exporter.progress import Progress
 
     progress = Progress(stream, is_quiet=dry_run or (as_json and not stream.isatty()))
     course = Course(loaded, name, flags, options, progress.show)
     try:
-        filed = run_loop(lambda: _run(course))
+        filed = run_interruptible(course.run, course.interrupt)
     except ConfigError as error:
         progress.end()
         fail("; ".join(map(str, error.problems)))
@@ -203,8 +200,8 @@ def load(  # noqa: PLR0913 - a command has many flags
         text = None if textfile is None else _write_textfile(textfile, filed.report)
         told += [text] if text else []
         if gateway is not None:
-            from exporter.pushing import page  # noqa: PLC0415 - as above
-            from exporter.pushing import push as send  # noqa: PLC0415 - as above
+            from exporter.pushing import page
+            from exporter.pushing import push as send
 
             text = run_loop(lambda: send(gateway, page(filed.report)))
             told += [text] if text else []
@@ -220,9 +217,9 @@ def _flags(
     Raises:
         ValueError: one that cannot be read.
     """
-    from probes.units import parse_duration  # noqa: PLC0415 - as above
-    from scenarios.config.rates import parse_ramp  # noqa: PLC0415 - as above
-    from scenarios.planning.make import Flags  # noqa: PLC0415 - as above
+    from probes.units import parse_duration
+    from scenarios.config.rates import parse_ramp
+    from scenarios.planning.make import Flags
 
     per_s: float | None = None
     seconds: float | None = None
@@ -250,14 +247,9 @@ def _workers(
     Raises:
         ValueError: a flag that cannot be read, or means nothing.
     """
-    from probes.units import parse_duration  # noqa: PLC0415 - as above
-    from scenarios.course.workers import Workers  # noqa: PLC0415 - as above
-    from scenarios.fleet.address import (  # noqa: PLC0415 - as above
-        DEFAULT_BIND,
-        format_address,
-        is_loopback,
-        parse_bind,
-    )  # fmt: skip
+    from probes.units import parse_duration
+    from scenarios.course.workers import Workers
+    from scenarios.fleet.address import DEFAULT_BIND, format_address, is_loopback, parse_bind
 
     if count is None:
         if bind is not None:
@@ -298,29 +290,22 @@ def _options(
     junit: Path | None,
     markdown: Path | None,
 ) -> "Options":
-    from exporter.loads.results import state_directory  # noqa: PLC0415 - as above
-    from scenarios.course.readiness import Options, wish_of  # noqa: PLC0415 - as above
+    from exporter.loads.results import state_directory
+    from scenarios.course.readiness import Options, wish_of
 
     place = data or state_directory()
     files = {form: it for form, it in (("junit", junit), ("markdown", markdown)) if it is not None}
     return Options(data=place, wish=wish_of(keys, report or place / "reports", files))
 
 
-async def _run(course: "Course") -> "Filed":
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, course.interrupt, number)
-    return await course.run()
-
-
 def _show(filed: "Filed", *, as_json: bool, is_dry: bool, config: "Config") -> None:
-    from scenarios.outlets.structure import to_json  # noqa: PLC0415 - as above
-    from scenarios.outlets.text import to_text  # noqa: PLC0415 - as above
+    from scenarios.outlets.structure import to_json
+    from scenarios.outlets.text import to_text
 
     if as_json:
         typer.echo(to_json(filed.report))
     elif is_dry:
-        from exporter.rehearsal import rehearsed  # noqa: PLC0415 - as above
+        from exporter.rehearsal import rehearsed
 
         typer.echo(rehearsed(filed.report, config.safety), nl=False)
     else:
@@ -330,8 +315,8 @@ def _show(filed: "Filed", *, as_json: bool, is_dry: bool, config: "Config") -> N
 
 
 def _write_textfile(path: Path, report: "LoadReport") -> str | None:
-    from exporter.pushing import page  # noqa: PLC0415 - as above
-    from scenarios.course.filing import write_whole  # noqa: PLC0415 - as above
+    from exporter.pushing import page
+    from scenarios.course.filing import write_whole
 
     try:
         write_whole(path, page(report))

@@ -3,12 +3,12 @@
 Owns the signals and what stands on the terminal; the worker is `scenarios.guest`'s.
 """
 
-import asyncio
-import signal
+# ruff: noqa: PLC0415, D301 - each command imports what it needs (stack.md 15); its examples hold a
+# mark of click's
+
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -21,11 +21,9 @@ from exporter.command import (
     leave,
     load_config,
     open_log,
-    run_loop,
+    run_interruptible,
+    want_locust,
 )
-
-if TYPE_CHECKING:
-    from scenarios.guest.guest import Guest
 
 
 def load_worker(
@@ -71,33 +69,25 @@ def load_worker(
 
     Exit codes: 0 all that was counted has come to the master, 2 usage, or the probe file is not
     that of the master, 3 no master, lost, or no use for this worker, 4 refused by a safety rail.
-    """  # noqa: D301 - the mark is a character, for click
-    # stack.md 15: each command imports what it needs
-    from scenarios.fleet.address import format_address, parse_address  # noqa: PLC0415 - as above
-    from scenarios.guest.guest import Guest  # noqa: PLC0415 - as above
+    """
+    from scenarios.fleet.address import format_address, parse_address
+    from scenarios.guest.guest import Guest
 
     try:
         address = format_address(*parse_address(master))
     except ValueError as error:
         fail(f"--master: {error}")
     loaded = load_config(config)
-    if find_spec("locust") is None:
-        fail("want the extra sonde[load] for a worker, got no locust: pip install 'sonde[load]'")
+    want_locust("a worker")
     place = data or Path(tempfile.gettempdir())
     handle = open_log(log_level, log_format, loaded.redact)
 
     def tell(text: str) -> None:
         typer.echo(loaded.redact(text), err=True)
 
-    async def work() -> "tuple[int, Guest]":
-        guest = Guest(loaded, address, frozenset(yes_load or ()), place, tell)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, guest.interrupt, number)
-        return await guest.run(), guest
-
+    guest = Guest(loaded, address, frozenset(yes_load or ()), place, tell)
     try:
-        code, guest = run_loop(work)
+        code = run_interruptible(guest.run, guest.interrupt)
     except OSError as error:
         got = error.strerror or type(error).__name__
         fail(f"want to start a worker in {place}, got {got}", INCONCLUSIVE)

@@ -292,7 +292,7 @@ def test_a_report_that_cannot_be_written_is_named_and_never_green(
 def test_without_the_extra_the_command_names_it(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.loading.find_spec", {"yarl": object()}.get)
+    monkeypatch.setattr("exporter.command.find_spec", {"yarl": object()}.get)
 
     done = CliRunner().invoke(app, ["load", "good", "--config", str(site.file)])
 
