@@ -12,6 +12,8 @@ place=.cache/suite
 rm -rf "$place"
 mkdir -p "$place/taken"
 rm -f .cache/pytest*/v/cache/lastfailed # what fails now, is listed by one of them alone
+# a container often forbids it: two processes and their hundreds of children would each compile all
+unset PYTHONDONTWRITEBYTECODE
 others=
 number=2
 while [ "$number" -le "$processes" ]; do

@@ -4,11 +4,11 @@
 making a file there, which the kernel grants to one process only. No process waits for another one,
 and none can be forgotten: pytest-xdist's dealer left its workers waiting for ever, in one of
 nine runs (docs/design.md). ``--from-end`` begins at the end, so two processes meet once and rarely
-start the same server.
+start the same server; and each finds compiled what the other one has read.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -23,6 +23,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     where = partial(Path, Path.cwd())
     group.addoption("--share", metavar="DIRECTORY", type=where, help="where files are taken")
     group.addoption("--from-end", action="store_true", help="take files from the end")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Read the files of a directory from the end too."""
+    report = yield
+    if isinstance(collector, pytest.Directory) and collector.config.getoption("from_end"):
+        report.result.reverse()
+    return report
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -58,10 +69,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def _taken(session: pytest.Session, place: Path) -> Iterator[pytest.Item]:
-    files = [(path, list(items)) for path, items in groupby(session.items, lambda it: it.path)]
-    if session.config.getoption("from_end"):
-        files.reverse()
-    for path, items in files:
+    for path, each in groupby(session.items, lambda it: it.path):
+        items = list(each)
         name = f"{path.relative_to(session.config.rootpath)}.taken".replace(os.sep, "-")
         try:
             (place / name).touch(exist_ok=False)
