@@ -20,6 +20,11 @@ NEWER = {
     "probe_tls_cipher_info": "0.26",
     "probe_failed_due_to_bytes": "0.28",
 }
+# For requests that are no rows.
+OTHERS = """  without: {prober: tcp}
+  secret: {prober: http, http: {headers: {X-Api-Key: canary-of-header}, basic_auth:
+    {username: me, password: canary-of-basic}}}
+"""
 NEWER_LABELS = {"probe_ssl_last_chain_info": "serialnumber"}
 Values = Mapping[str, tuple[float | None, float | None]]
 
@@ -67,4 +72,4 @@ def files_of(rows: Sequence[Row], places: Mapping[str, str]) -> tuple[str, str]:
     """Return a blackbox.yml with a module for each row that 0.23 can have, and one with all."""
     lines = {row: row.module(name, places) for name, row in names(rows).items()}
     theirs = "".join(line for row, line in lines.items() if not row.since)
-    return f"modules:\n{theirs}", "modules:\n" + "".join(lines.values())
+    return f"modules:\n{OTHERS}{theirs}", f"modules:\n{OTHERS}" + "".join(lines.values())
