@@ -143,9 +143,11 @@ def _keys(
     for name, field in settings.model_fields.items():
         key = f"{prefix}{field.alias or name}"
         yield f"`{key}`", _type(field.annotation, field.metadata), _default(field), _about(field)
-        inner = _settings_in(field.annotation)
+        inner, of_many = _settings_in(field.annotation), _settings_in_list(field.annotation)
         if inner and inner not in apart and depth < MAX_DEPTH:
             yield from _keys(inner, apart, f"{key}.", depth + 1)
+        elif of_many and depth < MAX_DEPTH:
+            yield from _keys(of_many, apart, f"{key}[].", depth + 1)
 
 
 def _about(field: FieldInfo) -> str:
@@ -157,6 +159,17 @@ def _settings_in(annotation: Any) -> type[Settings] | None:
         return annotation
     if get_origin(annotation) in (Annotated, Union, UnionType):
         found = (_settings_in(part) for part in get_args(annotation))
+        return next((settings for settings in found if settings), None)
+    return None
+
+
+def _settings_in_list(annotation: Any) -> type[Settings] | None:
+    """Return what the entries of a list are, where they have keys."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if isinstance(origin, type) and issubclass(origin, list | tuple):
+        return _settings_in(parts[0])
+    if origin in (Annotated, Union, UnionType):
+        found = (_settings_in_list(part) for part in parts)
         return next((settings for settings in found if settings), None)
     return None
 
