@@ -20,7 +20,8 @@ RULES = Rules(window_s=1200, factor=2.0, floor_wei=5, min_samples=3, for_s=120)
 class Reference:
     """See the module; all times are whole seconds."""
 
-    seconds: dict[int, int] = field(default_factory=dict)
+    minutes: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Of each minute, how many seconds have a price, and their sum."""
     last: tuple[int, int] | None = None
     dear_since: int | None = None
 
@@ -30,7 +31,9 @@ class Reference:
             return None, False
         is_held = self.last is not None and now - self.last[0] <= HELD_S
         if self.last is not None and is_held:
-            self.seconds |= dict.fromkeys(range(self.last[0], now), self.last[1])
+            for second in range(self.last[0], now):
+                count, total = self.minutes.get(second // 60, (0, 0))
+                self.minutes[second // 60] = count + 1, total + self.last[1]
         self.last = now, price
         mean = self._mean(now)
         if mean is None or not mean or price <= RULES.factor * mean or price <= RULES.floor_wei:
@@ -44,14 +47,11 @@ class Reference:
         ends = Fraction(now - int(EXCLUDED_S), 60)
         begins = ends - Fraction(int(RULES.window_s), 60)
         # a minute counts as a whole, once all of it is past
-        counted = [
-            price
-            for at, price in self.seconds.items()
-            if begins <= at // 60 and at // 60 <= ends - 1
-        ]
-        if len(counted) < RULES.min_samples * 60:
+        counted = [it for at, it in self.minutes.items() if begins <= at <= ends - 1]
+        seconds = sum(count for count, _ in counted)
+        if seconds < RULES.min_samples * 60:
             return None
-        return Fraction(sum(counted), len(counted))
+        return Fraction(sum(total for _, total in counted), seconds)
 
 
 RUN = st.tuples(
