@@ -25,6 +25,22 @@ OTHERS = """  without: {prober: tcp}
   secret: {prober: http, http: {headers: {X-Api-Key: canary-of-header}, basic_auth:
     {username: me, password: canary-of-basic}}}
 """
+# One of each prober with a second of time.
+SLOW = """
+  slow_http: {prober: http, timeout: 1s}
+  slow_tcp: {prober: tcp, timeout: 1s, tcp: {query_response: [{expect: never}]}}
+  slow_bytes: {prober: tcp, timeout: 1s, tcp: {query_response: [{expect_bytes: never seen yet}]}}
+  slow_tls: {prober: tcp, timeout: 1s, tcp: {tls: true}}
+  slow_unix: {prober: unix, timeout: 1s, unix: {query_response: [{expect: never}]}}
+  slow_udp: {prober: dns, timeout: 1s, dns: {query_name: silent.test, query_type: A}}
+  slow_dns: {prober: dns, timeout: 1s,
+    dns: {query_name: a.test, query_type: A, transport_protocol: tcp}}
+  slow_dot: {prober: dns, timeout: 1s,
+    dns: {query_name: a.test, query_type: A, transport_protocol: tcp, dns_over_tls: true}}
+  slow_grpc: {prober: grpc, timeout: 1s}
+  slow_grpcs: {prober: grpc, timeout: 1s, grpc: {tls: true}}
+  slow_websocket: {prober: websocket, timeout: 1s}
+"""
 NEWER_LABELS = {"probe_ssl_last_chain_info": "serialnumber"}
 Values = Mapping[str, tuple[float | None, float | None]]
 
@@ -72,4 +88,5 @@ def files_of(rows: Sequence[Row], places: Mapping[str, str]) -> tuple[str, str]:
     """Return a blackbox.yml with a module for each row that 0.23 can have, and one with all."""
     lines = {row: row.module(name, places) for name, row in names(rows).items()}
     theirs = "".join(line for row, line in lines.items() if not row.since)
-    return f"modules:\n{OTHERS}{theirs}", f"modules:\n{OTHERS}" + "".join(lines.values())
+    ours = OTHERS + SLOW + "".join(lines.values())
+    return f"modules:\n{OTHERS}{theirs}", f"modules:\n{ours}"

@@ -29,7 +29,7 @@ from tests.faults import tcp
 from tests.faults.dns import dns_fault
 from tests.faults.http import Call, FaultServer, fault_server
 from tests.faults.tcp import Handler, tcp_fault
-from tests.faults.tls import alert, bad_certificate, plain_answer
+from tests.faults.tls import alert, bad_certificate, dripped_record, plain_answer
 from tests.faults.unix import unix_fault
 from tests.servers.grpc_health import start_grpc_health
 from tests.servers.knot import start_knot
@@ -60,6 +60,12 @@ class Stage:
     strict: Server
     places: dict[str, str]
     web: FaultServer
+
+    def place(self, text: str) -> str:
+        """Return *text* with what its braces stand for."""
+        for word, value in self.places.items():
+            text = text.replace("{" + word + "}", value)
+        return text
 
 
 def asked(
@@ -212,6 +218,8 @@ async def _serve(
         places[name] = f"127.0.0.1:{port}"
     port = await stack.enter_async_context(tcp_fault(tcp.echoing, context=context))
     places["tlsecho"] = f"127.0.0.1:{port}"
+    for name, handler in SLUGGARDS.items():
+        await stack.enter_async_context(unix_fault(handler, f"{places['here']}/{name}.sock"))
     port = await stack.enter_async_context(tcp_fault(mail(context)))
     places["mail"] = f"127.0.0.1:{port}"
     await stack.enter_async_context(unix_fault(tcp.echoing, f"{places['here']}/echo.sock"))
@@ -252,7 +260,17 @@ def mail(context: ssl.SSLContext) -> Handler:
 
 
 BAD_CERTIFICATES = ("expired", "not_yet_valid", "self_signed", "wrong_name")
+# Servers that keep whoever asks waiting, of whatever protocol.
+SLUGGARDS: Mapping[str, Handler] = {
+    "mute": tcp.silent,
+    "drip": tcp.dripping(b"x" * 10_000),
+    "webdrip": tcp.dripping(b"HTTP/1.1 200 OK\r\nX-Drip: " + b"x" * 10_000),
+    "tlsdrip": dripped_record,
+    "half": tcp.half_closing(b""),
+    "webhalf": tcp.half_closing(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\npart"),
+}
 TALKERS: Mapping[str, Handler] = {
+    **SLUGGARDS,
     "silent": tcp.silent,
     "closing": tcp.closing,
     "echo": tcp.echoing,

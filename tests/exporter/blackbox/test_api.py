@@ -84,10 +84,10 @@ def test_a_request_is_answered_alike(stage: Stage, request_: Request) -> None:
 
 
 @pytest.mark.parametrize("module", ["m0", "without"])
-@pytest.mark.parametrize("timeout", ["", "30", "7", "0", "5.5", "1e1", "3.25", "0.3", *ODD_TIMEOUTS])
-def test_a_run_takes_as_long_as_upstream_lets_it(
-    stage: Stage, timeout: str, module: str
-) -> None:
+@pytest.mark.parametrize(
+    "timeout", ["", "30", "7", "0", "5.5", "1e1", "3.25", "0.3", *ODD_TIMEOUTS]
+)
+def test_a_run_takes_as_long_as_upstream_lets_it(stage: Stage, timeout: str, module: str) -> None:
     path = path_of(module, "127.0.0.1", debug="true")
     request = Request(path, 200, headers={TIMEOUT: timeout} if timeout else {})
 
@@ -152,7 +152,9 @@ def test_the_reload_families_keep_their_names(stage: Stage) -> None:
         assert f"\n{wanted}_timestamp_seconds " in page
         assert "\nblackbox_exporter_build_info{" in page
         assert "\nblackbox_module_unknown_total " in page
-    assert [f"\n{name}" in pages[1] for name in ("go_", "net_conntrack", "promhttp_")] == [False] * 3
+    assert [f"\n{name}" in pages[1] for name in ("go_", "net_conntrack", "promhttp_")] == [
+        False
+    ] * 3
 
 
 def servers(stage: Stage) -> tuple[object, object]:
