@@ -13,7 +13,9 @@ from time import monotonic
 from xml.etree import ElementTree as ET
 
 import pytest
+from typer.testing import CliRunner
 
+from exporter.cli import app
 from tests.servers.process import absent
 
 SONDE = str(Path(sys.executable).parent / "sonde")
@@ -24,6 +26,15 @@ def sonde(*words: str, cwd: Path | None = None, **env: str) -> subprocess.Comple
         [SONDE, *words], capture_output=True, text=True, cwd=cwd, env={**os.environ, **env},
         timeout=60, check=False,
     )  # fmt: skip
+
+
+def asked(*words: str) -> subprocess.CompletedProcess[str]:
+    """Ask in this process, where how one begins and ends is no matter."""
+    told = CliRunner().invoke(app, words, prog_name="sonde")
+    error = told.exception
+    if error is not None and not isinstance(error, SystemExit):
+        raise error
+    return subprocess.CompletedProcess(words, told.exit_code, told.stdout, told.stderr)
 
 
 @pytest.fixture
@@ -96,7 +107,7 @@ def test_a_gate_over_nothing_is_a_usage_error(
 ) -> None:
     config = write(tmp_path / "p.yaml", "name: a, kind: tcp, target: '127.0.0.1:1'")
 
-    done = sonde("smoke", "--config", config, *words)
+    done = asked("smoke", "--config", config, *words)
 
     assert (done.returncode, done.stderr.strip()) == (2, message)
 
@@ -108,7 +119,7 @@ def test_a_bad_file_is_2_with_every_mistake(tmp_path: Path) -> None:
         "name: b, kind: tcp, target: 'h:1', timout: 3s",
     )
 
-    for done in (sonde("lint", config), sonde("smoke", "--config", config)):
+    for done in (asked("lint", config), asked("smoke", "--config", config)):
         assert done.returncode == 2
         text = done.stdout + done.stderr
         assert f"{config}:3:" in text
@@ -221,7 +232,7 @@ def test_explain_stars_secrets(tmp_path: Path) -> None:
         "name: a, kind: http, target: 'https://h.example/?t=canary-query', bearer: canary-bearer",
     )
 
-    done = sonde("explain", "a", "--config", config)
+    done = asked("explain", "a", "--config", config)
 
     assert done.returncode == 0
     assert "canary" not in done.stdout
@@ -231,7 +242,7 @@ def test_explain_stars_secrets(tmp_path: Path) -> None:
 def test_an_unknown_probe_is_told_its_neighbour(tmp_path: Path) -> None:
     config = write(tmp_path / "p.yaml", "name: frontend, kind: tcp, target: 'h:1'")
 
-    done = sonde("explain", "fronted", "--config", config)
+    done = asked("explain", "fronted", "--config", config)
 
     assert done.returncode == 2
     assert done.stderr == (
@@ -240,18 +251,18 @@ def test_an_unknown_probe_is_told_its_neighbour(tmp_path: Path) -> None:
 
 
 def test_the_schema_is_json_and_kinds_are_listed() -> None:
-    assert json.loads(sonde("schema").stdout)["$schema"].endswith("2020-12/schema")
-    listed = sonde("kinds").stdout
+    assert json.loads(asked("schema").stdout)["$schema"].endswith("2020-12/schema")
+    listed = asked("kinds").stdout
     assert [line.split()[0] for line in listed.splitlines()] == sorted(
         line.split()[0] for line in listed.splitlines()
     )
-    assert "Target" in sonde("kinds", "http").stdout
+    assert "Target" in asked("kinds", "http").stdout
 
 
 def test_run_check_judges_and_leaves(tmp_path: Path) -> None:
     config = write(tmp_path / "p.yaml", "name: a, kind: tcp, target: '127.0.0.1:1'")
 
-    done = sonde("run", "--config", config, "--check")
+    done = asked("run", "--config", config, "--check")
 
     assert (done.returncode, done.stdout) == (0, f"{config}: 1 probes, no mistake\n")
 
@@ -317,11 +328,11 @@ def test_an_error_of_our_own_is_3_never_1(tmp_path: Path) -> None:
 
 
 def test_help_teaches_every_command() -> None:
-    top = sonde("--help").stdout
+    top = asked("--help").stdout
 
     for command in ("run", "smoke", "probe", "explain", "lint", "schema", "kinds"):
         assert f"  {command} " in top
-        assert sonde(command, "-h").returncode == 0
+        assert asked(command, "-h").returncode == 0
 
 
 def test_a_full_disk_behind_stdout_is_3_in_one_line(tmp_path: Path, listening: int) -> None:

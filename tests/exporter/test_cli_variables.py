@@ -1,11 +1,11 @@
-"""``--var`` on the command line, through the installed console script."""
+"""``--var`` on the command line, once through the installed console script."""
 
 import socket
 from pathlib import Path
 
 import pytest
 
-from tests.exporter.test_cli import sonde
+from tests.exporter.test_cli import asked, sonde
 
 pytestmark = pytest.mark.slow
 
@@ -20,14 +20,19 @@ probes:
 """
 
 
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
 def test_a_variable_of_the_command_reaches_the_journey(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         closed = server.getsockname()[1]
     (tmp_path / "probes.yaml").write_text(SHOP % closed)
 
-    shown = sonde("explain", "shop", "--var", "path=/other", cwd=tmp_path)
+    shown = asked("explain", "shop", "--var", "path=/other")
     assert "path: /other" in shown.stdout
-    checked = sonde("run", "--check", "--var", "path=/other", cwd=tmp_path)
+    checked = asked("run", "--check", "--var", "path=/other")
     assert (checked.returncode, checked.stderr) == (0, "")
     gate = sonde("smoke", "--var", "path=/other", cwd=tmp_path)
     assert gate.returncode == 1
@@ -47,7 +52,7 @@ def test_a_variable_of_the_command_reaches_the_journey(tmp_path: Path) -> None:
 def test_a_wrong_variable_is_a_config_error(words: list[str], said: str, tmp_path: Path) -> None:
     (tmp_path / "probes.yaml").write_text(SHOP % 1)
 
-    ended = sonde("lint", *(it for word in words for it in ("--var", word)), cwd=tmp_path)
+    ended = asked("lint", *(it for word in words for it in ("--var", word)))
 
     assert ended.returncode == 2
     assert said in ended.stdout + ended.stderr
@@ -57,7 +62,7 @@ def test_a_wrong_variable_is_a_config_error(words: list[str], said: str, tmp_pat
 def test_every_command_that_reads_the_file_takes_variables(command: str, tmp_path: Path) -> None:
     (tmp_path / "probes.yaml").write_text(SHOP % 1)
 
-    ended = sonde(*command.split(), "--var", "pth=x", cwd=tmp_path)
+    ended = asked(*command.split(), "--var", "pth=x")
 
     assert ended.returncode == 2
     assert "did you mean 'path'?" in ended.stderr

@@ -8,42 +8,55 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
+from exporter.cli import app
 from exporter.command import config_path, open_log
 from probes.redact import Redactor
 from tests.exporter.test_cli import SONDE, sonde, write
 
 
-def completed(*words: str, cwd: Path, **env: str) -> list[str]:
-    """Complete the last word as bash asks for it; anything said beside that stands in the way."""
-    done = sonde(
-        cwd=cwd, _SONDE_COMPLETE="complete_bash", COMP_WORDS=" ".join(("sonde", *words)),
-        COMP_CWORD=str(len(words)), **env,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
+def asking(*words: str) -> dict[str, str]:
+    """Return what bash says when the last word is to be completed."""
+    return {
+        "_SONDE_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(("sonde", *words)),
+        "COMP_CWORD": str(len(words)),
+    }  # fmt: skip
+
+
+def completed(*words: str, **env: str) -> list[str]:
+    """Complete the last word; anything said beside that stands in the way."""
+    done = CliRunner().invoke(app, prog_name="sonde", env={**asking(*words), **env})
+    assert (done.exit_code, done.stderr) == (0, ""), done.exception
     return done.stdout.split()
 
 
 @pytest.mark.slow
-def test_names_and_kinds_are_completed(tmp_path: Path) -> None:
+def test_names_and_kinds_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     target = "kind: tcp, target: '127.0.0.1:1'"
     write(tmp_path / "probes.yaml", f"name: ab, {target}", f"name: b, {target}")
     other = write(tmp_path / "other.yaml", f"name: ac, {target}")
 
-    assert completed("explain", "a", cwd=tmp_path) == ["ab"]
-    assert completed("smoke", "--name", "", cwd=tmp_path) == ["ab", "b"]
-    assert completed("explain", "--config", other, "a", cwd=tmp_path) == ["ac"]
-    assert completed("explain", "a", cwd=tmp_path, SONDE_CONFIG=other) == ["ac"]
-    assert completed("kinds", "po", cwd=tmp_path) == ["postgres"]
+    by_bash = sonde(cwd=tmp_path, **asking("explain", "a"))
+    assert (by_bash.returncode, by_bash.stdout.split(), by_bash.stderr) == (0, ["ab"], "")
+    assert completed("explain", "a") == ["ab"]
+    assert completed("smoke", "--name", "") == ["ab", "b"]
+    assert completed("explain", "--config", other, "a") == ["ac"]
+    assert completed("explain", "a", SONDE_CONFIG=other) == ["ac"]
+    assert completed("kinds", "po") == ["postgres"]
 
 
 @pytest.mark.slow
-def test_no_file_and_a_broken_one_complete_nothing(tmp_path: Path) -> None:
-    assert completed("explain", "a", cwd=tmp_path) == []
+def test_no_file_and_a_broken_one_complete_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert completed("explain", "a") == []
 
     write(tmp_path / "probes.yaml", "name: ab, kind: nothing")
 
-    assert completed("explain", "a", cwd=tmp_path) == []
+    assert completed("explain", "a") == []
 
 
 def test_the_file_of_the_working_directory_comes_first(
