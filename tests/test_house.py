@@ -50,7 +50,7 @@ HOMES = {
     "playwright": ("probes/browser/child/",),
     "prometheus_client": ("exporter/metrics.py",),
     "psutil": ("probes/kinds/host.py",),
-    "pycurl": ("probes/wire/h3.py",),
+    "pycurl": ("probes/wire/h3/",),
     "pycares": ("probes/wire/",),
     "re2": ("probes/pattern.py",),
     "redis": ("probes/kinds/redis.py",),

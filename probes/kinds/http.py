@@ -23,7 +23,7 @@ from probes.wire.asking import NOT_LATE, BodyFile, Late, RequestKeys
 from probes.wire.bodies import BodyKeys
 from probes.wire.expectation import HttpExpect, HttpWarn
 from probes.wire.headers import RESERVED, USER_AGENT, is_blackbox
-from probes.wire.http import BOTH_ALPN, HTTP1_ALPN, HTTP2_ALPN, Options, exchange
+from probes.wire.http import BOTH_ALPN, HTTP1_ALPN, HTTP2_ALPN, HTTP3_ALPN, Options, exchange
 from probes.wire.message import (
     MAX_REDIRECTS,
     REDIRECTS,
@@ -51,6 +51,7 @@ _ALPN = {
     frozenset({1}): HTTP1_ALPN,
     frozenset({2}): HTTP2_ALPN,
     frozenset({1, 2}): BOTH_ALPN,
+    frozenset({3}): HTTP3_ALPN,
 }
 # Targets of one module come from outside through /probe; a plan is remade in microseconds.
 MAX_PLANS = 256
@@ -79,7 +80,7 @@ class Http(TravelKeys, BodyKeys, RequestKeys, Kind):
         ``http://host[:port]/path`` or ``https://...``; ``user:password@`` becomes basic auth.
 
     Source:
-        RFC 9110 (semantics), RFC 9112 (HTTP/1.1), RFC 9113 (HTTP/2)
+        RFC 9110 (semantics), RFC 9112 (HTTP/1.1), RFC 9113 (HTTP/2), RFC 9114 (HTTP/3)
     """
 
     name = "http"
@@ -109,8 +110,9 @@ class Http(TravelKeys, BodyKeys, RequestKeys, Kind):
         *TLS_METRICS,
     )
 
-    versions: list[Literal[1, 2]] = Field(default=[1, 2], min_length=1)
-    """Versions of HTTP that are offered and accepted; 2 needs https://."""
+    versions: list[Literal[1, 2, 3]] = Field(default=[1, 2], min_length=1)
+    """Versions of HTTP that are offered and accepted; 2 needs https://. 3 stands alone: it is asked
+    at once, over QUIC, with the extra ``http3``."""
     follow_redirects: bool = True
     """Follow 301, 302, 303, 307 and 308; otherwise the redirect is the answer."""
     max_redirects: int = Field(default=MAX_REDIRECTS, ge=0, le=MAX_REDIRECTS)
@@ -157,6 +159,22 @@ class Http(TravelKeys, BodyKeys, RequestKeys, Kind):
             raise ValueError("want oauth2 or another way to show who asks, got both")
         return self
 
+    @model_validator(mode="after")
+    def _one_transport(self, info: ValidationInfo) -> Self:
+        if 3 not in self.versions:  # noqa: PLR2004 - of HTTP
+            return self
+        if set(self.versions) != {3}:
+            got = f"{self.versions}: no run asks over TCP and QUIC"
+            raise ValueError(f"want versions: [3] alone, or of 1 and 2, got {got}")
+        if is_blackbox(info):
+            return self  # the run tells it
+        if self.proxy is not None:
+            raise ValueError("want no proxy beside versions: [3], got one: none carries QUIC")
+        if self.tls.max_version < "1.3":
+            got = f"{self.tls.max_version} at most"
+            raise ValueError(f"want TLS 1.3 beside versions: [3], got {got}")
+        return self
+
     @property
     def named_metrics(self) -> tuple[Metric, ...]:
         return tuple(measure.metric for measure in self.measure)
@@ -174,7 +192,8 @@ class Http(TravelKeys, BodyKeys, RequestKeys, Kind):
     def check_target(self, target: str) -> None:
         url = parse_url(target)
         if not url.is_tls and 1 not in self.versions:
-            raise ValueError(f"want an https:// URL for HTTP/2, got {short(str(url))}")
+            wanted = f"want an https:// URL for HTTP/{self.versions[0]}"
+            raise ValueError(f"{wanted}, got {short(str(url))}")
 
     def advice(self, target: str) -> Iterable[str]:  # noqa: ARG002 - it may be any
         status = self.expect.status

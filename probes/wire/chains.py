@@ -57,6 +57,26 @@ class TrustStore:
             self._known[key] = found
         return found
 
+    def latest_end_of(self, sent: Sequence[bytes], now: float) -> float | None:
+        """Return the same where the verified chain is not told, only that there is one.
+
+        None as well when no authority of this context is its root.
+        """
+        if not sent:
+            return None
+        key = hashlib.sha256(b"".join(sent)).digest()
+        found = self._known.get(key)
+        if found is None or found <= now:
+            search = _Search(sent[1:], self._roots(), now)
+            found = search.latest_end(sent[0], 0.0) or None
+            self._remember(key, found)
+        return found
+
+    def _remember(self, key: bytes, found: float | None) -> None:
+        while len(self._known) >= MAX_REMEMBERED:
+            del self._known[next(iter(self._known))]
+        self._known[key] = found
+
 
 class _Search:
     """One walk over all that may have signed what."""

@@ -56,6 +56,18 @@ _VERIFY_REASONS = {
     _WRONG_NAME: Reason.CERTIFICATE_NAME,
     _WRONG_ADDRESS: Reason.CERTIFICATE_NAME,
 }
+# x509_txt.c, for a library that tells the number alone; the likely ones.
+_VERIFY_TEXTS = {
+    0: "hostname mismatch",
+    _NOT_YET_VALID: "certificate is not yet valid",
+    _EXPIRED: "certificate has expired",
+    18: "self-signed certificate",
+    19: "self-signed certificate in certificate chain",
+    20: "unable to get local issuer certificate",
+    21: "unable to verify the first certificate",
+    _WRONG_NAME: "hostname mismatch",
+    _WRONG_ADDRESS: "IP address mismatch",
+}
 # What OpenSSL calls it -> what it means to the reader.
 _TLS_WORDS = {
     "WRONG_VERSION_NUMBER": "an answer that is not TLS",
@@ -169,6 +181,18 @@ def _is_own_network(address: Address) -> bool:
     """
     is_loopback = ip_address(address.ip.partition("%")[0]).is_loopback
     return not is_loopback and not has_route(address.family)
+
+
+def verify_failure(code: int, address: Address) -> CheckFailed:
+    """Return the verdict on a certificate that another library refused, by OpenSSL's *code*.
+
+    Args:
+        code: 0: the chain is good, so the name is not.
+        address: that was dialled.
+    """
+    reason = _VERIFY_REASONS.get(code or _WRONG_NAME, Reason.CERTIFICATE_UNTRUSTED)
+    got = _VERIFY_TEXTS.get(code, f"verify error {code}")
+    return CheckFailed(reason, f"want a valid certificate of {address.literal}, got {got!r}")
 
 
 def dns_reason(error: OSError) -> Reason:

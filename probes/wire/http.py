@@ -10,6 +10,7 @@ expectation: what the answer should be is the kind's business.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TypeVar, cast
@@ -17,8 +18,10 @@ from typing import TypeVar, cast
 from probes.errors import CheckFailed
 from probes.recorder import Recorder
 from probes.result import Reason
+from probes.units import short
 from probes.wire import http1
 from probes.wire.address import ANY_IP, IpChoice
+from probes.wire.driver import load_driver
 from probes.wire.hop import Wire, with_hint
 from probes.wire.message import MAX_REDIRECTS, Limits, Request, Response
 from probes.wire.net import Servers, open_connection, resolve, resolve_literal
@@ -36,6 +39,8 @@ HTTP1 = "http/1.1"
 HTTP1_ALPN = (HTTP1,)
 HTTP2_ALPN = (HTTP2,)
 BOTH_ALPN = (HTTP2, HTTP1)
+HTTP3_ALPN = ("h3",)
+"""HTTP/3 at once and nothing else: no server is asked over two transports."""
 DEFAULT_LIMITS = Limits()
 DEFAULT_TLS = TlsOptions()
 
@@ -83,6 +88,9 @@ class Options:
             self.proxies.prepare()
         if HTTP2 in self.alpn:
             import_module("probes.wire.h2")
+        if self.alpn == HTTP3_ALPN:
+            with suppress(ImportError):  # the run tells it
+                import_module("probes.wire.h3.exchange")
 
 
 DEFAULT_OPTIONS = Options()
@@ -106,7 +114,8 @@ async def exchange(
         CheckFailed: no whole head came, or a redirect could not be followed.
     """
     response = response or Response(request.url, options.limits)
-    way = await _hop(request, recorder, options, response)
+    hop_over = _hop_over_quic if options.alpn == HTTP3_ALPN else _hop
+    way = await hop_over(request, recorder, options, response)
     if way is not None:
         await _hop_over_http1(request, recorder, options, response, way)
     location = location_of(response)
@@ -119,7 +128,7 @@ async def exchange(
         if trail.has_left:
             options = replace(options, tls=options.foreign_tls)
         response.begin(request.url, options.limits)
-        way = await _hop(request, recorder, options, response)
+        way = await hop_over(request, recorder, options, response)
         if way is not None:
             await _hop_over_http1(request, recorder, options, response, way)
         if not response.over_tls:
@@ -135,7 +144,7 @@ async def _hop(
     response: Response,
     way: Way | None = None,
 ) -> Way | None:
-    """Make one request over a connection of its own.
+    """Make one request over a TCP connection of its own.
 
     Returns:
         Where it went, if the server takes this request over HTTP/1.1 only; else None.
@@ -280,6 +289,30 @@ async def _hop_over_http1(
     recorder.fact("http_fallback", "HTTP_1_1_REQUIRED")
     response.begin(request.url, options.limits)
     await _hop(request, recorder, replace(options, alpn=HTTP1_ALPN), response, way)
+
+
+async def _hop_over_quic(
+    request: Request, recorder: Recorder, options: Options, response: Response
+) -> None:
+    """Make one request over HTTP/3, which no server asks to be repeated.
+
+    Raises:
+        CheckFailed: ``redirect``: to http://, which QUIC does not know; ``config``: a proxy, or the
+            extra ``http3`` is not installed; as `probes.wire.h3.ask` does.
+    """
+    url, hop = request.url, response.redirects
+    if not url.is_tls:
+        message = f"want a redirect to https:// for HTTP/3, got {short(str(url))}"
+        raise CheckFailed(Reason.REDIRECT, message, phase="processing")
+    if options.proxies is not None:
+        raise CheckFailed(Reason.CONFIG, "want no proxy for HTTP/3, got one: none carries QUIC")
+    await load_driver("pycurl", "http3", recorder)
+    from probes.wire.h3.exchange import ask  # noqa: PLC0415 - pycurl is an extra
+
+    address = await resolve(
+        url.host, url.port, recorder, ip=options.ip, servers=options.servers, hop=hop
+    )
+    await ask(request, address, recorder, options, response, hop=hop)
 
 
 async def _run_http2(

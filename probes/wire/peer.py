@@ -180,27 +180,51 @@ def _chain(peer: Any, method: str) -> tuple[bytes, ...]:
 def _record(peer: Peer, recorder: Recorder, hop: int, name: str) -> None:
     version = peer.version()
     chain = sent_chain(peer)
-    if hop:
-        recorder.forget(*_FINAL)
     # a version is told only after a complete handshake, so after all that was to be verified was
     verified = version is not None and peer.context.verify_mode != ssl.CERT_NONE
-    recorder.sample("probe_tls_verified", 1.0 if verified else 0.0, hop=str(hop))
     word, cipher = _session(peer, version)
     if not word and chain and peer.context.minimum_version >= ssl.TLSVersion.TLSv1_2:
         # a certificate that was refused before a suite was in force: 1.3 would have told it
         word = _VERSIONS["TLSv1.2"]
-    if word:
-        recorder.sample("tls_version_info", 1.0, version=word)
-        recorder.fact("tls", f"{word}, {cipher}" if cipher else word)
-    if cipher:
-        recorder.sample("tls_cipher_info", 1.0, cipher=cipher)
-    if chain:
-        _record_chain(chain_facts(chain), recorder, hop)
-        _record_leaf(read_leaf(chain[0]), recorder, name)
-        if verified:
-            latest = _latest_expiry(peer, chain)
-            if latest is not None:
-                recorder.sample("ssl_last_chain_expiry_timestamp_seconds", latest)
+    latest = _latest_expiry(peer, chain) if chain and verified else None
+    record_shown(Shown(chain, verified, word, cipher, latest), recorder, hop, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a peer has shown, by whatever library it was asked.
+
+    Args:
+        chain: the certificates it sent as DER, leaf first; empty: none came.
+        verified: chain, name and time were accepted.
+        version: of TLS, as the page tells it; empty: none was agreed on.
+        cipher: IANA name of the suite; empty: unknown.
+        latest_end: of the verified chains, in Unix seconds; None: unknown.
+    """
+
+    chain: tuple[bytes, ...]
+    verified: bool
+    version: str = ""
+    cipher: str = ""
+    latest_end: float | None = None
+
+
+def record_shown(shown: Shown, recorder: Recorder, hop: int, name: str) -> None:
+    """Write down what a peer has shown that was asked for *name*; a later hop has the final say."""
+    if hop:
+        recorder.forget(*_FINAL)
+    recorder.sample("probe_tls_verified", 1.0 if shown.verified else 0.0, hop=str(hop))
+    if shown.version:
+        recorder.sample("tls_version_info", 1.0, version=shown.version)
+        told = (shown.version, shown.cipher) if shown.cipher else (shown.version,)
+        recorder.fact("tls", ", ".join(told))
+    if shown.cipher:
+        recorder.sample("tls_cipher_info", 1.0, cipher=shown.cipher)
+    if shown.chain:
+        _record_chain(chain_facts(shown.chain), recorder, hop)
+        _record_leaf(read_leaf(shown.chain[0]), recorder, name)
+    if shown.latest_end is not None:
+        recorder.sample("ssl_last_chain_expiry_timestamp_seconds", shown.latest_end)
 
 
 def _latest_expiry(peer: Peer, sent: tuple[bytes, ...]) -> float | None:
