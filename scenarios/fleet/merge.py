@@ -185,7 +185,7 @@ class Tally:
         if it.generator.state != "lost":
             it.generator = replace(it.generator, state=state, why=why[:MAX_TEXT])
 
-    def count_lost(self, shard: int, records: int = 1) -> None:
+    def count_lost(self, shard: int, records: int) -> None:
         """Note records that were said and never came."""
         it = self._shards[shard]
         lost = it.generator.records_lost + records

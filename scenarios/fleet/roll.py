@@ -23,6 +23,20 @@ Report = Hello | Progress | Log | Final | Left
 State = Literal["waiting", "ready", "final", "lost"]
 
 
+class Gap(ValueError):
+    """A record that does not follow the one before it.
+
+    Args:
+        wanted: the number that it should have.
+        got: the one that it has.
+    """
+
+    def __init__(self, wanted: int, got: int) -> None:
+        super().__init__(f"want record {wanted}, got {got}")
+        self.missing = max(0, got - wanted)
+        """Records that never came; 0: it has come before."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lost:
     """A shard that is lost, and why."""
@@ -78,7 +92,8 @@ class Roll:
         """Note a record of a shard that is not lost.
 
         Raises:
-            ValueError: it does not follow what was said before, or says that the shard is gone.
+            Gap: records before it never came, or it has come before.
+            ValueError: it contradicts what was said before, or says that the shard is gone.
         """
         if isinstance(record, Left):
             raise ValueError(record.text)  # noqa: TRY004 - of whoever says it
@@ -110,7 +125,7 @@ class Roll:
         if shard.state != "ready":
             raise ValueError(f"want no more of a shard that is {shard.state}, got a record")
         if seq != shard.seq + 1:
-            raise ValueError(f"want record {shard.seq + 1}, got {seq}")
+            raise Gap(shard.seq + 1, seq)
         shard.seq = seq
 
     def _check_time(self, record: Progress, now: float) -> None:

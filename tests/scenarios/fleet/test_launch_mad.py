@@ -95,6 +95,12 @@ def test_a_shard_that_misbehaves_is_lost_with_its_reason(mad: Mad, mode: str) ->
     assert mad.generators[mode].why == mad.lost[mode]
 
 
+def test_records_that_never_came_are_counted(mad: Mad) -> None:
+    lost = {mode: it.records_lost for mode, it in mad.generators.items() if it.records_lost}
+
+    assert lost == {"gap": 5}
+
+
 def test_the_sane_shard_beside_the_mad_ones_is_reported_from_its_file(mad: Mad) -> None:
     sane = mad.generators["sane"]
 
