@@ -7,7 +7,6 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol
 
 from probes.units import short
@@ -20,7 +19,7 @@ from scenarios.child.player import CutOff, Player, Stand
 from scenarios.child.pool import Desk
 from scenarios.child.resolver import Resolver
 from scenarios.child.shard import Shard
-from scenarios.child.stock import OURS, Stock, load_class
+from scenarios.child.stock import OURS, Foreign, Stock, load_class
 from scenarios.plan import Plan
 from scenarios.records import Secrets, Start
 
@@ -188,6 +187,13 @@ class Machine:
             return "want listeners and greenlets of the locust file to work, got an exception"
         return self._broken
 
+    def _heed(self, error: BaseException | None) -> bool:
+        """End the run with a last word when a listener of a locust file breaks, or exits."""
+        if not isinstance(error, Exception | SystemExit):
+            return False
+        self._shard.stop("internal", None, _told(error))
+        return True
+
     # --- its life
 
     def spawned(self) -> None:
@@ -200,7 +206,7 @@ class Machine:
         events, environment, shard = self.environment.events, self.environment, self._shard
         if self._plan.locust_html:
             self._locust.keep_history(environment)
-        with _Judged(shard):
+        with Foreign(self._heed):
             events.test_start.fire(environment=environment)
             shard.run(self.desk, start, self.spawned)
         events.test_stopping.fire(environment=environment)
@@ -212,27 +218,6 @@ class Machine:
             path = shard.place / f"locust-{shard.number}.html"
             path.write_text(text, encoding="utf-8", errors="backslashreplace")
         shard.exit_code = environment.process_exit_code
-
-
-class _Judged:
-    """What breaks in here, or exits, ends the run with a last word: it is code of a locust file."""
-
-    def __init__(self, shard: Shard) -> None:
-        self._shard = shard
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool:
-        is_meant = isinstance(error, Exception | SystemExit)
-        if error is not None and is_meant:
-            self._shard.stop("internal", None, _told(error))
-        return is_meant
 
 
 def _told(error: BaseException) -> str:

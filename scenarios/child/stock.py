@@ -12,10 +12,10 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from time import monotonic
-from types import TracebackType
 from typing import Any
 
 from probes.result import Outcome, Reason
@@ -184,10 +184,8 @@ class Stock:
         while True:
             self._here.turn = None
             self._here.name = name
-            trial = _Setup(self, user, name)
-            with trial:
+            with Foreign(partial(self._has_set_up, user, name)):
                 kind.on_start(user)
-            if trial.is_good:
                 return
             if self.desk.rest(user.sonde_seat, SETUP_WAIT_S):
                 raise self.locust.StopUser
@@ -209,7 +207,7 @@ class Stock:
         user.sonde_took = True
         user.sonde_turn = self._here.turn = turn = _Turn(self, user, name, ticket)
         try:
-            with turn:
+            with Foreign(turn.end):
                 execute()
         finally:
             user.sonde_turn = self._here.turn = None
@@ -224,11 +222,25 @@ class Stock:
         if self.desk.rest(user.sonde_seat, pause):
             raise self.locust.StopUser
 
-    def failed(self, user: Any, error: Exception, trace: TracebackType | None, name: str) -> None:
+    def _has_set_up(self, user: Any, name: str, error: BaseException | None) -> bool:
+        """Count one try to begin a user; return whether it may try again after *error*."""
+        if error is None:
+            self.counts.setup(name, None)
+            return False
+        self.heed(error)
+        if not isinstance(error, Exception) or isinstance(error, self.locust.goings_on):
+            return False
+        self.counts.setup(name, "on_start")
+        self.failed(user, error, "on_start")
+        return True
+
+    def failed(self, user: Any, error: Exception, name: str) -> None:
         """Tell of an exception in the code of a user."""
         self._here.where = name
         try:
-            self.environment.events.user_error.fire(user_instance=user, exception=error, tb=trace)
+            self.environment.events.user_error.fire(
+                user_instance=user, exception=error, tb=error.__traceback__
+            )
         finally:
             self._here.where = None
 
@@ -281,62 +293,46 @@ class Stock:
         self.counts.request(asked, (response_time or 0) / 1000, 0, max(0, response_length or 0))
 
 
-class _Setup:
-    """One try to begin a user."""
+class Foreign:
+    """The code of a locust file runs in here.
 
-    def __init__(self, stock: Stock, user: Any, name: str) -> None:
-        self._stock = stock
-        self._user = user
-        self._name = name
-        self.is_good = False
+    Args:
+        judge: gets what it raised, None: nothing; says whether that is dealt with.
+    """
+
+    __slots__ = ("_judge",)
+
+    def __init__(self, judge: Callable[[BaseException | None], bool]) -> None:
+        self._judge = judge
 
     def __enter__(self) -> None:
         return
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool:
-        stock = self._stock
-        if error is None:
-            self.is_good = True
-            stock.counts.setup(self._name, None)
-            return True
-        stock.heed(error)
-        if not isinstance(error, Exception) or isinstance(error, stock.locust.goings_on):
-            return False
-        stock.counts.setup(self._name, "on_start")
-        stock.failed(self._user, error, trace, "on_start")
-        return True
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        return self._judge(error)
 
 
 class _Turn:
-    """One iteration: it counts how the task ends, and lets no exception of it cost a traceback."""
+    """One iteration, which has begun: it counts how the task starts and how it ends."""
 
     def __init__(self, stock: Stock, user: Any, name: str, ticket: Ticket) -> None:
         self._stock = stock
         self._user = user
         self._name = name
-        self._began = 0.0
-        self.ticket = ticket
-
-    def __enter__(self) -> None:
         self._began = monotonic()
-        due = self.ticket.due_at
-        self._stock.counts.started(
-            self._name,
-            measured=self.ticket.is_measured,
-            delay_s=None if due is None else self._began - due,
+        self.ticket = ticket
+        stock.counts.started(
+            name,
+            measured=ticket.is_measured,
+            delay_s=None if ticket.due_at is None else self._began - ticket.due_at,
         )
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool:
+    def end(self, error: BaseException | None) -> bool:
+        """Count how the task ended; return whether *error* is dealt with, without a traceback.
+
+        Raises:
+            Exception: Locust's ``StopUser``, in the place of a user who was cut off.
+        """
         stock, outcome, is_dealt_with = self._stock, Outcome.UP.value, False
         if error is not None and not isinstance(error, Exception):
             # cut off, killed, out of a time of its own, or an exit
@@ -356,7 +352,7 @@ class _Turn:
             measured=self.ticket.is_measured,
         )
         if is_dealt_with and isinstance(error, Exception):
-            stock.failed(self._user, error, trace, "task")
+            stock.failed(self._user, error, "task")
         stock.heed(error)
         if isinstance(error, CutOff):
             raise stock.locust.StopUser from None
