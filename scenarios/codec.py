@@ -86,11 +86,6 @@ class Decoder:
         self._parts: list[bytes] = []
         self._number = 0
 
-    @property
-    def is_amid(self) -> bool:
-        """Whether some parts of a record have come, and not all."""
-        return bool(self._parts)
-
     def feed(self, data: bytes) -> Record | None:
         """Read one datagram; None: more parts of its record are to come.
 

@@ -18,7 +18,6 @@ from typing import Any, Literal, Self
 from probes.units import short
 
 Model = Literal["open", "closed", "iterations"]
-MODELS: tuple[Model, ...] = ("open", "closed", "iterations")
 SCHEMA = 1
 
 

@@ -173,7 +173,7 @@ class Machinery(Engine, Locust):
             raise OSError(f"want a master at {host}:{port} within {CONNECT_S:g} s, got none")
         # it would tell the master of each error, and have it quit before the last word
         for hook, listeners in zip(hooks, before, strict=True):
-            hook._handlers[:] = listeners  # noqa: SLF001 - as above
+            hook._handlers[:] = listeners  # noqa: SLF001 - as in Cleaning
         return self.environment.runner
 
     def spawn(self, work: Callable[[], object]) -> None:

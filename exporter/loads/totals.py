@@ -154,13 +154,12 @@ class Totals:
         changed: set[tuple[str, Labels]] = set()
         for key, numbers in now.items():
             before, shown = self._before.get(key), self.shown.get(key)
-            if before is not None:
-                numbers = tuple(map(int.__add__, before, numbers))  # noqa: PLW2901 - the sum of both
-            if shown is not None and shown != numbers:
+            total = numbers if before is None else tuple(map(int.__add__, before, numbers))
+            if shown is not None:
                 # a shard that is lost takes back nothing that was told
-                numbers = tuple(map(max, shown, numbers))  # noqa: PLW2901 - as above
-            if shown != numbers:
-                self.shown[key] = numbers
+                total = tuple(map(max, shown, total))
+            if shown != total:
+                self.shown[key] = total
                 changed.add(key)
         return changed
 

@@ -336,9 +336,3 @@ class EvaluateKeys(BrowserStepKeys):
     """JavaScript expression or function; a promise is awaited."""
     result: Wish | None = None
     """What it must give; by default anything, as long as it does not throw."""
-
-
-def element_of(keys: BrowserStepKeys) -> LocatorKeys | None:
-    """Return the element that a step is about; None: none."""
-    found = getattr(keys, keys.told_by)
-    return found if isinstance(found, LocatorKeys) and found.ways else None

@@ -14,8 +14,6 @@ from probes.journey.steps import HttpStep, Journey, RepeatStep, SocketStep, SqlS
 
 # load.md 2.3: further families are for probes.
 _FOR_PROBES: tuple[tuple[type[Step], str], ...] = ((SocketStep, "ws"), (SqlStep, "sql"))
-# Families of whole journeys that are played by children of their own, each with its own processor.
-FOR_PROBES = ("browser", "python")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +61,6 @@ def requests_of(journey: Journey) -> float:
     """
     played_steps = played((*journey.steps, *journey.cleanup))
     return sum(times for step, times in played_steps if isinstance(step, HttpStep))
-
-
-def step_names(journey: Journey) -> Iterator[str]:
-    """Yield the names of the steps that make requests in a load."""
-    for step, _ in played((*journey.setup, *journey.steps, *journey.cleanup)):
-        if isinstance(step, HttpStep):
-            yield step.common.name
 
 
 def _rounds(step: RepeatStep) -> float:

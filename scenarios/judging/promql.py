@@ -25,8 +25,6 @@ from probes.wire.url import Url, parse_url
 
 # One number; a vector of thousands of series is a mistake in the query.
 MAX_ANSWER_BYTES = 1024 * 1024
-# load.md 10.1: how often rules that abort ask while the run goes on.
-EVERY_S = 5.0
 # A run may have hundreds of such thresholds: the server answers others too.
 MAX_AT_ONCE = 4
 _OK = 200

@@ -184,7 +184,7 @@ def check_selector(selector: str) -> None:
 
 @lru_cache(maxsize=1024)
 def _selector(selector: str) -> tuple[Complex, ...]:
-    from selectolax.lexbor import SelectolaxError  # noqa: PLC0415 - as above
+    from selectolax.lexbor import SelectolaxError  # noqa: PLC0415 - as its parser
 
     parts = split(selector)
     nothing = _parse(b"<p>")

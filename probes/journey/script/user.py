@@ -24,7 +24,6 @@ from typing import Any, Unpack
 
 from probes.errors import CheckFailed
 from probes.journey.language.view import View
-from probes.journey.model import Part
 from probes.journey.playing.tally import Tally
 from probes.journey.script.answer import Answer
 from probes.journey.script.asked import Defaults, Keys, http_step
@@ -240,11 +239,6 @@ class User:
             cookies=cookies,
             values={it: stage.scope.values[it] for it in names if it in stage.scope.values},
         )
-
-    @property
-    def is_tidying(self) -> bool:
-        """Whether the function is over and the clean-ups run."""
-        return self.course.stage.part is Part.CLEANUP
 
 
 @dataclass(slots=True)

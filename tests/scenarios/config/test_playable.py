@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from scenarios.config.playable import obstacles, requests_of, step_names
+from scenarios.config.playable import obstacles, requests_of
 from tests.probes.journey.written import made
 
 HOME = {"name": "home", "get": "/"}
@@ -52,9 +52,3 @@ def test_steps_of_probes_are_obstacles_unless_a_load_skips_them() -> None:
         "its step 'chat' (ws) is for probes alone",
     ]
     assert list(obstacles(made(skipped))) == []
-
-
-def test_names_are_those_of_requests() -> None:
-    journey = {"setup": [{**HOME, "name": "hi"}], "steps": [HOME, PAY, *PAUSES]}
-
-    assert list(step_names(made(journey))) == ["hi", "home"]
