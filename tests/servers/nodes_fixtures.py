@@ -2,8 +2,9 @@
 
 The fixtures named after a node are starters: a test calls one as often as it wants nodes, and they
 end with the test. Others run for the session, for tests that only read: ``shared_anvil``,
-``ticking_anvil``, ``shared_surfpool``, ``ganache``, ``hardhat``, ``ethereumjs``. An absent node
-skips the test, or fails it with ``REQUIRE_SERVICES=1``; cometbft, which wants Go, always skips.
+``ticking_anvil``, ``shared_surfpool``, ``shared_cometbft``, ``ganache``, ``hardhat``,
+``ethereumjs``. An absent node skips the test, or fails it with ``REQUIRE_SERVICES=1``; cometbft,
+which wants Go, always skips.
 """
 
 import tempfile
@@ -29,6 +30,7 @@ StartSplit = Callable[[], Awaitable[list[Comet]]]
 N = TypeVar("N", bound=Node)
 # Blocks of ``shared_anvil``: more than two epochs of two, so safe and finalized have moved.
 SHARED_BLOCKS = 12
+SHARED_HEIGHT = 3
 
 
 class Running:
@@ -128,6 +130,15 @@ def shared_surfpool(_session_nodes: Running) -> Surfpool:
 def cometbft(_nodes: Running) -> StartComet:
     """Starts a CometBFT chain of one validator."""
     return lambda: _nodes.add(start_cometbft(_nodes.directory()))
+
+
+@pytest.fixture(scope="session")
+def shared_cometbft(_session_nodes: Running) -> Comet:
+    """A CometBFT chain of one validator, with a few blocks; pull no lever of it."""
+    node = _session_nodes.add(start_cometbft(_session_nodes.directory()))
+    while int(node.call("status")["sync_info"]["latest_block_height"]) < SHARED_HEIGHT:
+        pass
+    return node
 
 
 @pytest.fixture

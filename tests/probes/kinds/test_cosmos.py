@@ -25,8 +25,8 @@ from tests.probes.kinds.chain_service import Service, outcomes, reasons, values
 from tests.servers.comet import CometServer, comet_server
 from tests.servers.comet_chain import ABSENT, CometChain
 from tests.servers.comet_four import Four
-from tests.servers.nodes_comet import together
-from tests.servers.nodes_fixtures import StartComet, StartNetwork, StartSplit
+from tests.servers.nodes_comet import Comet, together
+from tests.servers.nodes_fixtures import StartNetwork, StartSplit
 
 CONTRACT = "neutron1qqqsyqcyq5rqwzqfpg9scrgwpugpzysnzs23v9ccrydpk8qarc0s8jevwd"
 
@@ -144,11 +144,8 @@ class Chain:
 async def chain(request: pytest.FixtureRequest) -> AsyncIterator[Chain]:
     """A chain of one validator that has a few blocks."""
     if request.param == "cometbft":
-        start: StartComet = request.getfixturevalue("cometbft")
-        node = start()
+        node: Comet = request.getfixturevalue("shared_cometbft")
         network = node.call("status")["node_info"]["network"]
-        while int(node.call("status")["sync_info"]["latest_block_height"]) < 3:
-            pass
         yield Chain(node.url, network)
     else:
         async with comet_server(CometChain(network="neutron-1")) as server:
