@@ -6,6 +6,8 @@
     silent                                no answer at all
     held                                  no answer until `release` is set
     flip                                  another address in each answer
+    forbidden mapped                      127.0.0.66, as IPv4 and as IPv6
+    rebind                                127.0.0.1 and 127.0.0.66 by turns
     loop alias                            CNAME to itself; CNAME to ``one``
     wrongid othername garbage             answers that are none
 
@@ -30,6 +32,8 @@ ADDRESSES = {
     "othername": ["127.0.0.1"],
     "wrongid": ["127.0.0.1"],
     "held": ["127.0.0.1"],
+    "forbidden": ["127.0.0.66"],
+    "mapped": ["0000:0000:0000:0000:0000:ffff:7f00:0042"],
     "many": [f"127.0.1.{i}" for i in range(40)],
     "big": [f"127.{1 + i // 250}.2.{i % 250}" for i in range(2000)],
 }
@@ -108,6 +112,9 @@ class DnsFault:
         if fault == "flip":
             self._flips += kind == A
             addresses = [f"127.0.0.{self._flips}"]
+        elif fault == "rebind":
+            self._flips += kind == A
+            addresses = ["127.0.0.1" if self._flips % 2 else "127.0.0.66"]
         else:
             addresses = ADDRESSES.get(fault, [])
         return [

@@ -241,6 +241,16 @@ async def _talk(connection: ServerConnection) -> None:
         await connection.send(message)
 
 
+def asked_first(handler: Handler) -> Handler:
+    """Wait for a request before *handler* begins."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await handler(reader, writer)
+
+    return handle
+
+
 def mail(context: ssl.SSLContext) -> Handler:
     """Speak SMTP up to STARTTLS, and over TLS what is left."""
 
@@ -264,7 +274,7 @@ BAD_CERTIFICATES = ("expired", "not_yet_valid", "self_signed", "wrong_name")
 SLUGGARDS: Mapping[str, Handler] = {
     "mute": tcp.silent,
     "drip": tcp.dripping(b"x" * 10_000),
-    "webdrip": tcp.dripping(b"HTTP/1.1 200 OK\r\nX-Drip: " + b"x" * 10_000),
+    "webdrip": asked_first(tcp.dripping(b"HTTP/1.1 200 OK\r\nX-Drip: " + b"x" * 10_000)),
     "tlsdrip": dripped_record,
     "half": tcp.half_closing(b""),
     "webhalf": tcp.half_closing(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\npart"),

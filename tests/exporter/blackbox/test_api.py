@@ -127,7 +127,7 @@ def test_help_texts_are_our_own_words(stage: Stage) -> None:
     theirs, ours = both(stage, Request(_OK, 200))
 
     assert ours.body.count("# HELP probe_") == ours.body.count("# TYPE probe_")
-    line = re.compile("^# HELP probe_success .*$", re.M)
+    line = re.compile("^# HELP probe_success .*$", re.MULTILINE)
     assert line.findall(theirs.body) != line.findall(ours.body)
 
 
@@ -148,7 +148,7 @@ def test_the_reload_families_keep_their_names(stage: Stage) -> None:
     pages = [asked(server, "/metrics").body for server in servers(stage)]
 
     for page in pages:
-        assert re.search(f"^{wanted}ful 1(\\.0)?$", page, re.M)
+        assert re.search(f"^{wanted}ful 1(\\.0)?$", page, re.MULTILINE)
         assert f"\n{wanted}_timestamp_seconds " in page
         assert "\nblackbox_exporter_build_info{" in page
         assert "\nblackbox_module_unknown_total " in page
