@@ -44,8 +44,15 @@ async def result_of(process: asyncio.subprocess.Process) -> dict[str, Any]:
     return found
 
 
-async def test_a_moved_wall_clock_neither_silences_nor_bunches_the_runs(tmp_path: Path) -> None:
-    """E1-E3, F28, F29: -1 h and then +1 day while probes run every 0.5 s."""
+async def test_a_moved_wall_clock_and_a_freeze_each_of_its_own_process(tmp_path: Path) -> None:
+    """Side by side: either one waits most of the time."""
+    async with asyncio.TaskGroup() as both:
+        both.create_task(moved(tmp_path))
+        both.create_task(frozen())
+
+
+async def moved(tmp_path: Path) -> None:
+    """E1-E3, F28, F29: -1 h and then +1 day while probes run every 0.5 s, none silent or twice."""
     clock = WallClock.build(tmp_path)
     process = await start_driver(str(EVERY_S), "8", **clock.environment)
 
@@ -64,8 +71,8 @@ async def test_a_moved_wall_clock_neither_silences_nor_bunches_the_runs(tmp_path
     assert found["job_errors"] == 0
 
 
-async def test_a_freeze_of_four_seconds_blames_no_healthy_target() -> None:
-    """E10, F27: SIGSTOP while targets that answer after 0.3 s are being probed: 0 `down`."""
+async def frozen() -> None:
+    """E10, F27: SIGSTOP for four seconds while targets that answer after 0.3 s are being probed: 0 `down`."""
     served = 0
 
     async def answer_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

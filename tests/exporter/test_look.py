@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.exporter.test_cli import sonde, write
+from tests.exporter.test_cli import asked, sonde, write
 
 pytestmark = pytest.mark.slow
 
@@ -38,10 +38,13 @@ def silent() -> Iterator[int]:
         pytest.param(["tcp", "h"], "TARGET: want host:port, got 'h' without a port", id="target"),
     ],
 )
-def test_a_mistake_is_2_and_one_line(tmp_path: Path, words: list[str], message: str) -> None:
+def test_a_mistake_is_2_and_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
     write(tmp_path / "probes.yaml", "name: a, kind: tcp, target: '127.0.0.1:1'")
 
-    done = sonde("probe", *words, cwd=tmp_path)
+    done = asked("probe", *words)
 
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"sonde: {message}\n")
 
@@ -72,8 +75,10 @@ def test_either_loop_can_be_asked_for(silent: int, loop: str) -> None:
     assert done.stdout.startswith("command-line: up\n")
 
 
-def test_a_loop_that_nobody_has_is_2(silent: int) -> None:
-    done = sonde("probe", "tcp", f"127.0.0.1:{silent}", SONDE_LOOP="trio")
+def test_a_loop_that_nobody_has_is_2(silent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SONDE_LOOP", "trio")
+
+    done = asked("probe", "tcp", f"127.0.0.1:{silent}")
 
     said = "sonde: want SONDE_LOOP to be asyncio or uvloop, got 'trio'\n"
     assert (done.returncode, done.stderr) == (2, said)
