@@ -125,6 +125,12 @@ def open_metrics_name(name: str, kind: str) -> str:
 _SUFFIXES = {"summary": ("_sum", "_count"), "histogram": ("_sum", "_count", "_bucket")}
 
 
+def _names(name: str, kind: str) -> frozenset[str]:
+    """Return the names by which a family may be asked for."""
+    parts = {name + end for end in _SUFFIXES.get(kind, ())}
+    return frozenset({name, open_metrics_name(name, kind)} | parts)
+
+
 class FamilyBlocks:
     """The blocks of one family. A block is the lines of one slot, ended by a newline, or empty."""
 
@@ -133,13 +139,16 @@ class FamilyBlocks:
     def __init__(self, total: "Blocks", name: str, kind: str, text: str) -> None:
         self.name = name
         self.heads = heads(name, kind, text)
-        self.names = frozenset(
-            {name, open_metrics_name(name, kind)} | {name + end for end in _SUFFIXES.get(kind, ())}
-        )
+        self.names = _names(name, kind)
         self.is_dropped = name in total.drop
         self._total = total
         self.chunks: list[list[bytes]] = []
         self.joined: list[bytes | None] = []
+
+    def tell(self, kind: str, text: str) -> None:
+        """Head the family with another type and help text from now on."""
+        self.heads = heads(self.name, kind, text)
+        self.names = _names(self.name, kind)
 
     def put(self, slot: int, block: bytes) -> None:
         """Replace the block of *slot*; an equal one costs no new join."""

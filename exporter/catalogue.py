@@ -210,6 +210,13 @@ def sample_family(metric: Metric) -> Family:
     return Family(name, metric.help, metric.labels, metric.type, metric.dynamic)
 
 
+def named_family(metric: Metric) -> Family:
+    """Return the family that a probe's settings name: as it is called there."""
+    return Family(
+        metric.name, metric.help, metric.labels, metric.type, metric.dynamic, of_user=True
+    )
+
+
 _SHARED_BY_NAME = {family.name: family for family in SHARED}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Container
 
 from exporter.catalogue import COUNTERS, IDENTITY
 from exporter.identity import identity_lines
-from exporter.series import NO_LABELS, Labels
+from exporter.series import NO_LABELS, Labels, Shape
 from exporter.tally import Tally
 from probes.probe import Probe
 from probes.result import Outcome, Result
@@ -31,15 +31,17 @@ class Entry:
         probe: as the config has it now.
         slot: where its lines stand.
         registered_at: Unix time.
+        shape: of its samples.
     """
 
     __slots__ = (
         "confirmed", "constant", "expires_at", "is_admitted", "is_cut", "key", "labels", "lasting",
-        "probe", "registered_at", "result", "samples", "shown", "slot", "tally",
+        "probe", "registered_at", "result", "samples", "shape", "shown", "slot", "tally",
     )  # fmt: skip
 
-    def __init__(self, probe: Probe, slot: int, registered_at: float) -> None:
+    def __init__(self, probe: Probe, slot: int, registered_at: float, shape: Shape) -> None:
         self.probe = probe
+        self.shape = shape
         self.slot = slot
         self.tally = Tally()
         self.labels: Labels = NO_LABELS
@@ -65,6 +67,16 @@ class Entry:
         """Forget what was found, not what was counted: the name checks something else now."""
         self.registered_at, self.confirmed, self.result = now, None, None
         self.tally.consecutive = 0
+
+    def take_shape(self, shape: Shape) -> None:
+        """Let the samples become this from now on; of the last result stays what still fits."""
+        old, self.shape = self.shape.named, shape
+        if self.result is None or old == shape.named:
+            return
+        fitting = {(it.name, it.labels) for it in shape.named}
+        gone = {it.name for it in old if (it.name, it.labels) not in fitting}
+        samples = tuple([it for it in self.result.samples if it.name not in gone])
+        self.result = self.result._replace(samples=samples)
 
     def lasting_beside(self, names: Container[str]) -> int:
         """Return how many series of families stay that are none of these."""

@@ -36,9 +36,8 @@ class MetricsOptions:
 
     def shape_of(self, probe: Probe) -> Shape:
         """Return what the samples and phases of *probe* become."""
-        if probe.module in self.strict_modules:
-            return shape_of(type(probe.kind), is_strict=True)
-        return shape_of(type(probe.kind))
+        is_strict = probe.module in self.strict_modules
+        return shape_of(type(probe.kind), probe.kind.named_metrics, is_strict=is_strict)
 
 
 def metrics_options(config: Config) -> MetricsOptions:

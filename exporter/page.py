@@ -9,19 +9,21 @@ what was said before is not worded again. Knows neither the labels of a probe no
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import lru_cache
 
 from exporter.blocks import decimal, heads, number
 from exporter.catalogue import DURATION, FAILURE_INFO, OUTCOME, SUCCESS, TIMEOUT
 from exporter.series import NO_LABELS, Shape, outcome_lines, sample_lines, shape_of
 from probes.families import BLACKBOX_BY_NAME
-from probes.kind import Kind
+from probes.kind import Kind, Metric
 from probes.result import Outcome, Result, Sample
 
 # Of one kind: most samples have few values; what always differs (seconds) passes through.
 MAX_LINES = 4096
 # Certificates and versions of the targets of one kind.
 MAX_GROUPS = 512
+# A kind, and each set of metrics that its settings name; what a page has said is kept with it.
+KEPT_PAGES = 64
 
 
 def render_result(
@@ -35,19 +37,18 @@ def render_result(
         timeout_s: that was in force; None leaves ``probe_timeout_seconds`` out.
         is_strict: for a module with ``compat: strict``.
     """
-    return _pages_of(type(kind), is_strict).render(result, timeout_s)
+    return _pages_of(type(kind), kind.named_metrics, is_strict).render(result, timeout_s)
 
 
 class _Pages:
-    """The pages of one kind.
+    """The pages of one kind with some settings.
 
     Args:
-        kind: whose.
         shape: of its samples.
     """
 
-    def __init__(self, kind: type[Kind], shape: Shape) -> None:
-        known = {**BLACKBOX_BY_NAME, **shape_of(kind).by_name}
+    def __init__(self, shape: Shape) -> None:
+        known = {**BLACKBOX_BY_NAME, **shape.by_name}
         known |= {family.name: family for family in (OUTCOME, FAILURE_INFO)}
         self._shape = shape
         self._heads: Mapping[str, str] = {
@@ -140,9 +141,13 @@ class _Pages:
         return "".join(f"{self._heads[name]}{text}" for name, text in lines.items())
 
 
-@cache
-def _pages_of(kind: type[Kind], is_strict: bool) -> _Pages:  # noqa: FBT001 - in each request
-    return _Pages(kind, shape_of(kind, is_strict=True) if is_strict else shape_of(kind))
+@lru_cache(KEPT_PAGES)
+def _pages_of(
+    kind: type[Kind],
+    named: tuple[Metric, ...],
+    is_strict: bool,  # noqa: FBT001 - in each request
+) -> _Pages:
+    return _Pages(shape_of(kind, named, is_strict=is_strict))
 
 
 def _drop(_reason: str, _count: int) -> None:

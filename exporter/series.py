@@ -6,7 +6,7 @@ Knows neither the page, nor the life of a series, nor a registry.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from math import isfinite
 
 from exporter.blocks import decimal, label_text, number
@@ -14,13 +14,14 @@ from exporter.catalogue import (
     FAILURE_INFO,
     OUTCOME,
     PHASE,
+    named_family,
     sample_family,
 )
 from exporter.histogram import SUFFIXES, histogram_lines, whole_sets
 from exporter.phases import PhaseLines
 from exporter.quirks import CHAIN_EXPIRY, FREE_LABELS_FAMILY, NO_CHAIN, is_unverified, united
 from probes.families import ALWAYS_TOLD, BLACKBOX, BLACKBOX_BY_NAME, SHARED, Family
-from probes.kind import Kind
+from probes.kind import Kind, Metric
 from probes.probe import Probe
 from probes.result import Result, Sample
 
@@ -34,6 +35,8 @@ MAX_DYNAMIC_VALUES = 32
 MAX_SERIES_OF_ONE = 100
 # Label texts that kinds write again and again (phase="connect"); the rest is not worth the memory.
 CACHED_LABEL_TEXTS = 4096
+# A kind, and each set of metrics that settings name: those of one file, and of the one before it.
+KEPT_SHAPES = 1024
 
 # What a broken sample of a third party's kind can raise.
 RENDER_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -80,16 +83,19 @@ class Shape:
     """Names of the samples whose family has more than one series, or may have."""
     lasting: frozenset[str]
     """Families that speak of the probe rather than of its last run."""
+    named: tuple[Metric, ...] = ()
+    """What the settings name beside them."""
     is_strict: bool = False
     """Whether quirks of blackbox_exporter are kept (blackbox.md 1: D4 and D10)."""
 
 
-@cache
-def shape_of(kind: type[Kind], *, is_strict: bool = False) -> Shape:
-    """Return the shape of a kind.
+@lru_cache(KEPT_SHAPES)
+def shape_of(kind: type[Kind], named: tuple[Metric, ...] = (), *, is_strict: bool = False) -> Shape:
+    """Return the shape of a kind with some settings.
 
     Args:
         kind: whose samples they are.
+        named: families that the settings name (``Kind.named_metrics``).
         is_strict: of a module with ``compat: strict``.
 
     Raises:
@@ -103,20 +109,32 @@ def shape_of(kind: type[Kind], *, is_strict: bool = False) -> Shape:
         families.setdefault(family.name.removeprefix("probe_"), family)
     for family in SHARED:
         families.setdefault(family.name.removeprefix("sonde_"), family)
+    for metric in named:  # the load has refused what a sample of ours is called
+        families.setdefault(metric.name, named_family(metric))
     phase_family = PHASE
     if kind.phase_family is not None:
         phase_family = BLACKBOX_BY_NAME[f"probe_{kind.phase_family}"]
     by_name = {family.name: family for family in (*families.values(), phase_family)}
     declared = {metric: sample_family(metric).name for metric in kind.metrics}
-    always = tuple(name for name in declared.values() if name in ALWAYS_TOLD)
-    grouped = frozenset(
+    told = PhaseLines(phase_family, kind.phases, kind.phase_folds, is_strict=is_strict)
+    return Shape(
+        families,
+        by_name,
+        told,
+        always=tuple(name for name in declared.values() if name in ALWAYS_TOLD),
+        grouped=_grouped(families),
+        lasting=frozenset(name for metric, name in declared.items() if metric.lasting),
+        named=named,
+        is_strict=is_strict,
+    )
+
+
+def _grouped(families: Mapping[str, Family]) -> frozenset[str]:
+    return frozenset(
         name
         for name, family in families.items()
         if family.labels or family.dynamic or family.type == "histogram"
     )
-    lasting = frozenset(name for metric, name in declared.items() if metric.lasting)
-    told = PhaseLines(phase_family, kind.phases, kind.phase_folds, is_strict=is_strict)
-    return Shape(families, by_name, told, always, grouped, lasting, is_strict)
 
 
 Report = Callable[[str, int], None]
@@ -238,7 +256,9 @@ def _why(error: Exception) -> str:
 def _value(family: Family, value: float) -> str:
     if not isfinite(value) or (value < 0 and family.type == "counter"):
         raise _NotAValue
-    return decimal(value) if family.name.endswith("_seconds") else number(value)
+    if family.name.endswith("_seconds") and not family.of_user:
+        return decimal(value)
+    return number(value)
 
 
 def _labelled_lines(
@@ -296,14 +316,18 @@ def _has_room(met: dict[str, set[str]], sample: Sample) -> bool:
 def _own_labels(family: Family, own: tuple[tuple[str, str], ...], labels: Labels) -> str:
     if not family.dynamic:
         return _declared_text(family.labels, own)
-    if family.name == FREE_LABELS_FAMILY:
-        if any(f'{before}{name}="' in labels.more for before in "{," for name, _ in own):
-            raise ValueError("want label names that the probe does not use, got one that it does")
-    else:
+    is_free = family.name == FREE_LABELS_FAMILY
+    if not is_free:
         _check_names(family.labels, own)
+    if (is_free or family.of_user) and _are_taken(own, labels):
+        raise ValueError("want label names that the probe does not use, got one that it does")
     is_certificate = family.name == "probe_ssl_last_chain_info"
     limit = MAX_CERTIFICATE_VALUE_BYTES if is_certificate else MAX_TARGET_VALUE_BYTES
     return label_text(own, limit)
+
+
+def _are_taken(own: tuple[tuple[str, str], ...], labels: Labels) -> bool:
+    return any(f'{before}{name}="' in labels.more for before in "{," for name, _ in own)
 
 
 @lru_cache(CACHED_LABEL_TEXTS)

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from time import monotonic
 
-from exporter.blocks import Blocks, Selection, decimal, heads, number, select_slots
+from exporter.blocks import Blocks, Selection, decimal, number, select_slots
 from exporter.catalogue import (
     CONSECUTIVE,
     COUNTERS,
@@ -38,6 +38,7 @@ from exporter.catalogue import (
 from exporter.entry import Entry, checks_another
 from exporter.exposition import Exposition, Page
 from exporter.identity import about, state_lines
+from exporter.introduced import Introduced
 from exporter.options import MetricsOptions
 from exporter.room import Room
 from exporter.scrape import OwnMetrics, PageQuery
@@ -93,7 +94,7 @@ class MetricsSink:
         self._entries: dict[str, Entry] = {}
         self._waiting: deque[tuple[Result, Outcome | None, float]] = deque()
         self._selections: dict[PageQuery, Selection] = {}
-        self._shapes: set[int] = set()
+        self._introduced = Introduced()
         self._known_shows: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._room = Room(self.options, own, clock)
         self._blocks = self._shown = self._renewed(Blocks())
@@ -172,6 +173,9 @@ class MetricsSink:
 
     def commit(self) -> None:
         """End the change."""
+        entries = self._entries.values()
+        shown = {name for names in {entry.shown for entry in entries} for name in names}
+        self._introduced.sweep(self._blocks, (entry.shape for entry in entries), shown)
         self._shown = self._blocks
         self._selections.clear()
 
@@ -234,7 +238,7 @@ class MetricsSink:
         """Show what is counted about a probe, and nothing of a run that cannot be shown."""
         if entry.is_admitted and entry.key:
             # the lines of the run may stand there in part
-            of_kind = self.options.shape_of(entry.probe).by_name
+            of_kind = entry.shape.by_name
             entry.shown = tuple({*_OF_A_RUN, *of_kind, *entry.shown} - entry.lasting.keys())
             self._put(entry, entry.constant_lines())
         self._hide(entry)
@@ -254,10 +258,10 @@ class MetricsSink:
     def register(self, probe: Probe) -> None:
         """Let a probe have series; of a known name the counters go on."""
         self._catch_up()
-        entry = self._entries.get(probe.name)
+        entry, shape = self._entries.get(probe.name), self.options.shape_of(probe)
         if entry is None:
-            slot = self._blocks.take_slot()
-            entry = self._entries[probe.name] = Entry(probe, slot, self._wall().timestamp())
+            slot, now = self._blocks.take_slot(), self._wall().timestamp()
+            entry = self._entries[probe.name] = Entry(probe, slot, now, shape)
             self._selections.clear()
         is_another = checks_another(entry.probe, probe)
         entry.probe = probe
@@ -265,14 +269,15 @@ class MetricsSink:
             self._hide(entry)
             self._end_lasting(entry)
             entry.begin_anew(self._wall().timestamp())
+        entry.take_shape(shape)
         labels = labels_of(probe, instance=self.options.instance_label)
-        key = (labels.plain, *about(probe))
+        key = (labels.plain, shape.named, *about(probe))
         if key == entry.key and entry.is_admitted and not is_another:
             return
         has_room = bool(entry.key) and entry.is_admitted
         entry.key, entry.labels = key, labels
         entry.tally.set_buckets(self.options.latency_buckets)
-        self._introduce(self.options.shape_of(probe))
+        self._introduced.introduce(shape, self._blocks)
         lines = entry.constant_lines()
         if has_room:
             self._room.series -= entry.constant
@@ -299,7 +304,7 @@ class MetricsSink:
 
         Nearly every run is like the one before it: a third of the cost of showing it anew.
         """
-        shape = self.options.shape_of(entry.probe)
+        shape = entry.shape
         if not before.outcome is result.outcome is Outcome.UP or entry.is_cut or shape.lasting:
             return None
         lines = changed_lines(before, result, shape, entry.labels) if entry.shown else None
@@ -310,7 +315,7 @@ class MetricsSink:
 
     def _show(self, entry: Entry, result: Result) -> None:
         """Replace the result families of a probe as a whole."""
-        labels, shape = entry.labels, self.options.shape_of(entry.probe)
+        labels, shape = entry.labels, entry.shape
         lines = outcome_lines(result, labels)
         lines[CONSECUTIVE.name] = entry.tally.consecutive_line(labels)
         samples: dict[str, str] = {}
@@ -366,16 +371,6 @@ class MetricsSink:
         for name, text in lines.items():
             families[name].put(slot, text.encode())
 
-    def _introduce(self, shape: Shape) -> None:
-        """Give the families of a kind their places on the page."""
-        if id(shape) in self._shapes:
-            return
-        self._shapes.add(id(shape))
-        for family in shape.by_name.values():
-            known = self._blocks.family(family.name, family.type, family.help)
-            if known.heads != heads(family.name, family.type, family.help):
-                log.warning("want one type and help for the family %s, got two", family.name)
-
     def _renewed(self, blocks: Blocks) -> Blocks:
         """Return empty blocks with every family that does not belong to a kind."""
         new = blocks.renewed(self.options.drop)
@@ -383,7 +378,7 @@ class MetricsSink:
         counters = [latency if family is LATENCY else family for family in COUNTERS]
         for family in (*IDENTITY, SUCCESS, DURATION, TIMEOUT, *RESULT, *counters):
             new.family(family.name, family.type, family.help)
-        self._shapes.clear()
+        self._introduced.clear()
         self._room.series = 0
         for entry in self._entries.values():
             entry.key, entry.samples = (), 0

@@ -22,6 +22,7 @@ class Family:
         labels: its own labels, beside those of the probe.
         type: ``info`` is a gauge of value 1.
         dynamic: label values come from a target; only such families may take them.
+        of_user: the settings of a probe name it, and its labels.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Family:
     labels: tuple[str, ...] = ()
     type: FamilyType = "gauge"
     dynamic: bool = False
+    of_user: bool = False
 
 
 def _gauge(name: str, text: str, *labels: str, dynamic: bool = False) -> Family:
@@ -138,6 +140,19 @@ SHARED: tuple[Family, ...] = (
         "sonde_probe_tls_hop_expiry_timestamp_seconds",
         "Earliest notAfter of the certificates sent on a redirect hop, as Unix time",
         "hop",
+    ),
+    _gauge("sonde_probe_addresses", "Addresses of the name that were checked, at most 16"),
+    _gauge(
+        "sonde_probe_address_up",
+        "1 if the run against this one address was up or degraded",
+        "address",
+        dynamic=True,
+    ),
+    _gauge(
+        "sonde_probe_address_duration_seconds",
+        "Duration of the run against this one address, the lookup aside",
+        "address",
+        dynamic=True,
     ),
 )
 

@@ -72,7 +72,7 @@ def test_what_cannot_be_hashed_takes_nothing_else_away() -> None:
 
 
 def test_numbers_that_never_come_again_do_not_pile_up() -> None:
-    pages = _pages_of(Plain, False)
+    pages = _pages_of(Plain, (), False)
 
     for number in range(MAX_LINES + 10):
         pages.render(up("it", Sample("plain_banner_bytes", number)), None)
