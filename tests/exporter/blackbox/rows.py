@@ -27,6 +27,10 @@ OTHERS = """  without: {prober: tcp}
 """
 # One of each prober with a second of time.
 SLOW = """
+  without_tls: {prober: http, timeout: 1s}
+  with_tls: {prober: http, timeout: 1s, http: {tls_config: {ca_file: '{ca}'}}}
+  ping: {prober: icmp, timeout: 1s}
+  names: {prober: dns, timeout: 1s, dns: {query_name: www.local.test, query_type: A}}
   slow_http: {prober: http, timeout: 1s}
   slow_tcp: {prober: tcp, timeout: 1s, tcp: {query_response: [{expect: never}]}}
   slow_bytes: {prober: tcp, timeout: 1s, tcp: {query_response: [{expect_bytes: never seen yet}]}}
@@ -88,5 +92,5 @@ def files_of(rows: Sequence[Row], places: Mapping[str, str]) -> tuple[str, str]:
     """Return a blackbox.yml with a module for each row that 0.23 can have, and one with all."""
     lines = {row: row.module(name, places) for name, row in names(rows).items()}
     theirs = "".join(line for row, line in lines.items() if not row.since)
-    ours = OTHERS + SLOW + "".join(lines.values())
+    ours = OTHERS + SLOW.replace("{ca}", places["ca"]) + "".join(lines.values())
     return f"modules:\n{OTHERS}{theirs}", f"modules:\n{ours}"
