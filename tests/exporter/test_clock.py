@@ -72,7 +72,7 @@ async def moved(tmp_path: Path) -> None:
 
 
 async def frozen() -> None:
-    """E10, F27: SIGSTOP for four seconds while targets that answer after 0.3 s are being probed: 0 `down`."""
+    """E10, F27: SIGSTOP while targets that answer after 0.3 s are being probed: 0 `down`."""
     served = 0
 
     async def answer_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
