@@ -8,6 +8,8 @@ What a run needs it takes from the config in force when it begins: a reload chan
 Knows the parts, not how a run is made.
 """
 
+# ruff: noqa: PLC0415 - a service without a run imports nothing of one (stack.md 15)
+
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -164,9 +166,9 @@ class LoadRuns:
         self._scheduler.at_times(_job(name), following, due, MISFIRE_S)
 
     async def _run(self, name: str) -> None:
-        from scenarios.course.readiness import Options, wish_of  # noqa: PLC0415 - stack.md 15
-        from scenarios.course.run import Course  # noqa: PLC0415 - as above
-        from scenarios.planning.make import Flags  # noqa: PLC0415 - as above
+        from scenarios.course.readiness import Options, wish_of
+        from scenarios.course.run import Course
+        from scenarios.planning.make import Flags
 
         config = self._config
         if config is None or name not in scenarios_of(config):
@@ -198,11 +200,11 @@ class LoadRuns:
 
     def _cut_off(self, scenarios: "Mapping[str, ScenarioKeys]") -> Sequence[LoadReport]:
         """File a report of each run that was cut off; nobody else is told of them."""
-        from scenarios.config.settings import ScenarioKeys  # noqa: PLC0415 - stack.md 15
-        from scenarios.course.cutoff import report_of  # noqa: PLC0415 - as above
-        from scenarios.course.filing import file_report  # noqa: PLC0415 - as above
-        from scenarios.course.lock import interrupted  # noqa: PLC0415 - as above
-        from scenarios.course.readiness import wish_of  # noqa: PLC0415 - as above
+        from scenarios.config.settings import ScenarioKeys
+        from scenarios.course.cutoff import report_of
+        from scenarios.course.filing import file_report
+        from scenarios.course.lock import interrupted
+        from scenarios.course.readiness import wish_of
 
         reports = [report_of(claim) for claim in interrupted(self._data)]
         for report in reports:

@@ -72,7 +72,7 @@ class Remote(Link):
         try:
             it = message.unpack(data)
         except ValueError:
-            return
+            return  # of a stranger: a master of ours that says no more is missed by its silence
         if self._run and (it.run != self._run or it.number <= self._heard):
             return
         self._heard, self._heard_at = it.number, monotonic()

@@ -155,12 +155,11 @@ def follow(link: Channel, address: str, place: Path, engine: Engine, play: Play)
         engine.spawn(work)
     # the parent passes a signal on, with the time that it leaves us
     engine.on_stop(lambda: None)
-    code = GONE
     try:
         orders.wait_for_secrets()
         code = play(remote, orders, offer.shard, place, partial(_alone, link))
     except Gone:
-        pass
+        code = GONE  # told below, with what the master said at last
     if code or not remote.is_delivered:
         link.deliver(Left(0, remote.bye or orders.wrong or SILENCE))
         return code or GONE

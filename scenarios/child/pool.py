@@ -231,6 +231,7 @@ class Desk:
             for part, seats in some.items():
                 self._crew.spawn(part, seats)
             number -= GROWTH
+            # under gevent nobody is let on otherwise: those who sit begin to play meanwhile
             sleep(0)
 
     def _wait_until(self, at: float) -> bool:

@@ -23,7 +23,7 @@ def test_a_line_word_for_word() -> None:
 
 def test_what_does_not_exist_yet_is_a_dash() -> None:
     assert progress_line(replace(QUIET, phase="load", at_s=1.0)) == (
-        "load shop: load 1 s, 0/s of 0/s, 0/0 users, p95 –, failed –"  # noqa: RUF001
+        "load shop: load 1 s, 0/s of 0/s, 0/0 users, p95 –, failed –"  # noqa: RUF001 - a dash, as it is printed
     )
 
 
