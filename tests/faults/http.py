@@ -25,12 +25,33 @@ from urllib.parse import unquote
 
 import brotli  # type: ignore[import-untyped]
 
+from probes.result import Reason
+
 # E6: 512 MiB of zeros
 BOMB_BYTES = 512 * 1024 * 1024
 DRIP_S = 0.02
 BODY = b"all is well\n"
 
 Handler = Callable[["Call"], Awaitable[None]]
+
+# Row of the list of failures in the design of loads, path, and why that is no answer: the same for
+# every driver of journeys.
+NO_ANSWERS = (
+    ("8 closed without a word", "/close", Reason.CLOSED),
+    ("8 reset", "/rst", Reason.CLOSED),
+    ("8 reset in the body", "/rstbody", Reason.CLOSED),
+    ("8 truncated head", "/shorthead", Reason.CLOSED),
+    ("8 truncated body", "/short", Reason.CLOSED),
+    ("8 truncated chunk", "/shortchunk", Reason.CLOSED),
+    ("8 junk", "/garbage", Reason.PROTOCOL),
+    ("8 another protocol", "/ssh", Reason.PROTOCOL),
+    ("8 two lengths", "/smuggle", Reason.PROTOCOL),
+    ("9 cut gzip", "/cutgzip", Reason.PROTOCOL),
+    ("9 no gzip at all", "/lying", Reason.PROTOCOL),
+    ("12 endless headers", "/hdrbomb", Reason.TOO_LARGE),
+    ("13 loop", "/loop", Reason.REDIRECT),
+    ("13 an endless address", "/longloc", Reason.TOO_LARGE),
+)
 
 
 class Call:

@@ -16,10 +16,18 @@ from datetime import UTC, datetime, timedelta
 
 import trustme
 
+from probes.result import Reason
 from tests.faults.tcp import DRIP_S, Handler
 
 # The head of a handshake record that promises 122 bytes, and the first two of them.
 HALF_RECORD = b"\x16\x03\x03\x00\x7a\x02\x00"
+# What each certificate of `bad_certificate` fails with, whoever checks.
+BAD_CERTIFICATES = {
+    "expired": Reason.CERTIFICATE_EXPIRED,
+    "not_yet_valid": Reason.CERTIFICATE_EXPIRED,
+    "self_signed": Reason.CERTIFICATE_UNTRUSTED,
+    "wrong_name": Reason.CERTIFICATE_NAME,
+}
 HANDSHAKE_FAILURE = b"\x15\x03\x03\x00\x02\x02\x28"
 
 
@@ -64,6 +72,7 @@ def server_context(certificate: trustme.LeafCert) -> ssl.SSLContext:
 
 def bad_certificate(ca: trustme.CA, fault: str) -> ssl.SSLContext:
     """Return a server context whose certificate for 127.0.0.1 has *fault*."""
+    assert fault in BAD_CERTIFICATES
     now = datetime.now(UTC)
     if fault == "expired":
         past = (now - timedelta(days=9), now - timedelta(days=2))

@@ -23,7 +23,7 @@ from tests.faults.rpc_actions import (
     truncated,
 )
 from tests.faults.rpc_proxy import RpcProxy, rpc_proxy
-from tests.faults.tls import bad_certificate
+from tests.faults.tls import BAD_CERTIFICATES, bad_certificate
 from tests.probes.chain.rig import CALL_S, Clock, Devnet, Rig, evm
 
 pytestmark = [pytest.mark.service, pytest.mark.slow]
@@ -97,12 +97,7 @@ async def test_row_3_a_stopped_process_accepts_and_says_nothing(clock: Clock, ne
 
 
 @pytest.mark.parametrize(
-    ("fault", "cause"),
-    [
-        pytest.param("expired", Reason.CERTIFICATE_EXPIRED, id="row 4 expired"),
-        pytest.param("wrong_name", Reason.CERTIFICATE_NAME, id="row 4 wrong name"),
-        pytest.param("self_signed", Reason.CERTIFICATE_UNTRUSTED, id="row 4 self-signed"),
-    ],
+    ("fault", "cause"), [pytest.param(*it, id=f"row 4 {it[0]}") for it in BAD_CERTIFICATES.items()]
 )
 async def test_certificates_that_do_not_verify(
     fault: str, cause: Reason, clock: Clock, net: Devnet, ca: trustme.CA

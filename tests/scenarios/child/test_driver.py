@@ -20,10 +20,10 @@ from probes.wire.tls import TlsOptions
 from probes.wire.url import parse_url
 from scenarios.child.driver import LoadDriver
 from scenarios.child.resolver import Resolver
-from tests.faults.http import fault_server
+from tests.faults.http import NO_ANSWERS, fault_server
 from tests.faults.kept import CLOSE, OK, STAY, answer, kept_server
 from tests.faults.tcp import closed_port, dripping, tcp_fault
-from tests.faults.tls import bad_certificate
+from tests.faults.tls import BAD_CERTIFICATES, bad_certificate
 from tests.scenarios.driving import by_load, in_thread, written
 
 QUICK = "250ms"
@@ -57,18 +57,10 @@ async def test_target_4_nobody_listens() -> None:
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        pytest.param("/rst", Reason.CLOSED, id="Target 8 reset"),
-        pytest.param("/close", Reason.CLOSED, id="Target 8 closed"),
-        pytest.param("/short", Reason.CLOSED, id="Target 8 truncated"),
-        pytest.param("/shortchunk", Reason.CLOSED, id="Target 8 truncated chunk"),
-        pytest.param("/rstbody", Reason.CLOSED, id="Target 8 reset in the body"),
-        pytest.param("/garbage", Reason.PROTOCOL, id="Target 8 junk"),
-        pytest.param("/hdrbomb", Reason.TOO_LARGE, id="Target 8 endless head"),
+        *(pytest.param(path, reason, id=f"Target {row}") for row, path, reason in NO_ANSWERS),
         pytest.param("/1xx", Reason.PROTOCOL, id="Target 8 endless provisional answers"),
-        pytest.param("/cutgzip", Reason.PROTOCOL, id="Target 9 cut gzip"),
         pytest.param("/bomb/gzip", Reason.TOO_LARGE, id="Target 9 gzip bomb"),
         pytest.param("/infinite", Reason.TOO_LARGE, id="Target 12 endless"),
-        pytest.param("/loop", Reason.REDIRECT, id="Target 13 loop of redirects"),
     ],
 )
 async def test_a_target_that_misbehaves(path: str, reason: Reason) -> None:
@@ -109,14 +101,7 @@ async def test_target_7_the_time_of_a_handshake_is_total() -> None:
     assert text.endswith("got none in phase tls")
 
 
-@pytest.mark.parametrize(
-    ("fault", "reason"),
-    [
-        pytest.param("expired", Reason.CERTIFICATE_EXPIRED, id="expired"),
-        pytest.param("wrong_name", Reason.CERTIFICATE_NAME, id="wrong host"),
-        pytest.param("self_signed", Reason.CERTIFICATE_UNTRUSTED, id="unknown authority"),
-    ],
-)
+@pytest.mark.parametrize(("fault", "reason"), BAD_CERTIFICATES.items())
 async def test_target_6_a_bad_certificate(
     fault: str, reason: Reason, ca: trustme.CA, ca_file: Path
 ) -> None:
