@@ -237,8 +237,10 @@ def test_the_way_to_the_directory_is_a_file(config: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_packs_are_completed(config: Path) -> None:
-    assert completed("generate", "rules", "--pack", "c", cwd=config.parent) == ["chain"]
+def test_packs_are_completed(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(config.parent)
+
+    assert completed("generate", "rules", "--pack", "c") == ["chain"]
 
 
 def test_help_shows_how_it_is_called() -> None:

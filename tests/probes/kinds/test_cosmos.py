@@ -420,6 +420,7 @@ async def test_transactions_are_counted_and_go_on_after_a_restart(
 
 @pytest.mark.service
 @pytest.mark.slow
+@pytest.mark.asyncio(loop_factories=["uvloop"])
 async def test_a_network_that_loses_its_majority_halts(comet_network: StartNetwork) -> None:
     """Row 25, with real validators: two of four are less than two thirds."""
     nodes = dict(zip("abcd", comet_network(4), strict=True))
