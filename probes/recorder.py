@@ -140,6 +140,21 @@ class Recorder:
         if secret:
             self.secrets.append(secret)
 
+    def fresh(self) -> "Recorder":
+        """Return an empty notebook for a part of this run, with the same deadline."""
+        part = Recorder(self.deadline, self._clock)
+        part.run_id, part.keep = self.run_id, self.keep
+        part.cut_off, part.asleep = self.cut_off, self.asleep
+        return part
+
+    def adopt(self, part: "Recorder") -> None:
+        """Go on from where *part* stands: what it holds takes the place of what is here."""
+        self._open, self.phase_name = part._open, part.phase_name  # noqa: SLF001 - one of us
+        self._phases = dict(part._phases)  # noqa: SLF001 - as above
+        self._samples, self._warnings = list(part.samples), list(part.warnings)
+        self._facts, self._steps = part.facts, list(part.steps)
+        self.secrets += part.secrets
+
     def elapsed(self) -> float:
         """Return the seconds since the run began."""
         return self._clock() - self._started

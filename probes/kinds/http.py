@@ -4,9 +4,9 @@ Knows what an answer should be; how it is fetched is `probes.wire.http`'s busine
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
@@ -23,7 +23,7 @@ from probes.wire.asking import NOT_LATE, BodyFile, Late, RequestKeys
 from probes.wire.bodies import BodyKeys
 from probes.wire.expectation import HttpExpect, HttpWarn
 from probes.wire.headers import RESERVED, USER_AGENT, is_blackbox
-from probes.wire.http import BOTH_ALPN, HTTP1_ALPN, HTTP2_ALPN, HTTP3_ALPN, Options, exchange
+from probes.wire.http import Options, exchange
 from probes.wire.message import (
     MAX_REDIRECTS,
     REDIRECTS,
@@ -32,10 +32,14 @@ from probes.wire.message import (
     text,
 )
 from probes.wire.redirect import http_date
+from probes.wire.reuse import REUSE_METRICS, ReuseKeys, Twice, judge_reuse
+from probes.wire.sweep import SWEEP_METRICS, AddressKeys, sweep
 from probes.wire.tls import NET_METRICS, TLS_METRICS, TlsOptions
 from probes.wire.travel import Proven, TravelKeys
 from probes.wire.url import Url, parse_url, split_host_port
+from probes.wire.versions import alpn_of, judge_quic, judge_versions
 
+Fetch = Callable[[Request, Recorder, Options, Response], Awaitable[object]]
 _VERSIONS = {"1.0": 1.0, "1.1": 1.1, "2": 2.0, "3": 3.0}
 # What every run measures, in the order in which `_record` tells it.
 _MEASURED = (
@@ -47,12 +51,6 @@ _MEASURED = (
     "http_version",
     "failed_due_to_regex",
 )
-_ALPN = {
-    frozenset({1}): HTTP1_ALPN,
-    frozenset({2}): HTTP2_ALPN,
-    frozenset({1, 2}): BOTH_ALPN,
-    frozenset({3}): HTTP3_ALPN,
-}
 # Targets of one module come from outside through /probe; a plan is remade in microseconds.
 MAX_PLANS = 256
 # Enough of a wrong answer to recognise an error page.
@@ -71,7 +69,7 @@ class _Plan:
     options: Options
 
 
-class Http(TravelKeys, BodyKeys, RequestKeys, Kind):
+class Http(AddressKeys, ReuseKeys, TravelKeys, BodyKeys, RequestKeys, Kind):
     """Send one HTTP request over a new connection and judge the answer.
 
     HTTP/2 is taken when the server offers it over TLS. Without ``expect`` any 2xx is up.
@@ -85,7 +83,7 @@ class Http(TravelKeys, BodyKeys, RequestKeys, Kind):
 
     name = "http"
     phase_family = "http_duration_seconds"
-    phases = ("auth", "resolve", "connect", "tls", "processing", "transfer")
+    phases = ("auth", "resolve", "connect", "tls", "processing", "transfer", "reuse")
     parameters = ("method", "body", "ip")
     ends_at_once = True
     metrics: ClassVar[tuple[Metric, ...]] = (
@@ -108,6 +106,8 @@ class Http(TravelKeys, BodyKeys, RequestKeys, Kind):
         Metric("failed_due_to_cel", "1 if the run failed by a CEL expression"),
         *NET_METRICS,
         *TLS_METRICS,
+        *SWEEP_METRICS,
+        *REUSE_METRICS,
     )
 
     versions: list[Literal[1, 2, 3]] = Field(default=[1, 2], min_length=1)
@@ -154,25 +154,25 @@ class Http(TravelKeys, BodyKeys, RequestKeys, Kind):
         return self
 
     @model_validator(mode="after")
-    def _one_who_asks(self) -> Self:
+    def _go_together(self) -> Self:
+        if self.addresses == "all" and self.proxy is not None:
+            raise ValueError("want addresses: first where a proxy dials, got all")
+        if self.reuse != "off":
+            judge_reuse(
+                self.method,
+                follows=self.follow_redirects,
+                speaks_http1=1 in self.versions,
+                has_proxy=self.proxy is not None,
+            )
         if self.oauth2 is not None and self.shows_who_asks:
             raise ValueError("want oauth2 or another way to show who asks, got both")
         return self
 
     @model_validator(mode="after")
     def _one_transport(self, info: ValidationInfo) -> Self:
-        if 3 not in self.versions:  # noqa: PLR2004 - of HTTP
-            return self
-        if set(self.versions) != {3}:
-            got = f"{self.versions}: no run asks over TCP and QUIC"
-            raise ValueError(f"want versions: [3] alone, or of 1 and 2, got {got}")
-        if is_blackbox(info):
-            return self  # the run tells it
-        if self.proxy is not None:
-            raise ValueError("want no proxy beside versions: [3], got one: none carries QUIC")
-        if self.tls.max_version < "1.3":
-            got = f"{self.tls.max_version} at most"
-            raise ValueError(f"want TLS 1.3 beside versions: [3], got {got}")
+        judge_versions(self.versions)
+        if not is_blackbox(info):  # there the run tells it
+            judge_quic(self.versions, self.tls, has_proxy=self.proxy is not None)
         return self
 
     @property
@@ -233,14 +233,34 @@ class Http(TravelKeys, BodyKeys, RequestKeys, Kind):
         is_free = self.trust == "host" and isinstance(self.body, BodyFile)
         return replace(made, body_is_secret=False) if is_free else made
 
-    async def run(self, target: str, recorder: Recorder) -> None:
+    def run(self, target: str, recorder: Recorder) -> Coroutine[Any, Any, None]:
+        # no coroutine of its own: one more costs a microsecond in every run
+        if self.sweeps:
+            return self._sweep(target, recorder)
+        if self.reuse != "off":
+            return self._check_twice(target, recorder, Twice(required=self.reuse == "required"))
+        return self._check(target, recorder)
+
+    async def _sweep(self, target: str, recorder: Recorder) -> None:
+        plan, once = self._plan(target), partial(self.run, target)
+        url, servers = plan.url, plan.options.servers
+        await sweep(url.host, url.port, recorder, once, ip=self.ip, servers=servers)
+
+    async def _check_twice(self, target: str, recorder: Recorder, twice: Twice) -> None:
+        try:
+            await self._check(target, recorder, twice.first)
+            await twice.again()
+        finally:
+            twice.close()
+
+    async def _check(self, target: str, recorder: Recorder, fetch: Fetch = exchange) -> None:
         plan = self._plan(target)
         request = plan.request or self.request(plan.url, await self.read(recorder))
         response = Response(plan.url, plan.options.limits)
         flag: Flag = ""
         try:
             proven = await self.prove(request, recorder) if self.oauth2 else Proven(request)
-            over = await self._fetch(proven, recorder, plan.options, response)
+            over = await self._fetch(fetch, proven, recorder, plan.options, response)
             miss = self._miss(response)
             flag = "" if miss is None else miss.flag
             beyond = self._measure(response, recorder)
@@ -258,11 +278,11 @@ class Http(TravelKeys, BodyKeys, RequestKeys, Kind):
             self._record(response, recorder, flag)
 
     async def _fetch(
-        self, proven: Proven, recorder: Recorder, options: Options, response: Response
+        self, fetch: Fetch, proven: Proven, recorder: Recorder, options: Options, response: Response
     ) -> CheckFailed | None:
         """Fill *response*; a redirect too many is the answer, and why it is one comes back."""
         try:
-            await exchange(proven.request, recorder, options, response)
+            await fetch(proven.request, recorder, options, response)
             proven.answered(response)
         except CheckFailed as failure:
             if failure.reason is not Reason.REDIRECT or response.redirects <= self.max_redirects:
@@ -292,7 +312,7 @@ class Http(TravelKeys, BodyKeys, RequestKeys, Kind):
             limits=self.limits(keep=keep),
             ip=self.ip,
             tls=self.tls,
-            alpn=_ALPN[frozenset[int](self.versions)],
+            alpn=alpn_of(self.versions),
             follow_redirects=self.follow_redirects,
             max_redirects=self.max_redirects,
         )

@@ -13,12 +13,13 @@ from probes.recorder import Recorder
 from probes.result import Reason
 from probes.wire.net import ANY_IP, IpChoice, dial
 from probes.wire.source import Source
+from probes.wire.sweep import SWEEP_METRICS, AddressKeys, sweep
 from probes.wire.talking import DEFAULT_TLS, TALKING_METRICS, Talking
 from probes.wire.tls import NET_METRICS
 from probes.wire.url import canonical_host, split_host_port, tls_name
 
 
-class Tcp(Talking):
+class Tcp(AddressKeys, Talking):
     """Open a TCP connection; with ``expect`` or ``dialog``, talk and judge what comes back.
 
     Connecting, and with ``tls`` the handshake, is the whole check when nothing else is asked for.
@@ -37,6 +38,7 @@ class Tcp(Talking):
         Metric("tcp_banner_bytes", "Bytes read from the target after connecting"),
         *NET_METRICS,
         *TALKING_METRICS,
+        *SWEEP_METRICS,
     )
 
     ip: IpChoice = ANY_IP
@@ -63,10 +65,13 @@ class Tcp(Talking):
 
     async def run(self, target: str, recorder: Recorder) -> None:
         try:
-            split_host_port(target)
+            host, port = split_host_port(target)
         except ValueError as error:
             # of `/probe`: nothing is resolved, so nothing is told of an address
             raise CheckFailed(Reason.CONFIG, str(error)) from None
+        if self.sweeps:
+            await sweep(host, port, recorder, partial(self.run, target), ip=self.ip)
+            return
         name = self.tls_or_default.server_name
         opening = partial(
             dial,

@@ -6,6 +6,7 @@ before it `probes.wire.starttls`'s, and what a certificate says `probes.wire.lea
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -25,6 +26,7 @@ from probes.wire.source import Source
 from probes.wire.staple import look_for_staple
 from probes.wire.starttls import Protocol, negotiate
 from probes.wire.stream import Connection
+from probes.wire.sweep import SWEEP_METRICS, AddressKeys, sweep
 from probes.wire.tls import NET_METRICS, TLS_METRICS, TlsOptions, judge_certificate
 from probes.wire.url import canonical_host, split_host_port, tls_name
 from probes.wire.x509 import ChainFacts, chain_facts
@@ -108,7 +110,7 @@ class TlsExpect(Settings):
     """Time of the whole run."""
 
 
-class Tls(Kind):
+class Tls(AddressKeys, Kind):
     """Look at the certificate and the session of a TCP port, with ``starttls`` behind plain text.
 
     Certificates are told also when they are refused. With ``stapling``, a second connection looks
@@ -138,6 +140,7 @@ class Tls(Kind):
         ),
         *NET_METRICS,
         *TLS_METRICS,
+        *SWEEP_METRICS,
     )
 
     starttls: Protocol | None = None
@@ -178,6 +181,9 @@ class Tls(Kind):
             name = self.tls.server_name or tls_name(canonical_host(host))
         except ValueError as error:
             raise CheckFailed(Reason.CONFIG, str(error)) from None
+        if self.sweeps:
+            await sweep(host, port, recorder, partial(self.run, target), ip=self.ip)
+            return
         self.tls.context()  # tells what is wrong with it before anybody is bothered
         address = await resolve(host, port, recorder, ip=self.ip)
         look = _Look(self, name, recorder)

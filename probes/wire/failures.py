@@ -9,6 +9,7 @@ import os
 import socket
 import ssl
 from ipaddress import ip_address
+from typing import Any
 
 from probes.errors import CheckFailed
 from probes.result import Reason
@@ -39,6 +40,22 @@ _DNS_REASONS = {
     socket.EAI_AGAIN: Reason.DNS_SERVFAIL,
     socket.EAI_FAIL: Reason.DNS_SERVFAIL,
     socket.EAI_MEMORY: Reason.RESOURCE,
+}
+# https://c-ares.org/docs/ares_strerror.html: code -> reason, what was got
+_LOOKUP_ERRORS: dict[int, tuple[Reason, str]] = {
+    1: (Reason.DNS_NO_ADDRESS, "an answer without any (NODATA)"),
+    2: (Reason.DNS_SERVFAIL, "FORMERR"),
+    3: (Reason.DNS_SERVFAIL, "SERVFAIL"),
+    4: (Reason.DNS_NXDOMAIN, "NXDOMAIN: no such name"),
+    5: (Reason.DNS_SERVFAIL, "NOTIMP"),
+    6: (Reason.DNS_SERVFAIL, "REFUSED"),
+    7: (Reason.CONFIG, "a name that cannot be asked for"),
+    8: (Reason.CONFIG, "a name that cannot be asked for"),
+    10: (Reason.DNS_SERVFAIL, "an answer that cannot be read"),
+    11: (Reason.NETWORK, "no name server that accepts questions"),
+    12: (Reason.DNS_TIMEOUT, "no answer of the name server in time"),
+    14: (Reason.RESOURCE, "no file descriptor left"),
+    15: (Reason.RESOURCE, "no memory left"),
 }
 # Before SSLError, OSError and ConnectionError, which they are too.
 _BY_CLASS: tuple[tuple[type[BaseException], tuple[Reason, str]], ...] = (
@@ -210,3 +227,12 @@ def hinted(failure: CheckFailed, version: str | None) -> CheckFailed:
         hint = "over TLS 1.3 this also means that a client certificate is wanted"
         return CheckFailed(failure.reason, f"{failure.message} ({hint})", phase=failure.phase)
     return failure
+
+
+def lookup_failure(host: str, arguments: tuple[Any, ...]) -> CheckFailed:
+    """Return the verdict that the *arguments* of an error of c-ares mean for *host*."""
+    code = arguments[0] if arguments else None
+    reason, got = _LOOKUP_ERRORS.get(
+        code or 0, (Reason.INTERNAL, f"the resolver's error {arguments}")
+    )
+    return CheckFailed(reason, f"want an address of {short(host)}, got {got}", phase="resolve")

@@ -32,8 +32,9 @@ from probes.wire.address import (
     told_of_literal,
 )
 from probes.wire.ares import UncachedChannel
-from probes.wire.failures import classify, has_route
+from probes.wire.failures import classify, has_route, lookup_failure
 from probes.wire.peer import NOTE, TlsNote
+from probes.wire.pin import pin_of
 from probes.wire.policy import judge
 from probes.wire.source import leave_from
 from probes.wire.stream import HANDSHAKE_TIMEOUT_S, SHUTDOWN_TIMEOUT_S, Connection
@@ -62,23 +63,6 @@ CONTROL_TIMEOUT_S = 1.0
 
 _FAMILIES = {"4": socket.AF_INET, "6": socket.AF_INET6}
 _FAMILY_NUMBERS: dict[int, int] = {socket.AF_INET: 4, socket.AF_INET6: 6}
-# https://c-ares.org/docs/ares_strerror.html: code -> reason, what was got
-_DNS_ERRORS: dict[int, tuple[Reason, str]] = {
-    1: (Reason.DNS_NO_ADDRESS, "an answer without any (NODATA)"),
-    2: (Reason.DNS_SERVFAIL, "FORMERR"),
-    3: (Reason.DNS_SERVFAIL, "SERVFAIL"),
-    4: (Reason.DNS_NXDOMAIN, "NXDOMAIN: no such name"),
-    5: (Reason.DNS_SERVFAIL, "NOTIMP"),
-    6: (Reason.DNS_SERVFAIL, "REFUSED"),
-    7: (Reason.CONFIG, "a name that cannot be asked for"),
-    8: (Reason.CONFIG, "a name that cannot be asked for"),
-    10: (Reason.DNS_SERVFAIL, "an answer that cannot be read"),
-    11: (Reason.NETWORK, "no name server that accepts questions"),
-    12: (Reason.DNS_TIMEOUT, "no answer of the name server in time"),
-    14: (Reason.RESOURCE, "no file descriptor left"),
-    15: (Reason.RESOURCE, "no memory left"),
-}
-
 _resolvers: WeakKeyDictionary[
     asyncio.AbstractEventLoop, dict[tuple[str, ...], aiodns.DNSResolver]
 ] = WeakKeyDictionary()
@@ -112,14 +96,19 @@ async def resolve(
     address = resolve_literal(host, port, recorder, ip=ip, hop=hop)
     if address is not None:
         return address
+    if (pin := pin_of(host, port)) is not None:
+        recorder.add_phase("resolve", pin.seconds)
+        record_address(pin.address, pin.seconds, recorder, hop)
+        return pin.address
     started = perf_counter()
     recorder.enter("resolve")
     found: Address | None = None
     try:
-        found = address = await _look_up(host, port, ip, servers, recorder)
+        addresses = await find_addresses(host, port, recorder, ip=ip, servers=servers)
+        found = address = _choose(addresses, host, ip, recorder)
     finally:
         # also when the deadline ends it: the page shows how long the resolver was silent
-        _record_address(found, perf_counter() - started, recorder, hop)
+        record_address(found, perf_counter() - started, recorder, hop)
     recorder.leave()
     return address
 
@@ -138,7 +127,7 @@ def resolve_literal(
     address, samples, literal = told
     wanted = _FAMILIES.get(ip)
     if wanted is not None and _FAMILY_NUMBERS[wanted] != address.family:
-        _record_address(None, 0.0, recorder, hop)
+        record_address(None, 0.0, recorder, hop)
         recorder.add_phase("resolve", 0.0, complete=False)
         raise CheckFailed(
             Reason.DNS_NO_ADDRESS, f"want an IPv{ip} address, got {host}", phase="resolve"
@@ -150,7 +139,8 @@ def resolve_literal(
     return address
 
 
-def _record_address(address: Address | None, seconds: float, recorder: Recorder, hop: int) -> None:
+def record_address(address: Address | None, seconds: float, recorder: Recorder, hop: int) -> None:
+    """Write down which *address* was found, and how long that took."""
     if not hop:
         lookup = Sample("dns_lookup_time_seconds", seconds) if seconds else NO_LOOKUP
         recorder.extend((lookup, *(about(address.ip, address.family) if address else _ABOUT_NONE)))
@@ -161,14 +151,21 @@ def _record_address(address: Address | None, seconds: float, recorder: Recorder,
 _ABOUT_NONE = (Sample("ip_protocol", 0), Sample("ip_addr_hash", 0))
 
 
-async def _look_up(
-    host: str, port: int, ip: IpChoice, servers: Servers, recorder: Recorder
-) -> Address:
+async def find_addresses(
+    host: str, port: int, recorder: Recorder, *, ip: IpChoice = ANY_IP, servers: Servers = ()
+) -> list[Address]:
+    """Return all addresses of *host* that *ip* admits, as `resolve` finds them, at most 16."""
+    literal = literal_address(host, port)
+    if literal is not None:
+        return [literal] if str(literal.family) == ip or ip not in _FAMILIES else []
     if callable(servers):
         texts = await servers(host, ip, recorder.deadline)
         found = [Address(host, port, text, 6 if ":" in text else 4) for text in texts]
-    else:
-        found = await _ask(host, port, _FAMILIES.get(ip, socket.AF_UNSPEC), servers)
+        return found[:MAX_ADDRESSES]
+    return await _ask(host, port, _FAMILIES.get(ip, socket.AF_UNSPEC), servers)
+
+
+def _choose(found: list[Address], host: str, ip: IpChoice, recorder: Recorder) -> Address:
     chosen = choose(found, ip)
     if chosen is None:
         raise CheckFailed(
@@ -193,7 +190,7 @@ async def _ask(
             Reason.RESOURCE, f"want a resolver, got {error}", phase="resolve"
         ) from None
     except aiodns.error.DNSError as error:
-        raise _dns_failure(host, error.args) from None
+        raise lookup_failure(host, error.args) from None
     except ValueError as error:
         raise CheckFailed(Reason.CONFIG, str(error), phase="resolve") from None
     return [
@@ -205,12 +202,6 @@ async def _ask(
 
 def _text(address: bytes | str) -> str:
     return address if isinstance(address, str) else address.decode("ascii")
-
-
-def _dns_failure(host: str, arguments: tuple[Any, ...]) -> CheckFailed:
-    code = arguments[0] if arguments else None
-    reason, got = _DNS_ERRORS.get(code or 0, (Reason.INTERNAL, f"the resolver's error {arguments}"))
-    return CheckFailed(reason, f"want an address of {short(host)}, got {got}", phase="resolve")
 
 
 class _Resolver(aiodns.DNSResolver):

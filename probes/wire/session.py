@@ -181,8 +181,9 @@ class Session:
         # a run dials one address: who answers the second call is who answered the first
         if self._address is None:
             recorder.forget(*_NET_SAMPLES)
+            options = self._options
             self._address = await resolve(
-                url.host, url.port, recorder, ip=self._options.ip, hop=self._hop
+                url.host, url.port, recorder, ip=options.ip, servers=options.servers, hop=self._hop
             )
         if self.dials:
             recorder.forget(*_TLS_SAMPLES)
