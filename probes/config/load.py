@@ -34,6 +34,7 @@ from probes.config.entries import Entries
 from probes.config.further import Around, Further
 from probes.config.journeys import Journeys, Written
 from probes.config.judge import Judge
+from probes.config.measures import judge_measures
 from probes.config.mistakes import Layered, Mistakes, Place
 from probes.config.presets import Module, Presets
 from probes.config.sections import (
@@ -198,6 +199,7 @@ def _judge(sources: Sources, outside: _Outside, mistakes: Mistakes, variables: V
     builder = Entries(judge, presets, targets, mistakes)
     entries = [entry for source in sources.files for entry in builder.read(source)]
     judge_labels(entries, judge.kinds, mistakes)
+    judge_measures(entries, mistakes)
     judge_load(entries, main.place / "probes", outside.shards, mistakes)
     judge_dependencies(builder.dependencies, builder.names, mistakes)
     probes = resolve_dependencies(entries, mistakes)

@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+from exporter.metrics import MetricsSink
 from exporter.page import render_result
 from exporter.series import labels_of, sample_lines, shape_of
 from probes.kind import Metric
@@ -87,7 +88,7 @@ def test_a_run_like_the_one_before_shows_its_new_numbers() -> None:
     assert shown(sink).count("shop_votes_total") == 1
 
 
-def heads_of(sink: Any, name: str) -> str:
+def heads_of(sink: MetricsSink, name: str) -> str:
     return sink.blocks.families[name].heads[0].decode()
 
 
