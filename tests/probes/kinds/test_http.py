@@ -283,7 +283,9 @@ def test_a_copy_does_not_use_the_plans_of_its_original() -> None:
     kind = http()
     kind._plan("http://127.0.0.1/")
     copy = kind.model_copy(update={"method": "HEAD"})
-    assert copy._plan("http://127.0.0.1/").request.method == "HEAD"
+    made = copy._plan("http://127.0.0.1/").request
+    assert made is not None
+    assert made.method == "HEAD"
 
 
 def never_built(_: TlsOptions, alpn: tuple[str, ...]) -> None:

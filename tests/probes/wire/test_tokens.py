@@ -229,7 +229,8 @@ async def test_a_401_drops_a_token_but_not_the_next_one_too(server: TokenServer)
             "want a token_type such as Bearer, got 'x y'", id="an odd type",
         ),
         pytest.param(
-            "200 OK", b"[" * 70_000, "want a body of at most 64KiB (max_body), got more", id="too much"
+            "200 OK", b"[" * 70_000,
+            "want a body of at most 64KiB (max_body), got more", id="too much",
         ),
         pytest.param(
             "200 OK", b"[" * 60_000, "want an answer in JSON, got something else", id="too deep"
