@@ -5,7 +5,6 @@ once over scheduled probes, once over a job of ``/probe`` with the usual relabel
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -82,7 +81,8 @@ EXPRESSIONS = {
     "alert failed": "probe_success{{job=~{job}}} == 0",
     "alert status": "probe_http_status_code{{job=~{job}}} <= 199"
     " or probe_http_status_code{{job=~{job}}} >= 400",
-    "alert expiry": "last_over_time(probe_ssl_earliest_cert_expiry{{job=~{job}}}[10m]) - time() > 0",
+    "alert expiry": "last_over_time(probe_ssl_earliest_cert_expiry{{job=~{job}}}[10m])"
+    " - time() > 0",
     "alert dns": 'probe_dns_duration_seconds{{job=~{job},phase="request"}}',
 }  # fmt: skip
 

@@ -350,6 +350,10 @@ def mutual(own_files: Path) -> TlsOptions:
     )
 
 
+def a_second_later(kind: Http) -> None:
+    kind.tls._looked.clear()
+
+
 @pytest.mark.service
 async def test_a_client_certificate_is_read_anew_when_its_file_changes(
     nginx: Nginx, mutual: TlsOptions, own_files: Path, ca: trustme.CA, check: Check
@@ -361,11 +365,14 @@ async def test_a_client_certificate_is_read_anew_when_its_file_changes(
     other = ca.issue_cert("other@example.org", common_name="other")
     other.cert_chain_pems[0].write_to_path(own_files / "client.pem")
     other.private_key_pem.write_to_path(own_files / "client.key")
+    assert (await check(kind, target)).outcome is Outcome.UP, "within a second nobody looks again"
+    a_second_later(kind)
     changed = await check(kind, target)
     assert changed.failure is not None
     assert changed.failure.reason is Reason.BODY, "somebody else is greeted"
 
     await asyncio.get_running_loop().run_in_executor(None, (own_files / "client.key").unlink)
+    a_second_later(kind)
     broken = await check(kind, target, unknown=True)
     assert broken.failure is not None
     assert broken.failure.reason is Reason.CONFIG
