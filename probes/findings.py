@@ -3,13 +3,17 @@
 Knows neither how the run went about it, nor its deadline, nor who reads the Result.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
+from types import MappingProxyType
 
+from probes.kind import Kind
 from probes.probe import Probe
 from probes.recorder import Recorder
 from probes.redact import Redactor
-from probes.result import NO_FACTS, Failure, Outcome, Result
+from probes.result import NO_FACTS, Failure, Outcome, Result, Sample
 
 MAX_MESSAGE_CHARACTERS = 2048
 
@@ -52,9 +56,37 @@ def result_of(
         failure,
         tuple([replace(w, message=redact(w.message)) for w in warnings]) if warnings else (),
         recorder.phases,
-        recorder.samples,
+        _shown(recorder.samples, redact, _declared(type(probe.kind))),
         redact.values(facts) if facts else NO_FACTS,
         tuple([_redacted(step, redact) for step in steps]) if steps else (),
+    )
+
+
+_NOTHING: Mapping[str, object] = MappingProxyType({})
+
+
+@cache
+def _declared(kind: type[Kind]) -> Mapping[str, object]:
+    """Return the samples whose labels have words of the kind's own, as its declaration says."""
+    return {metric.name: metric for metric in kind.metrics if not metric.dynamic}
+
+
+def _shown(
+    samples: tuple[Sample, ...], redact: Redactor, declared: Mapping[str, object]
+) -> tuple[Sample, ...]:
+    """Return *samples* with the labels that an answer has filled as they may be shown."""
+    for sample in samples:
+        if sample.labels and sample.name not in declared:
+            break
+    else:
+        return samples
+    return tuple(
+        [
+            it._replace(labels=tuple([(name, redact(text)) for name, text in it.labels]))
+            if it.labels and it.name not in declared
+            else it
+            for it in samples
+        ]
     )
 
 
@@ -63,6 +95,7 @@ def _redacted(step: Result, redact: Redactor) -> Result:
     return step._replace(
         failure=step.failure and replace(step.failure, message=redact(step.failure.message)),
         warnings=tuple([replace(w, message=redact(w.message)) for w in step.warnings]),
+        samples=_shown(step.samples, redact, _NOTHING),
         facts=redact.values(step.facts),
         steps=tuple([_redacted(inner, redact) for inner in step.steps]),
     )

@@ -32,7 +32,7 @@ from probes.recorder import Recorder
 from probes.result import Reason, Sample
 from probes.settings import Settings
 from probes.sourced import Sourced
-from probes.units import parse_number, short
+from probes.units import cut_text, parse_number, short
 
 # metrics.md 2.6, 4.10: series of one family, and families of one probe.
 MAX_VALUES = 20
@@ -380,7 +380,7 @@ def _label_of(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str | int | float):
-        return str(value)[:MAX_LABEL_CHARACTERS]
+        return cut_text(str(value), MAX_LABEL_CHARACTERS)
     raise ValueError(f"want a text for a label, got {short(value)}")
 
 

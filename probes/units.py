@@ -148,7 +148,11 @@ _WORDS = {True: "true", False: "false", None: "null"}
 def short(value: object, limit: int = 80) -> str:
     """Return ``repr(value)`` cut to *limit* characters, for messages; words as files write them."""
     text = _WORDS.get(value) if value is None or isinstance(value, bool) else None
-    text = text or repr(value)
+    return cut_text(text or repr(value), limit)
+
+
+def cut_text(text: str, limit: int) -> str:
+    """Return at most *limit* characters; a mark tells that more stood there (`probes.redact`)."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

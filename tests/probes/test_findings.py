@@ -1,15 +1,17 @@
 """What a run has found as its Result; runs that end in one are in test_run.py."""
 
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 import pytest
 
 from probes.findings import MAX_MESSAGE_CHARACTERS, result_of
+from probes.kind import Metric
 from probes.kinds.tcp import Tcp
 from probes.probe import Probe
 from probes.recorder import Recorder
 from probes.redact import Redactor
-from probes.result import NO_FACTS, Failure, Outcome, Reason, Result
+from probes.result import NO_FACTS, Failure, Outcome, Reason, Result, Sample
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SECRET = "correct-horse"
@@ -71,3 +73,37 @@ def test_a_long_message_is_cut_behind_its_secrets() -> None:
     assert result.failure is not None
     assert len(result.failure.message) <= MAX_MESSAGE_CHARACTERS
     assert "corr" not in result.failure.message
+
+
+class Answering(Tcp):
+    """A kind with each sort of label: its own words, a peer's, and those that settings name."""
+
+    metrics = (
+        Metric("tcp_parts", "Parts", ("part",)),
+        Metric("tcp_said", "What was said", ("text",), dynamic=True),
+    )
+
+    @property
+    def named_metrics(self) -> tuple[Metric, ...]:
+        return (Metric("shop_depth", "Jobs", ("queue",), dynamic=True),)
+
+
+@pytest.mark.parametrize("name", ["tcp_said", "expect_info", "shop_depth", "ssl_last_chain_info"])
+@pytest.mark.parametrize("written", [SECRET, "battery-staple", "a " + quote(SECRET), "a" * 127])
+def test_no_label_out_of_an_answer_shows_a_secret(name: str, written: str) -> None:
+    secrets = [SECRET, "a" * 300]
+    recorder = Recorder()
+    recorder.hide("battery-staple")
+    text = written if len(written) < 127 else written + "…"
+    recorder.sample(name, 1, queue=text)
+    recorder.sample("tcp_parts", 2, part=SECRET)
+    recorder.step(found(recorder))
+    probe = Probe(name="a", kind=Answering(), target="127.0.0.1:1", redact=Redactor(secrets))
+
+    result = result_of(probe, recorder, None, NOW, 0.5, 1)
+
+    for one in (result, *result.steps):
+        assert written not in str(one.samples[0].labels)
+        assert "***" in one.samples[0].labels[0][1]
+    # a word of ours is a word of ours, whatever the password is
+    assert result.samples[1] == Sample("tcp_parts", 2, (("part", SECRET),))
