@@ -38,7 +38,8 @@ READY_S = 20.0
 MODULES = """
 modules:
   http: {{prober: http, timeout: 5s}}
-  https: {{prober: http, timeout: 5s, http: {{fail_if_not_ssl: true, tls_config: {{ca_file: '{ca}'}}}}}}
+  https: {{prober: http, timeout: 5s,
+    http: {{fail_if_not_ssl: true, tls_config: {{ca_file: '{ca}'}}}}}}
 """
 # The cheap server of the other bench, behind a certificate.
 TLS_SERVER = SERVER.replace("import asyncio, uvloop", "import asyncio, ssl, sys, uvloop").replace(

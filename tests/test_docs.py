@@ -20,7 +20,7 @@ from scripts.docs import PAGES, ROOT, main, stale
 
 WRITTEN = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/index.md", "docs/config.md",
            "docs/design.md", "docs/security.md", "docs/chains.md", "docs/journeys.md",
-           "docs/journeys-python.md", "docs/load.md")  # fmt: skip
+           "docs/journeys-python.md", "docs/load.md", "docs/blackbox.md")  # fmt: skip
 BLOCK = re.compile(r"^```yaml probes\.yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PLACES = (*WRITTEN, *PAGES, "probes.yaml")
 COMMANDS: Any = get_command(app)

@@ -34,6 +34,8 @@ class GrpcHealth(Server):
     """TLS."""
     mutual_port: int = 0
     """TLS that wants a client certificate."""
+    six_port: int = 0
+    """Clear text on ::1."""
 
 
 def start_grpc_health(directory: Path, certificates: Path) -> GrpcHealth:
@@ -50,6 +52,7 @@ def start_grpc_health(directory: Path, certificates: Path) -> GrpcHealth:
     running = start([sys.executable, "-c", code, certificates], 0, directory, ready=ready)
     server = GrpcHealth(running.process, ports["plain"], directory)
     server.tls_port, server.mutual_port = ports["tls"], ports["mutual"]
+    server.six_port = ports["six"]
     return server
 
 
@@ -87,6 +90,7 @@ def main(certificates: Path) -> None:
         [tuple(pair)], (certificates / "ca.pem").read_bytes(), require_client_auth=True
     )
     ports = {
+        "six": server.add_insecure_port("[::1]:0"),
         "plain": server.add_insecure_port("127.0.0.1:0"),
         "tls": server.add_secure_port("127.0.0.1:0", tls),
         "mutual": server.add_secure_port("127.0.0.1:0", mutual),

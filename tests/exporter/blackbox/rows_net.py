@@ -212,6 +212,7 @@ NEWER = (
     unix("a socket", "query_response: [{send: hi}, {expect: '^hi$'}]", "{here}/echo.sock",
          since="0.28", says=_YES),
     grpc("silence", _GRPC, "{silent}", timeout="300ms", since="D1", says={"probe_success": 0}),
+    grpc("an address of IPv6", "preferred_ip_protocol: ip6", "{grpc6}", since="D6", says=_YES),
     grpc("metadata", f"{_GRPC}, service: guarded, metadata: {{x-token: [s3cret-of-grpc],"
          " X-Many: [a, b], x-bin: [!!binary AP8=]}", "{grpc}", since="0.28", says=_YES),
     Row("upgrade", "websocket", "query_response: [{send: hi}, {expect: '^hi$'}]", "ws://{talk}",

@@ -145,6 +145,7 @@ def places_of(
             "mutual": f"https://127.0.0.1:{nginx.mutual_port}",
             "old": f"https://127.0.0.1:{nginx.old_port}",
             "grpc": grpc.address,
+            "grpc6": f"[::1]:{grpc.six_port}",
             "grpcs": f"127.0.0.1:{grpc.tls_port}",
             "grpcm": f"127.0.0.1:{grpc.mutual_port}",
             "knot": knot.address,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.exporter.blackbox.stage import Answer, Stage, asked, path_of
+from tests.servers.process import Server
 
 pytestmark = pytest.mark.service
 TIMEOUT = "X-Prometheus-Scrape-Timeout-Seconds"
@@ -157,7 +158,7 @@ def test_the_reload_families_keep_their_names(stage: Stage) -> None:
     ] * 3
 
 
-def servers(stage: Stage) -> tuple[object, object]:
+def servers(stage: Stage) -> tuple[Server, Server]:
     return stage.theirs, stage.fixed
 
 
@@ -167,7 +168,7 @@ def both(stage: Stage, request: Request) -> tuple[Answer, Answer]:
         path = path.replace("%7B" + word + "%7D", value.replace(":", "%3A").replace("/", "%2F"))
     theirs, ours = (
         asked(it, path, method=request.method, headers=request.headers, body=request.body)
-        for it in (stage.theirs, stage.fixed)
+        for it in servers(stage)
     )
     return theirs, ours
 
