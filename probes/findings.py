@@ -13,9 +13,35 @@ from probes.kind import Kind
 from probes.probe import Probe
 from probes.recorder import Recorder
 from probes.redact import Redactor
-from probes.result import NO_FACTS, Failure, Outcome, Result, Sample
+from probes.result import NO_FACTS, TARGET_REASONS, Failure, Outcome, Reason, Result, Sample
 
 MAX_MESSAGE_CHARACTERS = 2048
+# The fact that says why a run with ``must_fail`` is up.
+FAILED_AS_WANTED = "failed as wanted"
+
+
+def turned(probe: Probe, recorder: Recorder, failure: Failure | None) -> Failure | None:
+    """Return why a run is not up when its target must not work; None when it failed as it must.
+
+    Args:
+        probe: with ``must_fail``.
+        recorder: gets what failed, as a fact.
+        failure: of the run; the prober's own proves nothing and stays.
+    """
+    wanted = "want a run that fails"
+    if probe.must_fail != TARGET_REASONS:
+        wanted += f" by {' or '.join(sorted(probe.must_fail))}"
+    if failure is None:
+        return Failure(Reason.VALUE, f"{wanted}, got one that is up")
+    if failure.reason.is_own_fault:
+        return failure
+    told = f"{failure.reason.value}: {failure.message}"
+    if failure.reason not in probe.must_fail:
+        return replace(failure, message=f"{wanted}, got {told}")
+    recorder.fact(FAILED_AS_WANTED, told)
+    for warning in recorder.warnings:
+        recorder.excuse(warning.reason, "the run failed as it must")
+    return None
 
 
 def result_of(

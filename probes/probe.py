@@ -10,6 +10,7 @@ from typing import Literal
 
 from probes.kind import Kind
 from probes.redact import Redactor, parts_of_target, secrets_in_target
+from probes.result import Reason
 
 Severity = Literal["critical", "warning", "info"]
 NO_LABELS: Mapping[str, str] = MappingProxyType({})
@@ -35,6 +36,7 @@ class IncidentPolicy:
 class Probe:
     """One thing that is checked.
 
+    ``must_fail`` holds the reasons that count as success where the target must not work;
     ``display`` is the redacted target that may be shown anywhere; ``redact`` cleans every text of a
     run.
     """
@@ -54,6 +56,7 @@ class Probe:
     runbook: str = ""
     retries: int = 0
     retry_every_s: float = 1.0
+    must_fail: frozenset[Reason] = frozenset()
     secret_target: bool = False
     source: str = ""
     display: str = ""

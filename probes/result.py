@@ -90,6 +90,8 @@ PROBER_REASONS = frozenset(
     }
 )
 
+TARGET_REASONS = frozenset(Reason) - PROBER_REASONS
+
 NO_FACTS: Mapping[str, str] = MappingProxyType({})
 
 

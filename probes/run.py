@@ -7,7 +7,7 @@ Knows no kind, no schedule and no reader of Results.
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from probes.deadline import Lane, lane_of
 from probes.errors import CheckFailed
-from probes.findings import MAX_MESSAGE_CHARACTERS, result_of
+from probes.findings import MAX_MESSAGE_CHARACTERS, result_of, turned
 from probes.probe import Probe
 from probes.prober_health import ProberHealth, whose_fault
 from probes.recorder import Keep, Recorder
@@ -69,7 +69,6 @@ async def run_once(
     is_cut = until is not None and until < deadline
     if until is not None and is_cut:
         deadline = until
-
     run_id = os.urandom(8).hex()
 
     def recorder() -> Recorder:
@@ -83,24 +82,27 @@ async def run_once(
 
     lane = Lane(loop) if is_cut else lane_of(loop, allowed_s)
     attempt, attempts = _Attempt(probe, recorder(), lane), 1
-    attempt.abandoned = abandoned
+    attempt.abandoned, attempt.is_cut, attempt.is_short = abandoned, is_cut, is_short
+    if probe.must_fail and health is not None:
+        excuse = partial(_excused, attempt=attempt, health=health, started=started)
+        attempt.excuse = lambda failure: _in_time(excuse(failure), failure, until)
     failure = await attempt.failure()
     if failure is not None and probe.retries:
         attempt, failure, attempts = await _try_again(attempt, failure, recorder)
     seconds = monotonic() - started
-    is_late = attempt.expired or (is_short and failure is not None and failure.reason in _TIMEOUTS)
-    if is_cut and failure is not None and is_late:
+    if failure is not None and attempt.is_late(failure):
         failure, attempts = _cut_off(failure), 0
     elif health is not None and (failure is not None or attempt.recorder.warnings):
-        excused = _excused(failure, attempt, health, started)
-        failure = await (excused if until is None else _in_time(excused, failure, until))
+        failure = await _in_time(_excused(failure, attempt, health, started), failure, until)
     return result_of(probe, attempt.recorder, failure, started_at, seconds, attempts)
 
 
 async def _in_time(
-    excused: Coroutine[Any, Any, Failure | None], failure: Failure | None, until: float
+    excused: Coroutine[Any, Any, Failure | None], failure: Failure | None, until: float | None
 ) -> Failure | None:
     """Return what *excused* finds, or *failure* when that takes too long: *until* and a little."""
+    if until is None:
+        return await excused
     left_s = until + ABANDON_AFTER_S - asyncio.get_running_loop().time()
     try:
         return await asyncio.wait_for(excused, left_s)
@@ -129,7 +131,7 @@ async def _try_again(
         attempts += 1
         # it has less time than whoever begins now: a lane of its own
         attempt = _Attempt(probe, recorder(), Lane(loop))
-        attempt.abandoned = before[0].abandoned
+        attempt.follow(before[0])
         failure = await attempt.failure()
         is_late = failure is not None and failure.reason in _TIMEOUTS and loop.time() >= last_at
         if attempt.expired or is_late:
@@ -151,20 +153,36 @@ def prepare(probes: Iterable[Probe]) -> None:
 class _Attempt:
     """One try of a kind, cancelled at its deadline."""
 
-    __slots__ = ("_done", "_lane", "_task", "abandoned", "expired", "probe", "recorder")
+    __slots__ = (
+        "_done", "_lane", "_task", "abandoned", "excuse", "expired", "is_cut", "is_short", "probe",
+        "recorder",
+    )  # fmt: skip
 
     def __init__(self, probe: Probe, recorder: Recorder, lane: Lane) -> None:
         self.probe = probe
         self.recorder = recorder
         self.expired = False
         self.abandoned: Callable[[], None] = lambda: None
+        self.excuse: Callable[[Failure], Awaitable[Failure | None]] | None = None
+        """Asked whether the prober is to blame before a failure proves what it must."""
+        self.is_cut = self.is_short = False
         self._lane = lane
         self._task: asyncio.Task[Any]
         self._done: asyncio.Future[None] | None = None
 
     def failure(self) -> Coroutine[Any, Any, Failure | None]:
         """Run the kind, at most until the deadline and a little; return why it failed."""
-        return self._here() if self.probe.kind.ends_at_once else self._apart()
+        run = self._here() if self.probe.kind.ends_at_once else self._apart()
+        return self._turned(run) if self.probe.must_fail else run
+
+    def is_late(self, failure: Failure) -> bool:
+        """Whether *failure* comes of the end that others have set: it proves nothing."""
+        return self.is_cut and (self.expired or (self.is_short and failure.reason in _TIMEOUTS))
+
+    def follow(self, before: "_Attempt") -> None:
+        """Take over what holds for all attempts of a run."""
+        self.abandoned, self.excuse = before.abandoned, before.excuse
+        self.is_cut, self.is_short = before.is_cut, before.is_short
 
     def expire(self) -> None:
         """Cut the run off: its deadline has come."""
@@ -174,6 +192,15 @@ class _Attempt:
             self._lane.loop.call_later(ABANDON_AFTER_S, self._abandon)
             # one that had not even begun does not tell its end itself
             self._task.add_done_callback(lambda _: self._end())
+
+    async def _turned(self, run: Coroutine[Any, Any, Failure | None]) -> Failure | None:
+        """Return why a target that must not work does, or fails otherwise than it must."""
+        failure = await run
+        if failure is not None and self.is_late(failure):
+            return failure
+        if failure is not None and self.excuse is not None:
+            failure = await self.excuse(failure)
+        return turned(self.probe, self.recorder, failure)
 
     async def _here(self) -> Failure | None:
         """Run the kind in the task of the caller: one of its own would cost a tenth of the run."""

@@ -338,6 +338,7 @@ class Entries:
             runbook=common.runbook,
             retries=common.retries,
             retry_every_s=common.retry_every,
+            must_fail=common.must_fail,
             secret_target=target.is_secret,
             source=str(target.place),
             # metrics.md 2.4: of a secret target, scheme and host alone

@@ -13,6 +13,7 @@ from probes.journey.loading.keys import REFERENCE
 from probes.journey.loading.overrides import overridden
 from probes.probe import Probe, Slo
 from probes.redact import STARS, Redactor, redact_shapes
+from probes.result import TARGET_REASONS, Reason
 from probes.units import format_duration
 
 NONE: Mapping[str, Written] = {}
@@ -43,6 +44,7 @@ def explain(
         "timeout": format_duration(probe.timeout_s),
         "retries": probe.retries,
         "retry_every": format_duration(probe.retry_every_s),
+        **_must_fail(probe.must_fail),
         "tags": sorted(probe.tags),
         "labels": dict(probe.labels),
         "severity": probe.severity,
@@ -159,6 +161,12 @@ def _shown(text: str, key: str, redact: Redactor) -> str:
     head = f"{key}: "
     line = redact_shapes(head + redact(text))
     return line.removeprefix(head) if line.startswith(head) else STARS
+
+
+def _must_fail(reasons: frozenset[Reason]) -> dict[str, Any]:
+    if not reasons:
+        return {}
+    return {"must_fail": reasons == TARGET_REASONS or sorted(it.value for it in reasons)}
 
 
 def _slo(slo: Slo) -> dict[str, Any]:

@@ -7,11 +7,21 @@ a value came from.
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
 
 from probes.journey.safety import BrowserSafety, LoadSafety, TargetSafety
+from probes.pattern import suggest
 from probes.probe import Severity
 from probes.redact import Secret
+from probes.result import TARGET_REASONS, Reason
 from probes.settings import Settings
 from probes.units import Duration, Ratio, format_duration, short
 from probes.wire.policy import PolicyOptions
@@ -72,6 +82,40 @@ Tag = Annotated[str, AfterValidator(_word), WithJsonSchema({"type": "string", "p
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 
 
+def _to_reasons(value: Any) -> frozenset[Reason]:
+    """Return the reasons for which a run may fail; none: it must work."""
+    if isinstance(value, bool):
+        return TARGET_REASONS if value else frozenset()
+    if not isinstance(value, list | tuple | frozenset) or not value:
+        raise ValueError(f"want true, false or a list of reasons, got {short(value)}")
+    for text in value:
+        if text not in _REASONS:
+            hint = suggest(text, _REASONS) if isinstance(text, str) else ""
+            raise ValueError(f"want a reason that blames the target, got {short(text)}{hint}")
+    return frozenset(map(Reason, value))
+
+
+def _written(reasons: frozenset[Reason]) -> bool | list[str]:
+    return (reasons == TARGET_REASONS) if reasons in _ALL_OR_NONE else sorted(reasons)
+
+
+_ALL_OR_NONE = (TARGET_REASONS, frozenset[Reason]())
+_REASONS = tuple(sorted(it.value for it in TARGET_REASONS))
+MustFail = Annotated[
+    frozenset[Reason],
+    PlainValidator(_to_reasons),
+    PlainSerializer(_written, return_type=bool | list[str]),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "boolean"},
+                {"type": "array", "items": {"enum": list(_REASONS)}, "minItems": 1},
+            ]
+        }
+    ),
+]
+
+
 class IncidentKeys(Settings):
     """After how many runs in a row an incident opens and closes."""
 
@@ -113,6 +157,10 @@ class CommonKeys(Settings):
     """Further attempts inside one run, before it counts as failed."""
     retry_every: Duration = 1.0
     """Time between two attempts."""
+    must_fail: MustFail = Field(default=frozenset(), json_schema_extra={"default": False})
+    """Whether the target must not work: ``true``, or a list of the reasons that count as success,
+    such as ``[refused]`` for a port that must be closed. A run that works is down then, by
+    ``value``; the prober's own faults stay unknown."""
     depends_on: tuple[str, ...] = ()
     """Names of probes whose failure mutes the alerts of this one, never the check."""
 
