@@ -32,7 +32,7 @@ from probes.units import short
 from scenarios.fleet.errands import Errands
 from scenarios.fleet.member import Child, Crew, Ears, Spawned, spawn
 from scenarios.fleet.merge import Result, Tally, read_result
-from scenarios.fleet.roll import Gap, Lost, Report, Roll
+from scenarios.fleet.roll import Lost, Report, Roll
 from scenarios.plan import Plan
 from scenarios.records import Bye, Final, Hello, Log, Progress, Record, Secrets, Start, Stop
 
@@ -268,8 +268,6 @@ class Fleet:
         try:
             self.roll.hear(record, monotonic())
         except ValueError as error:
-            if isinstance(error, Gap):
-                self.tally.count_lost(record.shard, error.missing)
             self._lose(record.shard, str(error))
         else:
             self._note(record)
@@ -305,7 +303,7 @@ class Fleet:
         if not self.roll.lose(number, text):
             return
         log.warning("lost shard %d: %s", number, text)
-        self.tally.end(number, "lost", text)
+        self.tally.end(number, "lost", text, self.roll.shards[number].missing)
         for child in self._children:
             if number in child.shards and not self.roll.open_ones(child.shards):
                 child.signal_group(signal.SIGKILL)

@@ -179,17 +179,13 @@ class Tally:
         second.book.merge(progress.book)
         second.told[progress.shard] = progress
 
-    def end(self, shard: int, state: Literal["final", "lost"], why: str) -> None:
-        """Note the end of a shard; what is lost stays lost."""
+    def end(self, shard: int, state: Literal["final", "lost"], why: str, missing: int = 0) -> None:
+        """Note the end of a shard, and how many records never came; what is lost stays lost."""
         it = self._shards[shard]
         if it.generator.state != "lost":
-            it.generator = replace(it.generator, state=state, why=why[:MAX_TEXT])
-
-    def count_lost(self, shard: int, records: int) -> None:
-        """Note records that were said and never came."""
-        it = self._shards[shard]
-        lost = it.generator.records_lost + records
-        it.generator = replace(it.generator, records_lost=lost)
+            it.generator = replace(
+                it.generator, state=state, why=why[:MAX_TEXT], records_lost=missing
+            )
 
     def settle(self, now_s: float) -> list[tuple[int, Book]]:
         """Return the seconds that are complete, each once and in order, with what was counted.

@@ -23,20 +23,6 @@ Report = Hello | Progress | Log | Final | Left
 State = Literal["waiting", "ready", "final", "lost"]
 
 
-class Gap(ValueError):
-    """A record that does not follow the one before it.
-
-    Args:
-        wanted: the number that it should have.
-        got: the one that it has.
-    """
-
-    def __init__(self, wanted: int, got: int) -> None:
-        super().__init__(f"want record {wanted}, got {got}")
-        self.missing = max(0, got - wanted)
-        """Records that never came; 0: it has come before."""
-
-
 @dataclass(frozen=True, slots=True)
 class Lost:
     """A shard that is lost, and why."""
@@ -58,6 +44,8 @@ class Shard:
     hello: Hello | None = None
     final: Final | None = None
     seq: int = 0
+    missing: int = 0
+    """Records before the one that was refused that never came."""
     heard_at: float = 0.0
 
     @property
@@ -92,8 +80,7 @@ class Roll:
         """Note a record of a shard that is not lost.
 
         Raises:
-            Gap: records before it never came, or it has come before.
-            ValueError: it contradicts what was said before, or says that the shard is gone.
+            ValueError: it does not follow what was said before, or says that the shard is gone.
         """
         if isinstance(record, Left):
             raise ValueError(record.text)  # noqa: TRY004 - of whoever says it
@@ -125,7 +112,8 @@ class Roll:
         if shard.state != "ready":
             raise ValueError(f"want no more of a shard that is {shard.state}, got a record")
         if seq != shard.seq + 1:
-            raise Gap(shard.seq + 1, seq)
+            shard.missing = max(0, seq - shard.seq - 1)
+            raise ValueError(f"want record {shard.seq + 1}, got {seq}")
         shard.seq = seq
 
     def _check_time(self, record: Progress, now: float) -> None:
