@@ -150,7 +150,11 @@ def share(total: int, shard: int, shards: int) -> int:
 
 
 def choose(seed: int, n: int, weights: Sequence[int]) -> int:
-    """Return which of *weights* iteration *n* takes: by chance, the same in every shard."""
+    """Return which of *weights* iteration *n* takes: by chance, the same in every shard.
+
+    Raises:
+        ValueError: none of several is above 0.
+    """
     if len(weights) == 1:
         return 0
     digest = hashlib.blake2b(b"mix:%d:%d" % (seed, n), digest_size=8).digest()

@@ -179,7 +179,11 @@ class Stock:
         return type(kind)(kind.__name__, (kind,), values)
 
     def set_up(self, user: Any, kind: Any) -> None:
-        """Begin a user, again and again until it is good."""
+        """Begin a user, again and again until it is good.
+
+        Raises:
+            Exception: Locust's ``StopUser``: it is to leave before that.
+        """
         name = self._parts[user.sonde_seat.part]
         while True:
             self._here.turn = None
@@ -198,7 +202,11 @@ class Stock:
         task_set.wait = _waited(self, task_set.wait)
 
     def play(self, user: Any, execute: Callable[[], None]) -> None:
-        """Play one pick of the tasks of *user* for one ticket."""
+        """Play one pick of the tasks of *user* for one ticket.
+
+        Raises:
+            Exception: Locust's ``StopUser``: no ticket is left; what a task goes on by.
+        """
         ticket = self.desk.take(user.sonde_seat)
         if ticket is None:
             raise self.locust.StopUser
@@ -213,7 +221,11 @@ class Stock:
             user.sonde_turn = self._here.turn = None
 
     def wait(self, user: Any, seconds: Callable[[], float]) -> None:
-        """Wait between two tasks; arrivals of the open model wait for nobody."""
+        """Wait between two tasks; arrivals of the open model wait for nobody.
+
+        Raises:
+            Exception: Locust's ``StopUser``: it is to leave.
+        """
         pause = 0.0 if self._is_open else seconds()
         if not user.sonde_took:
             # nothing was played: a nested set cannot begin, and would try for ever

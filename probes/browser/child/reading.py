@@ -32,7 +32,11 @@ _COUNTS = frozenset({"console_errors", "page_errors", "failed_requests"})
 
 
 async def expect(stage: Stage, step: Step) -> None:
-    """Judge the page until all is as wanted, then the errors so far, once: they never get fewer."""
+    """Judge the page until all is as wanted, then the errors so far, once: they never get fewer.
+
+    Raises:
+        Miss: it is not within the time of the step.
+    """
     matchers = {what: _matcher(stage, source) for what, source in step.expect.items()}
     page = {what: matcher for what, matcher in matchers.items() if what not in _COUNTS}
     counts = {what: matcher for what, matcher in matchers.items() if what in _COUNTS}
@@ -105,7 +109,11 @@ async def _text(stage: Stage, step: Step) -> str:
 
 
 async def extract(stage: Stage, step: Step) -> None:
-    """Take values out of the page, in order."""
+    """Take values out of the page, in order.
+
+    Raises:
+        Miss: ``extract``: one that must be there is not, or is not what was wanted.
+    """
     for take in step.extract:
         value = await _taken(stage, step, take)
         if value is MISSING:
@@ -199,7 +207,11 @@ async def _read(element: "Element", take: Take, ms: float) -> str | None:
 
 
 async def evaluate(stage: Stage, step: Step) -> None:
-    """Run a script of the journey in the page; its result is JSON."""
+    """Run a script of the journey in the page; its result is JSON.
+
+    Raises:
+        Miss: ``config``: the journey does not allow it; ``body``: it broke, or returned no JSON.
+    """
     from playwright.async_api import Error
 
     if not stage.plan.may_evaluate:

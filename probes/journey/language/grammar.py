@@ -155,7 +155,11 @@ class Reader:
         self.at = at
 
     def expression(self) -> Node:
-        """Read one expression."""
+        """Read one expression.
+
+        Raises:
+            ValueError: it is none, or nests too deep.
+        """
         self._depth += 1
         if self._depth > MAX_NESTING:
             raise ValueError(f"want at most {MAX_NESTING} levels of nesting, got more")
@@ -174,7 +178,11 @@ class Reader:
         return node
 
     def close(self) -> int:
-        """Read the ``}`` and return what stands behind it."""
+        """Read the ``}`` and return where what stands behind it begins.
+
+        Raises:
+            ValueError: something else stands there.
+        """
         start, (_, word) = self.at, self._next()
         if word != "}":
             hint = "; a comparison stands outside of ${}" if self._at_operator(start) else ""

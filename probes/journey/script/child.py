@@ -64,7 +64,11 @@ class _Ending:
     is_over: bool = False
 
     def heard(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a handler
-        """End the code at the word of the parent; a second word is one in vain."""
+        """End the code at the word of the parent; a second word is one in vain.
+
+        Raises:
+            Overdue: in the middle of the code, which gives the loop no turn.
+        """
         if self.is_over:
             return
         self.is_over = True

@@ -24,6 +24,7 @@ def test_the_host_is_the_wires_own_business() -> None:
     sent = outgoing(Request("ask", "GET", URL, (("host", "a.test"), ("X-A", "1"))))
 
     assert sent.host == "a.test"
+    assert ("X-A", "1") in sent.headers
     assert all(name.lower() != "host" for name, _ in sent.headers)
 
 

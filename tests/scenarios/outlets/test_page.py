@@ -28,8 +28,9 @@ def test_the_page_is_whole_and_needs_nothing_from_outside(make: Callable[[], Loa
     assert page.index(POLICY) < page.index("<style>")
     ids = re.findall(r' id="([^"]+)"', page)
     assert len(ids) == len(set(ids))
-    for wanted in re.findall(r'aria-labelledby="([^"]+)"', page):
-        assert set(wanted.split()) <= set(ids)
+    wanted = re.findall(r'<svg[^>]* aria-labelledby="([^ "]+) ([^ "]+)"', page)
+    assert len(wanted) == page.count('role="img"')
+    assert {it for title_and_text in wanted for it in title_and_text} <= set(ids)
 
 
 def test_a_usual_run_fits_in_eighty_kilobytes() -> None:

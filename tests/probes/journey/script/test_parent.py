@@ -265,8 +265,8 @@ async def test_code_that_obeys_nothing_is_killed_and_its_steps_are_told(
     assert found.failure is not None
     assert found.failure.reason is Reason.TIMEOUT
     assert states(found) == {"home": State.OK}
-    for process in logs(found)["stdout"].split():
-        assert not is_alive(int(process))
+    both = logs(found)["stdout"].split()
+    assert [is_alive(int(process)) for process in both] == [False, False]
 
 
 def is_alive(process: int) -> bool:
