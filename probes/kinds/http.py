@@ -23,7 +23,7 @@ from probes.wire.asking import NOT_LATE, BodyFile, Late, RequestKeys
 from probes.wire.bodies import BodyKeys
 from probes.wire.expectation import HttpExpect, HttpWarn
 from probes.wire.headers import RESERVED, USER_AGENT, is_blackbox
-from probes.wire.http import Options, exchange
+from probes.wire.http import Options, close_quic, exchange
 from probes.wire.message import (
     MAX_REDIRECTS,
     REDIRECTS,
@@ -155,15 +155,12 @@ class Http(AddressKeys, ReuseKeys, TravelKeys, BodyKeys, RequestKeys, Kind):
 
     @model_validator(mode="after")
     def _go_together(self) -> Self:
-        if self.addresses == "all" and self.proxy is not None:
+        has_proxy = self.proxy is not None
+        if self.addresses == "all" and has_proxy:
             raise ValueError("want addresses: first where a proxy dials, got all")
         if self.reuse != "off":
-            judge_reuse(
-                self.method,
-                follows=self.follow_redirects,
-                speaks_http1=1 in self.versions,
-                has_proxy=self.proxy is not None,
-            )
+            follows = self.follow_redirects
+            judge_reuse(self.method, self.versions, follows=follows, has_proxy=has_proxy)
         if self.oauth2 is not None and self.shows_who_asks:
             raise ValueError("want oauth2 or another way to show who asks, got both")
         return self
@@ -240,6 +237,10 @@ class Http(AddressKeys, ReuseKeys, TravelKeys, BodyKeys, RequestKeys, Kind):
         if self.reuse != "off":
             return self._check_twice(target, recorder, Twice(required=self.reuse == "required"))
         return self._check(target, recorder)
+
+    @classmethod
+    async def release(cls) -> None:
+        await close_quic()
 
     async def _sweep(self, target: str, recorder: Recorder) -> None:
         plan, once = self._plan(target), partial(self.run, target)

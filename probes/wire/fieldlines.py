@@ -92,7 +92,8 @@ class FieldLines:
 
     def _begin(self, status: bytes) -> None:
         if not (status.isdigit() and len(status) == _STATUS_DIGITS):
-            self._refuse(f"want a status of three digits, got {short(status)}")
+            got = short(status.decode("latin-1"))
+            self._refuse(f"want a status of three digits, got {got}")
             return
         self._status, self._fields = int(status), []
         self.waiting = self._status < FIRST_FINAL

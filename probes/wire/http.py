@@ -9,6 +9,7 @@ expectation: what the answer should be is the kind's business.
 """
 
 import asyncio
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -307,12 +308,21 @@ async def _hop_over_quic(
     if options.proxies is not None:
         raise CheckFailed(Reason.CONFIG, "want no proxy for HTTP/3, got one: none carries QUIC")
     await load_driver("pycurl", "http3", recorder)
+    await load_driver("probes.wire.h3.exchange", "http3", recorder)
     from probes.wire.h3.exchange import ask  # noqa: PLC0415 - pycurl is an extra
 
     address = await resolve(
         url.host, url.port, recorder, ip=options.ip, servers=options.servers, hop=hop
     )
     await ask(request, address, recorder, options, response, hop=hop)
+
+
+async def close_quic() -> None:
+    """End what the exchanges over HTTP/3 of the running loop share, if there were any."""
+    if "probes.wire.h3.engine" in sys.modules:
+        from probes.wire.h3.engine import close_engine  # noqa: PLC0415 - as above
+
+        await close_engine()
 
 
 async def _run_http2(

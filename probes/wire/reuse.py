@@ -10,6 +10,7 @@ Over HTTP/1.1, by `probes.wire.session`. Knows no expectation but that the secon
 status of the first.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 from probes.errors import CheckFailed
@@ -45,7 +46,7 @@ class ReuseKeys(Settings):
     work; both times are told, and redirects are not followed."""
 
 
-def judge_reuse(method: str, *, follows: bool, speaks_http1: bool, has_proxy: bool) -> None:
+def judge_reuse(method: str, versions: Sequence[int], *, follows: bool, has_proxy: bool) -> None:
     """Judge the other keys of a kind that asks twice.
 
     Raises:
@@ -55,7 +56,7 @@ def judge_reuse(method: str, *, follows: bool, speaks_http1: bool, has_proxy: bo
         raise ValueError(f"want GET, HEAD or OPTIONS beside reuse, got {short(method)}")
     if follows:
         raise ValueError("want follow_redirects: false beside reuse, got true")
-    if not speaks_http1:
+    if 1 not in versions:
         raise ValueError("want 1 among the versions beside reuse, got others alone")
     if has_proxy:
         raise ValueError("want no proxy beside reuse, got one")

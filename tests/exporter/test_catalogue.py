@@ -89,6 +89,9 @@ def test_the_catalogue_is_what_is_exposed() -> None:
         "sonde_probe_phase_duration_seconds",  # of kinds without a compatible family
         "sonde_probe_tls_verified",  # over TLS
         "sonde_probe_tls_hop_expiry_timestamp_seconds",
+        "sonde_probe_addresses",  # with `addresses: all`
+        "sonde_probe_address_up",
+        "sonde_probe_address_duration_seconds",
     }
     constant = {family.name for family in (*IDENTITY, *RESULT, *COUNTERS)}
     assert constant - told == absent

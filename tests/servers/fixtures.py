@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.caddy import start_caddy
 from tests.servers.nginx import Nginx, start_nginx
 from tests.servers.postgres import Postgres, start_postgres
 from tests.servers.process import Server, find_program
@@ -36,6 +37,14 @@ def redis_server(certificates: Path, tmp_path_factory: pytest.TempPathFactory) -
 def nginx(certificates: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
     """A real nginx: clear text, TLS with HTTP/2, client certificates."""
     server = start_nginx(tmp_path_factory.mktemp("nginx"), certificates)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def caddy(certificates: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A real Caddy: HTTP/3, and names as in `tests.servers.caddy`."""
+    server = start_caddy(tmp_path_factory.mktemp("caddy"), certificates)
     yield server
     server.stop()
 

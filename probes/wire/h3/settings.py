@@ -19,6 +19,9 @@ from probes.wire.tls import TlsOptions
 
 Setting = tuple[int, Any]
 
+# The wheel of pycurl brings an OpenSSL of its own, which knows no system. libcurl reads them once a
+# day; it touches the disk, so this module is imported off the loop.
+_SYSTEM = ssl.get_default_verify_paths()
 # RFC 9114, 4.2: of one connection of HTTP/1.1; libcurl frames the body itself.
 _NOT_OURS = frozenset(
     {"connection", "content-length", "host", "keep-alive", "proxy-connection", "transfer-encoding",
@@ -58,10 +61,8 @@ async def settings_of_tls(tls: TlsOptions, recorder: Recorder) -> list[Setting]:
     if "ca" in found:
         settings.append((pycurl.CAINFO_BLOB, found["ca"]))
     else:
-        # the wheel of pycurl brings an OpenSSL of its own, which knows no system
-        where = ssl.get_default_verify_paths()
-        settings.append((pycurl.CAINFO, where.cafile or ""))
-        settings.append((pycurl.CAPATH, "" if where.cafile else where.capath or ""))
+        settings.append((pycurl.CAINFO, _SYSTEM.cafile or ""))
+        settings.append((pycurl.CAPATH, "" if _SYSTEM.cafile else _SYSTEM.capath or ""))
     if "cert" in found:
         settings.append((pycurl.SSLCERT_BLOB, found["cert"]))
         settings.append((pycurl.SSLKEY_BLOB, found.get("key", found["cert"])))

@@ -38,6 +38,8 @@ _GO_ON: int = pycurl.PREREQFUNC_OK
 _PAUSE: int = pycurl.WRITEFUNC_PAUSE
 _NO_SOCKET: int = pycurl.SOCKET_BAD
 _BREAK_OFF = -1
+# libcurl judges the name first; then the verdict on the chain is still what it was set to.
+_NOT_REACHED = 1
 _SUITE = re.compile(rb"SSL connection using TLSv1\.3 / (\w+)")
 _ERRNO = re.compile(rb"\(errno (\d+)")
 
@@ -47,7 +49,8 @@ _REASONS: dict[int, tuple[Reason, str]] = {
         Reason.TLS,
         "a refusal in the handshake (no common protocol, or no certificate for that name?)",
     ),
-    pycurl.E_SEND_ERROR: (Reason.REFUSED, "a refusal"),
+    # with an errno it is what that means; without one ngtcp2 has waited long enough
+    pycurl.E_SEND_ERROR: (Reason.TIMEOUT, "no answer in time"),
     pycurl.E_RECV_ERROR: (Reason.CLOSED, "the end of the connection"),
     pycurl.E_PARTIAL_FILE: (Reason.CLOSED, "the end of the stream"),
     pycurl.E_GOT_NOTHING: (Reason.CLOSED, "the end of the stream"),
@@ -104,6 +107,7 @@ class Transfer:
     def _settings(self) -> list[Setting]:
         url, address = self._request.url, self._address
         left_s = self._recorder.remaining(asyncio.get_running_loop().time())
+        belt_ms = int((left_s + BELT_S) * 1000) if isfinite(left_s) else 0
         there = f"::{literal_host(address.ip)}:{address.port}"
         where = f"https://{literal_host(self.name)}:{url.port}{url.path_query}"
         return [
@@ -126,7 +130,9 @@ class Transfer:
             (pycurl.NOSIGNAL, 1),
             (pycurl.PROXY, ""),
             (pycurl.FOLLOWLOCATION, 0),
-            (pycurl.TIMEOUT_MS, int((left_s + BELT_S) * 1000) if isfinite(left_s) else 0),
+            # without this one the handshake ends after 10 s, whatever TIMEOUT_MS says
+            (pycurl.CONNECTTIMEOUT_MS, belt_ms),
+            (pycurl.TIMEOUT_MS, belt_ms),
         ]
 
     def _open(self, _purpose: int, peer: Any) -> "socket.socket | int":
@@ -248,7 +254,8 @@ class Transfer:
         if self._refusal is not None:
             return self._refusal
         if code == pycurl.E_PEER_FAILED_VERIFICATION:
-            return verify_failure(self.easy.getinfo(pycurl.SSL_VERIFYRESULT), self._address)
+            verdict = self.easy.getinfo(pycurl.SSL_VERIFYRESULT)
+            return verify_failure(0 if verdict == _NOT_REACHED else verdict, self._address)
         number = self.easy.getinfo(pycurl.OS_ERRNO) or self._errno
         if number and not self._response.status:
             return classify(OSError(number, ""), phase=None, address=self._address)
