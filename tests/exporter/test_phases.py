@@ -40,6 +40,17 @@ def test_runs_of_other_forms_are_not_alike(http: PhaseLines, other: list[Phase])
     assert not http.are_alike([Phase("connect", 0.25), Phase("processing", 0.5)], other)
 
 
+def test_a_token_is_told_where_one_was_asked_for() -> None:
+    family = BLACKBOX_BY_NAME["probe_http_duration_seconds"]
+    lines = PhaseLines(family, ("auth", *ORDER))
+    told = [Phase("resolve", 0.5), Phase("connect", 0.25)]
+
+    assert 'phase="auth"' not in lines.text(told, "{")
+    assert lines.text([Phase("auth", 1.0), *told], "{").startswith(
+        'probe_http_duration_seconds{phase="auth"} 1\n'
+    )
+
+
 def test_a_phase_that_is_not_finite_has_no_line(http: PhaseLines) -> None:
     assert http.text([Phase("connect", float("nan"))], "{") == ""
 

@@ -270,6 +270,11 @@ def test_http(blackbox: Load, section: str, wanted: dict[str, Any]) -> None:
             id="grpc",
         ),
         pytest.param(
+            module("grpc", "metadata: {a-bin: [!!binary AP8=, b]}"),
+            {"ip": "prefer_6", "metadata": {"a-bin": [{"hex": "00ff"}, "b"]}},
+            id="bytes as metadata",
+        ),
+        pytest.param(
             module("grpc", "tls: no, tls_config: {server_name: n}"), {"ip": "prefer_6"}, id="plain"
         ),
         pytest.param(
