@@ -30,6 +30,7 @@ from probes.wire.address import ANY_IP, IpChoice
 from probes.wire.dialog import Text
 from probes.wire.headers import plain
 from probes.wire.http import HTTP2_ALPN
+from probes.wire.resolver import ResolverOptions
 from probes.wire.tls import (
     NET_METRICS,
     TLS_METRICS,
@@ -158,6 +159,8 @@ class Grpc(Kind):
     """TLS from the first byte, and how the server is verified."""
     ip: IpChoice = ANY_IP
     """Which address of the name is dialled: any, 4, 6, prefer_4, prefer_6."""
+    resolver: ResolverOptions = ResolverOptions()
+    """Name servers to ask instead of the system's."""
     expect: GrpcExpect = GrpcExpect()
     """What the answer should be; by default OK and SERVING."""
 
@@ -188,6 +191,7 @@ class Grpc(Kind):
         import_module("probes.wire.h2")
         if self.tls is not None:
             self.tls.prepare(HTTP2_ALPN)
+        self.resolver.prepare()
 
     async def run(self, target: str, recorder: Recorder) -> None:
         call, serving = Call(recorder), None
@@ -200,6 +204,7 @@ class Grpc(Kind):
                     self.authority,
                     self.tls,
                     self.ip,
+                    self.resolver.addresses,
                 )
             )
             if call.code == grpc.OK:

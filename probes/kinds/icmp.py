@@ -15,9 +15,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     PlainSerializer,
-    ValidationInfo,
     WithJsonSchema,
-    field_validator,
     model_validator,
 )
 
@@ -27,11 +25,12 @@ from probes.kind import Kind, Metric
 from probes.recorder import Recorder
 from probes.result import Reason
 from probes.settings import Settings
-from probes.units import SIZE_PATTERN, Duration, format_duration, format_size, parse_size, short
+from probes.units import SIZE_PATTERN, Duration, format_duration, format_size, parse_size
 from probes.wire.echo import EchoSocket, Reply, Way, open_echo
 from probes.wire.icmp import MAX_PAYLOAD_BYTES, TEXT_BYTES, payload_of
 from probes.wire.net import ANY_IP, IpChoice, resolve
-from probes.wire.source import is_address, is_interface
+from probes.wire.resolver import ResolverOptions
+from probes.wire.source import Source
 from probes.wire.tls import NET_METRICS, shared_metrics
 from probes.wire.url import canonical_host
 
@@ -137,17 +136,10 @@ class Icmp(Kind):
     """What the replies should be like."""
     ip: IpChoice = ANY_IP
     """Which address of the name is asked: any, 4, 6, prefer_4, prefer_6."""
-    source: str = ""
+    source: Source = ""
     """Address or interface of this host to come from."""
-
-    @field_validator("source", mode="after")
-    @classmethod
-    def _of_a_host(cls, source: str, info: ValidationInfo) -> str:
-        # blackbox.md 3.4: what is wrong in a blackbox.yml fails when it runs
-        is_foreign = (info.context or {}).get("dialect") == "blackbox"
-        if not (source == "" or is_foreign or is_address(source) or is_interface(source)):
-            raise ValueError(f"want an address or an interface of this host, got {short(source)}")
-        return source
+    resolver: ResolverOptions = ResolverOptions()
+    """Name servers to ask instead of the system's."""
 
     @model_validator(mode="after")
     def _make_sense(self) -> Self:
@@ -170,12 +162,16 @@ class Icmp(Kind):
                 f" got {format_duration(busy_s)} for sending them"
             )
 
+    def prepare(self, target: str) -> None:  # noqa: ARG002 - the same for every target
+        self.resolver.prepare()
+
     async def run(self, target: str, recorder: Recorder) -> None:
         try:
             host = canonical_host(target)
         except ValueError as error:
             raise CheckFailed(Reason.CONFIG, str(error)) from None
-        address = await resolve(host, 0, recorder, ip=self.ip)
+        servers = self.resolver.addresses
+        address = await resolve(host, 0, recorder, ip=self.ip, servers=servers)
         recorder.fact("address", address.ip)
         way = Way(self.ttl, self.dont_fragment, self.source)
         payload = payload_of(os.urandom(8).hex(), self.payload_size)

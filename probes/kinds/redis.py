@@ -144,6 +144,8 @@ class Redis(Kind):
             dsn = self._dsn(target)
         except ValueError as error:
             raise CheckFailed(Reason.CONFIG, str(error)) from None
+        if dsn.scheme == "rediss" and self.tls.has_files:
+            await self.tls.reread(recorder)
         context = self.tls.context() if dsn.scheme == "rediss" else None
         address = await resolve(dsn.host, dsn.port, recorder, ip=self.ip)
         async with dial(

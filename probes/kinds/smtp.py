@@ -23,6 +23,7 @@ from probes.result import Reason
 from probes.settings import Settings
 from probes.units import parse_number, short
 from probes.wire.net import ANY_IP, Connection, IpChoice, dial, resolve
+from probes.wire.resolver import ResolverOptions
 from probes.wire.smtp import Reply, Session, capabilities
 from probes.wire.source import Source
 from probes.wire.tls import NET_METRICS, TLS_METRICS, TlsOptions, judge_certificate
@@ -121,6 +122,8 @@ class Smtp(Kind):
     """Which address of the name is dialled: any, 4, 6, prefer_4, prefer_6."""
     source: Source = ""
     """Address of this host to come from, or the name of one of its interfaces."""
+    resolver: ResolverOptions = ResolverOptions()
+    """Name servers to ask instead of the system's."""
     expect: SmtpExpect = SmtpExpect()
     """What the server must be."""
 
@@ -161,6 +164,7 @@ class Smtp(Kind):
     def prepare(self, target: str) -> None:  # noqa: ARG002 - the same for every target
         if self.encryption != "none":
             self.tls.prepare()
+        self.resolver.prepare()
 
     async def run(self, target: str, recorder: Recorder) -> None:
         at_once = self.encryption == "tls"
@@ -168,7 +172,10 @@ class Smtp(Kind):
             host, port = split_host_port(target, TLS_PORT if at_once else PORT)
         except ValueError as error:
             raise CheckFailed(Reason.CONFIG, str(error)) from None
-        address = await resolve(host, port, recorder, ip=self.ip)
+        if self.encryption != "none" and self.tls.has_files:
+            await self.tls.reread(recorder)
+        servers = self.resolver.addresses
+        address = await resolve(host, port, recorder, ip=self.ip, servers=servers)
         async with dial(
             address,
             recorder,

@@ -19,6 +19,7 @@ from probes.result import Reason
 from probes.settings import Settings
 from probes.units import short
 from probes.wire.net import ANY_IP, IpChoice, dial, resolve
+from probes.wire.resolver import ResolverOptions
 from probes.wire.source import Source
 from probes.wire.ssh import (
     IDENTIFICATION,
@@ -129,6 +130,8 @@ class Ssh(Kind):
     """Which address of the name is dialled: any, 4, 6, prefer_4, prefer_6."""
     source: Source = ""
     """Address of this host to come from, or the name of one of its interfaces."""
+    resolver: ResolverOptions = ResolverOptions()
+    """Name servers to ask instead of the system's."""
 
     @model_validator(mode="after")
     def _make_sense(self) -> Self:
@@ -144,13 +147,15 @@ class Ssh(Kind):
     def prepare(self, target: str) -> None:  # noqa: ARG002 - the same for every target
         if self.key_exchange:
             load_library()
+        self.resolver.prepare()
 
     async def run(self, target: str, recorder: Recorder) -> None:
         try:
             host, port = split_host_port(target, PORT)
         except ValueError as error:
             raise CheckFailed(Reason.CONFIG, str(error)) from None
-        address = await resolve(host, port, recorder, ip=self.ip)
+        servers = self.resolver.addresses
+        address = await resolve(host, port, recorder, ip=self.ip, servers=servers)
         async with dial(address, recorder, source_ip=self.source or None) as connection:
             session = Session(connection, recorder)
             banner = await session.greet()

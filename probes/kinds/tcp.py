@@ -4,6 +4,9 @@ The talk itself is `probes.wire.talking`'s business; connecting, TLS and certifi
 `probes.wire.net`'s.
 """
 
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import ClassVar, Self
 
@@ -11,7 +14,8 @@ from probes.errors import CheckFailed
 from probes.kind import Metric
 from probes.recorder import Recorder
 from probes.result import Reason
-from probes.wire.net import ANY_IP, IpChoice, dial
+from probes.wire.net import ANY_IP, Connection, IpChoice, dial, resolve
+from probes.wire.resolver import ResolverOptions
 from probes.wire.source import Source
 from probes.wire.sweep import SWEEP_METRICS, AddressKeys, sweep
 from probes.wire.talking import DEFAULT_TLS, TALKING_METRICS, Talking
@@ -45,6 +49,8 @@ class Tcp(AddressKeys, Talking):
     """Which address of the name is dialled: any, 4, 6, prefer_4, prefer_6."""
     source: Source = ""
     """Address of this host to come from, or the name of one of its interfaces."""
+    resolver: ResolverOptions = ResolverOptions()
+    """Name servers to ask instead of the system's."""
 
     def check_target(self, target: str) -> None:
         split_host_port(target)
@@ -63,22 +69,34 @@ class Tcp(AddressKeys, Talking):
             return self
         return self.model_copy(update={"tls": tls.model_copy(update={"server_name": name})})
 
+    def prepare(self, target: str) -> None:
+        super().prepare(target)
+        self.resolver.prepare()
+
     async def run(self, target: str, recorder: Recorder) -> None:
         try:
             host, port = split_host_port(target)
         except ValueError as error:
             # of `/probe`: nothing is resolved, so nothing is told of an address
             raise CheckFailed(Reason.CONFIG, str(error)) from None
+        servers = self.resolver.addresses
         if self.sweeps:
-            await sweep(host, port, recorder, partial(self.run, target), ip=self.ip)
+            once = partial(self.run, target)
+            await sweep(host, port, recorder, once, ip=self.ip, servers=servers)
             return
         name = self.tls_or_default.server_name
-        opening = partial(
-            dial,
-            target,
-            recorder,
-            server_name=name,
-            ip=self.ip,
-            source_ip=self.source or None,
-        )
+
+        @asynccontextmanager
+        async def opening(*, context: ssl.SSLContext | None) -> AsyncIterator[Connection]:
+            # within `judge`: what it tells of every run is told without an address, too
+            address = await resolve(host, port, recorder, ip=self.ip, servers=servers)
+            async with dial(
+                address,
+                recorder,
+                context=context,
+                server_name=name,
+                source_ip=self.source or None,
+            ) as connection:
+                yield connection
+
         await self.judge(opening, recorder, server_name=name)

@@ -22,6 +22,7 @@ from probes.wire.address import Address
 from probes.wire.leaf import Leaf, Staple, read_leaf, read_staple
 from probes.wire.net import ANY_IP, IpChoice, dial, resolve
 from probes.wire.peer import sent_chain
+from probes.wire.resolver import ResolverOptions
 from probes.wire.source import Source
 from probes.wire.staple import look_for_staple
 from probes.wire.starttls import Protocol, negotiate
@@ -155,6 +156,8 @@ class Tls(AddressKeys, Kind):
     """Which address of the name is dialled: any, 4, 6, prefer_4, prefer_6."""
     source: Source = ""
     """Address or interface of this host to come from."""
+    resolver: ResolverOptions = ResolverOptions()
+    """Name servers to ask instead of the system's."""
 
     @model_validator(mode="after")
     def _make_sense(self) -> Self:
@@ -174,6 +177,7 @@ class Tls(AddressKeys, Kind):
 
     def prepare(self, target: str) -> None:  # noqa: ARG002 - the same for every target
         self.tls.prepare()
+        self.resolver.prepare()
 
     async def run(self, target: str, recorder: Recorder) -> None:
         try:
@@ -182,10 +186,14 @@ class Tls(AddressKeys, Kind):
         except ValueError as error:
             raise CheckFailed(Reason.CONFIG, str(error)) from None
         if self.sweeps:
-            await sweep(host, port, recorder, partial(self.run, target), ip=self.ip)
+            servers, once = self.resolver.addresses, partial(self.run, target)
+            await sweep(host, port, recorder, once, ip=self.ip, servers=servers)
             return
+        if self.tls.has_files:
+            await self.tls.reread(recorder)
         self.tls.context()  # tells what is wrong with it before anybody is bothered
-        address = await resolve(host, port, recorder, ip=self.ip)
+        servers = self.resolver.addresses
+        address = await resolve(host, port, recorder, ip=self.ip, servers=servers)
         look = _Look(self, name, recorder)
         refusal = await look.shake_hands(address)
         look.judge_trust(refusal)

@@ -23,6 +23,7 @@ from probes.wire.address import Address
 from probes.wire.datagram import Datagram, open_datagram
 from probes.wire.dialog import Octets, Text
 from probes.wire.net import ANY_IP, IpChoice, resolve
+from probes.wire.resolver import ResolverOptions
 from probes.wire.source import Source
 from probes.wire.tls import NET_METRICS, shared_metrics
 from probes.wire.url import split_host_port
@@ -105,6 +106,8 @@ class Udp(Kind):
     """Which address of the name is asked: any, 4, 6, prefer_4, prefer_6."""
     source: Source = ""
     """Address or interface of this host to come from."""
+    resolver: ResolverOptions = ResolverOptions()
+    """Name servers to ask instead of the system's."""
 
     @model_validator(mode="after")
     def _make_sense(self) -> Self:
@@ -125,6 +128,9 @@ class Udp(Kind):
                 f" got {format_duration(round(busy_s, 9))} for sending them"
             )
 
+    def prepare(self, target: str) -> None:  # noqa: ARG002 - the same for every target
+        self.resolver.prepare()
+
     async def run(self, target: str, recorder: Recorder) -> None:
         try:
             host, port = split_host_port(target)
@@ -132,7 +138,8 @@ class Udp(Kind):
             raise CheckFailed(Reason.CONFIG, str(error)) from None
         talk = _Talk(self, recorder)
         try:
-            await talk.play(await resolve(host, port, recorder, ip=self.ip))
+            servers = self.resolver.addresses
+            await talk.play(await resolve(host, port, recorder, ip=self.ip, servers=servers))
         finally:
             talk.record()
         talk.judge()

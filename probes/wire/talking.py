@@ -166,6 +166,8 @@ class Talking(Kind):
             hide=self._hide,
         )
         at_once = self.tls is not None and not self.upgrades
+        if self.is_secured and self.tls_or_default.has_files:
+            await self.tls_or_default.reread(recorder)
         try:
             context = self.tls_or_default.context() if at_once else None
             async with opening(context=context) as connection:

@@ -21,7 +21,7 @@ from probes.wire.address import ANY_IP, IpChoice
 from probes.wire.hop import with_hint
 from probes.wire.http import HTTP2_ALPN
 from probes.wire.message import Limits, Request, Response
-from probes.wire.net import Connection, dial, resolve
+from probes.wire.net import Connection, Servers, dial, resolve
 from probes.wire.tls import TlsOptions
 from probes.wire.url import Url, tls_name
 
@@ -46,6 +46,7 @@ class Ask:
         authority: to ask for; empty: that of *tls*, or of *url*.
         tls: how the server is verified; None: plain text.
         ip: which family of addresses is dialled.
+        servers: as of `probes.wire.net.resolve`.
     """
 
     url: Url
@@ -54,6 +55,7 @@ class Ask:
     authority: str = ""
     tls: TlsOptions | None = None
     ip: IpChoice = ANY_IP
+    servers: Servers = ()
 
     def request(self, timeout_s: float) -> Request:
         """Return the request that it is, with *timeout_s* left."""
@@ -88,7 +90,7 @@ class Call:
             CheckFailed: there is no answer of gRPC or HTTP, or one that cannot be read.
         """
         recorder, url, tls = self._recorder, ask.url, ask.tls
-        address = await resolve(url.host, url.port, recorder, ip=ask.ip)
+        address = await resolve(url.host, url.port, recorder, ip=ask.ip, servers=ask.servers)
         self.is_resolved, self.code = True, grpc.UNAVAILABLE
         try:
             if tls is not None and tls.has_files:

@@ -170,6 +170,8 @@ class Server:
     async def _over_stream(self, question: Question, recorder: Recorder, address: Address) -> bytes:
         way = self.way
         is_tls = way.transport == "tls"
+        if is_tls and way.tls.has_files:
+            await way.tls.reread(recorder)
         async with dial(
             address,
             recorder,
