@@ -24,13 +24,7 @@ from probes.wire.bodies import BodyKeys
 from probes.wire.expectation import HttpExpect, HttpWarn
 from probes.wire.headers import RESERVED, USER_AGENT, is_blackbox
 from probes.wire.http import Options, close_quic, exchange
-from probes.wire.message import (
-    MAX_REDIRECTS,
-    REDIRECTS,
-    Request,
-    Response,
-    text,
-)
+from probes.wire.message import MAX_REDIRECTS, REDIRECTS, Request, Response, text
 from probes.wire.redirect import http_date
 from probes.wire.reuse import REUSE_METRICS, ReuseKeys, Twice, judge_reuse
 from probes.wire.sweep import SWEEP_METRICS, AddressKeys, sweep
@@ -230,7 +224,9 @@ class Http(AddressKeys, ReuseKeys, TravelKeys, BodyKeys, RequestKeys, Kind):
         is_free = self.trust == "host" and isinstance(self.body, BodyFile)
         return replace(made, body_is_secret=False) if is_free else made
 
-    def run(self, target: str, recorder: Recorder) -> Coroutine[Any, Any, None]:
+    def run(  # pyright: ignore[reportIncompatibleMethodOverride] - as good as a coroutine function
+        self, target: str, recorder: Recorder
+    ) -> Coroutine[Any, Any, None]:
         # no coroutine of its own: one more costs a microsecond in every run
         if self.sweeps:
             return self._sweep(target, recorder)

@@ -69,7 +69,8 @@ async def ask(
     recorder.enter("connect")
     transfer = Transfer(request, address, recorder, options, response)
     # libcurl calls from a turn of the loop that may be another run's
-    transfer.judge = partial(copy_context().run, judge, address, hop=hop)
+    here = copy_context()
+    transfer.judge = lambda: here.run(partial(judge, address, hop=hop))
     response.over_tls = True
     try:
         transfer.set_up(settings)
