@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from probes.kinds.icmp import Icmp
+from probes.redact import Secret
 from probes.result import Outcome, Reason, Result
 from probes.wire.echo import NO_PERMISSION
 from probes.wire.policy import POLICY, Policy
@@ -34,7 +35,14 @@ def icmp(**keys: Any) -> Icmp:
     return Icmp.model_validate(keys)
 
 
-LAW = Law(kind=Icmp(), target="{host}", port=False)
+LAW = Law(
+    kind=Icmp(),
+    target="{host}",
+    port=False,
+    secret=lambda canary: Icmp.model_validate(
+        {"resolver": {"tls": {"cert": "x", "key": Secret(canary)}}}
+    ),
+)
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="raw sockets and networks are root's")
 # where the loop makes no difference

@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from probes.kinds.ssh import Ssh
+from probes.redact import Secret
 from probes.result import Outcome, Reason, Result
 from probes.wire.ssh import (
     DISCONNECT,
@@ -40,7 +41,11 @@ def ssh(**keys: Any) -> Ssh:
     return Ssh.model_validate(keys)
 
 
-LAW = Law(kind=ssh(), target="{host}:{port}")
+LAW = Law(
+    kind=ssh(),
+    target="{host}:{port}",
+    secret=lambda canary: ssh(resolver={"tls": {"cert": "x", "key": Secret(canary)}}),
+)
 OTHER = "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"
 
 
