@@ -39,7 +39,7 @@ def _is_page(url: str) -> bool:
 
 
 def _packs(incomplete: str) -> list[str]:
-    from exporter.generate.packs import ALL, PACKS  # noqa: PLC0415 - stack.md 15
+    from exporter.generate.packs import ALL, PACKS
 
     return [name for name in (*PACKS, ALL) if name.startswith(incomplete)]
 
@@ -88,9 +88,9 @@ def rules(
     \b
     sonde generate rules --out /etc/prometheus/rules --runbooks https://wiki.example.org/chains
     sonde generate rules --pack chain --out generated --check
-    """  # noqa: D301 - the mark is a character, for click
+    """
     # the gate, which is a command beside this one, starts fast (stack.md 15)
-    from exporter.generate.packs import RULES_FILE, chosen_packs, rules_text  # noqa: PLC0415 - as above
+    from exporter.generate.packs import RULES_FILE, chosen_packs, rules_text
 
     if check and out is None:
         fail("want --out DIR, whose file --check compares, got none")

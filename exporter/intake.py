@@ -70,10 +70,10 @@ def har(
 
     \b
     sonde import har shop.har --name checkout --out checkout.yaml
-    """  # noqa: D301 - the mark is a character, for click
+    """
     # each command imports what it needs (stack.md 15)
-    from exporter.importing.foreign import ForeignError, read_text  # noqa: PLC0415 - as above
-    from exporter.importing.har import read_har  # noqa: PLC0415 - as above
+    from exporter.importing.foreign import ForeignError, read_text
+    from exporter.importing.har import read_har
 
     try:
         recording = read_har(file, read_text(file), include_host or [])
@@ -88,9 +88,9 @@ def postman(file: File, *, name: Name = None, out: Out = None, force: Force = Fa
 
     \b
     sonde import postman shop.postman_collection.json --out shop.yaml
-    """  # noqa: D301 - the mark is a character, for click
-    from exporter.importing.foreign import ForeignError, read_text  # noqa: PLC0415 - as above
-    from exporter.importing.postman import read_postman  # noqa: PLC0415 - as above
+    """
+    from exporter.importing.foreign import ForeignError, read_text
+    from exporter.importing.postman import read_postman
 
     try:
         recording = read_postman(file, read_text(file))
@@ -105,9 +105,9 @@ def openapi(file: File, *, name: Name = None, out: Out = None, force: Force = Fa
 
     \b
     sonde import openapi openapi.yaml --name pets --out pets.yaml
-    """  # noqa: D301 - the mark is a character, for click
-    from exporter.importing.foreign import ForeignError, read_text  # noqa: PLC0415 - as above
-    from exporter.importing.openapi import read_openapi  # noqa: PLC0415 - as above
+    """
+    from exporter.importing.foreign import ForeignError, read_text
+    from exporter.importing.openapi import read_openapi
 
     try:
         recording = read_openapi(file, read_text(file))
@@ -125,10 +125,10 @@ def blackbox(file: File, *, out: Out = None, force: Force = False) -> None:
 
     \b
     sonde import blackbox blackbox.yml --out probes.yaml
-    """  # noqa: D301 - the mark is a character, for click
-    from exporter.importing.blackbox import carry  # noqa: PLC0415 - as above
-    from probes.config.load import load_blackbox  # noqa: PLC0415 - as above
-    from probes.errors import ConfigError  # noqa: PLC0415 - as above
+    """
+    from exporter.importing.blackbox import carry
+    from probes.config.load import load_blackbox
+    from probes.errors import ConfigError
 
     try:
         config = load_blackbox(file)
@@ -159,7 +159,7 @@ def _several(count: int, what: str) -> str:
 def _write(
     recording: "Recording", file: Path, name: str | None, out: Path | None, *, force: bool
 ) -> None:
-    from exporter.importing.journey import (  # noqa: PLC0415 - as above
+    from exporter.importing.journey import (
         environment_name,
         journey_text,
         name_of,

@@ -4,9 +4,6 @@ Owns the signals and what stands on the terminal; the run is `scenarios.course.r
 a run needs when there is one: ``sonde smoke`` starts without it.
 """
 
-# ruff: noqa: PLC0415, D301 - each command imports what it needs (stack.md 15); its examples hold a
-# mark of click's
-
 import sys
 from collections.abc import Sequence
 from dataclasses import replace

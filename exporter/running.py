@@ -174,10 +174,10 @@ def run(  # noqa: PLR0913 - a command has many flags
     # a reload that is asked for while the file is read comes after it, and is not the end
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     # stack.md 15: each command imports what it needs
-    from exporter.asked import Asking  # noqa: PLC0415 - as above
-    from exporter.service import Options, Service  # noqa: PLC0415 - as above
-    from exporter.web.listen import FROM_SYSTEMD  # noqa: PLC0415 - as above
-    from exporter.web.prefix import prefix_of  # noqa: PLC0415 - as above
+    from exporter.asked import Asking
+    from exporter.service import Options, Service
+    from exporter.web.listen import FROM_SYSTEMD
+    from exporter.web.prefix import prefix_of
 
     share = _share(shard)
     if blackbox_config is None:
@@ -227,7 +227,7 @@ def _serve(run: Callable[[], Coroutine[Any, Any, int]], config: "Config", handle
 
 
 def _share(text: str) -> tuple[int, int]:
-    from exporter.scrape import parse_shard  # noqa: PLC0415 - as above
+    from exporter.scrape import parse_shard
 
     try:
         return parse_shard(text)
@@ -237,7 +237,7 @@ def _share(text: str) -> tuple[int, int]:
 
 def _drop_in(path: Path, compat: Literal["fixed", "strict"], probe_file: Path | None) -> "Config":
     """Load a blackbox.yml that stands alone, and say what that means for who may be reached."""
-    from probes.config.load import load_blackbox  # noqa: PLC0415 - as above
+    from probes.config.load import load_blackbox
 
     if probe_file is not None:
         text = "want --config or --blackbox-config, got both"

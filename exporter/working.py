@@ -3,9 +3,6 @@
 Owns the signals and what stands on the terminal; the worker is `scenarios.guest`'s.
 """
 
-# ruff: noqa: PLC0415, D301 - each command imports what it needs (stack.md 15); its examples hold a
-# mark of click's
-
 import tempfile
 from pathlib import Path
 from typing import Annotated

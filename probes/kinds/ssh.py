@@ -115,7 +115,7 @@ class Ssh(Kind):
         Metric(
             "ssh_host_key_info", "Host key that was proved", ("fingerprint", "type"), dynamic=True
         ),
-        Metric("ssh_host_key_bits", "Length of the host key in bits"),
+        Metric("ssh_host_key_size", "Length of the host key in bits"),
         *NET_METRICS,
     )
     ends_at_once: ClassVar[bool] = True
@@ -222,7 +222,7 @@ class Ssh(Kind):
     def _judge_key(self, key: HostKey, recorder: Recorder) -> None:
         recorder.fact("host key", f"{key.type} {key.fingerprint}")
         recorder.sample("ssh_host_key_info", 1, fingerprint=key.fingerprint, type=key.type)
-        recorder.sample("ssh_host_key_bits", key.bits)
+        recorder.sample("ssh_host_key_size", key.bits)
         known = self.expect.host_keys
         if known and key.fingerprint not in _fingerprints(known):
             got = f"{key.type} {key.fingerprint}"

@@ -132,7 +132,9 @@ class Tls(AddressKeys, Kind):
             "tls_certificate_not_before_timestamp_seconds",
             "Start of the peer's own certificate, as Unix time",
         ),
-        Metric("tls_key_bits", "Size of the key of the peer's own certificate", ("algorithm",)),
+        Metric(
+            "tls_key_size", "Size of the key of the peer's own certificate, in bits", ("algorithm",)
+        ),
         Metric("tls_name_matches", "1 if the certificate is valid for the name asked for"),
         Metric("tls_ocsp_stapled", "1 if an OCSP answer that can be read came along"),
         Metric(
@@ -248,7 +250,7 @@ class _Look:
         tell = self._recorder.sample
         if facts.not_before is not None:
             tell("tls_certificate_not_before_timestamp_seconds", facts.not_before)
-        tell("tls_key_bits", leaf.key_bits, algorithm=leaf.key or "unknown")
+        tell("tls_key_size", leaf.key_bits, algorithm=leaf.key or "unknown")
         tell("tls_name_matches", float(leaf.is_for(self._name)))
         self._recorder.fact("names", ", ".join(leaf.names))
 

@@ -76,8 +76,8 @@ def test_a_label_that_the_probe_has_itself_is_refused(tmp_path: Path) -> None:
 
     assert found == [
         (
-            "probes.yaml:8: probes.0.measure.0.name: want labels that the probe does not have itself,"
-            " got 'part' for 'shop_depth'"
+            "probes.yaml:8: probes.0.measure.0.name: want labels that the probe does not have"
+            " itself, got 'part' for 'shop_depth'"
         )
     ]
 

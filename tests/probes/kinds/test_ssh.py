@@ -103,7 +103,7 @@ async def test_a_host_says_who_it_is_and_proves_its_key(check: Check, sshd: Sshd
     assert labels(result, "ssh_host_key_info") == {
         "type": "ssh-ed25519", "fingerprint": sshd.fingerprints["ed25519"],
     }  # fmt: skip
-    assert values(result)["ssh_host_key_bits"] == 256
+    assert values(result)["ssh_host_key_size"] == 256
     assert "ssh-ed25519" in result.facts["host keys"]
 
 

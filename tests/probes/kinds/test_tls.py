@@ -80,12 +80,12 @@ async def test_what_certificate_and_session_say_is_told(
         "dns_lookup_time_seconds", "ip_protocol", "ip_addr_hash", "probe_tls_verified",
         "probe_tls_hop_expiry_timestamp_seconds", "ssl_earliest_cert_expiry",
         "ssl_last_chain_expiry_timestamp_seconds", "ssl_last_chain_info", "tls_version_info",
-        "tls_cipher_info", "tls_certificate_not_before_timestamp_seconds", "tls_key_bits",
+        "tls_cipher_info", "tls_certificate_not_before_timestamp_seconds", "tls_key_size",
         "tls_name_matches",
     }  # fmt: skip
     assert got["probe_tls_verified"] == got["tls_name_matches"] == 1
     assert got["tls_certificate_not_before_timestamp_seconds"] < datetime.now(UTC).timestamp()
-    assert got["tls_key_bits"] == 256
+    assert got["tls_key_size"] == 256
     assert result.facts["names"] == "localhost, 127.0.0.1, ::1"
     assert result.facts["key"] == "ECDSA 256, signed with sha256"
     assert result.facts["verification"] == "accepted"
@@ -238,7 +238,7 @@ async def test_a_peer_without_a_certificate_is_told_as_such(check: Check, ca_fil
         result = await check(tls(expect={"trust": "any"}), f"127.0.0.1:{port}")
 
     assert verdict(result) == (Reason.CLOSED, "tls")
-    assert "tls_key_bits" not in values(result)
+    assert "tls_key_size" not in values(result)
 
 
 # --- behind plain text
