@@ -11,6 +11,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from probes.config.blackbox.native import Compat
 from probes.config.load import Config, load, load_blackbox
 from probes.errors import ConfigError
 from probes.run import prepare
@@ -49,7 +50,7 @@ class Reloads:
         self._shards = shards
         self._variables = config.variables
         # a blackbox.yml alone stays one, and its quirks were asked for on the command line
-        self._compat = config.compat if config.is_drop_in else None
+        self._compat: Compat | None = config.compat if config.is_drop_in else None
         self._stamp = _stamp(self._files)
         self._lock = asyncio.Lock()
         self._pool = ThreadPoolExecutor(1, "sonde-config")
