@@ -11,8 +11,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from probes.config.blackbox.native import Compat
 from probes.config.load import Config, load, load_blackbox
+from probes.config.sections import Compat
 from probes.errors import ConfigError
 from probes.run import prepare
 from scenarios.config.section import SCENARIOS

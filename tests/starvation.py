@@ -138,7 +138,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     for attempt in range(1, TRIES + 1):
         watch.reset()
         tried, waited_s = time.monotonic(), _waited_s()
-        reports = runtestprotocol(item, log=False, nextitem=nextitem)
+        reports = _reports(item, nextitem)
         lost_s, now = watch.longest_s, time.monotonic()
         crowded = (_waited_s() - waited_s) / (now - tried)
         failed = next((report for report in reports if report.failed), None)
@@ -157,6 +157,16 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     watch.heard_at = time.monotonic()
     return True
+
+
+def _reports(item: pytest.Item, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
+    try:
+        return runtestprotocol(item, log=False, nextitem=nextitem)
+    except SystemError:
+        # To tell of a failure is to parse code. CPython before 3.11.5 takes another thread that
+        # parses meanwhile, for a traceback in a log, for its own recursion (gh-106905).
+        item.session._setupstate.teardown_exact(nextitem)
+        return runtestprotocol(item, log=False, nextitem=nextitem)
 
 
 def _limit_s(item: pytest.Item) -> float:

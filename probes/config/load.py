@@ -28,7 +28,6 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from probes.config.blackbox.native import Compat
 from probes.config.document import Document
 from probes.config.entries import Entries
 from probes.config.further import Around, Further
@@ -39,6 +38,7 @@ from probes.config.mistakes import Layered, Mistakes, Place
 from probes.config.presets import Module, Presets
 from probes.config.sections import (
     SECTION_KEYS,
+    Compat,
     LimitsSettings,
     MetricsSettings,
     ProbePolicy,

@@ -6,12 +6,10 @@ probes use it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from probes.config.blackbox.modules import Blackbox, Origin
-from probes.config.blackbox.native import Compat
 from probes.config.judge import Judge
 from probes.config.mistakes import Layered, Mistakes, Place
 from probes.config.parameters import (
@@ -22,11 +20,14 @@ from probes.config.parameters import (
     judge_names,
     opening_of,
 )
-from probes.config.sections import DEFAULT_KEYS, OWN_KEYS
+from probes.config.sections import DEFAULT_KEYS, OWN_KEYS, Compat
 from probes.config.sources import Source
 from probes.config.wording import got, key_hint
 from probes.kind import Kind
 from probes.units import format_duration, short
+
+if TYPE_CHECKING:
+    from probes.config.blackbox.modules import Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Module:
     timeout_s: float | None
     opening: Opening = CLOSED
     """What a request of ``/probe`` may say to it."""
-    origin: Origin | None = None
+    origin: "Origin | None" = None
     """Of a module that comes from a blackbox.yml: where it stands, and what it was."""
 
 
@@ -55,7 +56,7 @@ class Presets:
         self.raw: dict[str, Layered] = {}
         self._judge = judge
         self._mistakes = mistakes
-        self._blackbox = Blackbox(judge, mistakes, compat)
+        self._compat: Compat = compat
 
     def read(self, source: Source) -> None:
         """Read ``defaults`` and ``modules`` of one file."""
@@ -91,7 +92,10 @@ class Presets:
         return True
 
     def _read_blackbox(self, source: Source) -> None:
-        for name, place, ported in self._blackbox.read(source):
+        # 100 ms of models, for a file that few have: a gate starts fast
+        from probes.config.blackbox.modules import Blackbox  # noqa: PLC0415
+
+        for name, place, ported in Blackbox(self._judge, self._mistakes, self._compat).read(source):
             if self._is_taken(name, place):
                 continue
             timeout_s = None if ported is None else ported.timeout_s

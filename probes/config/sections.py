@@ -33,6 +33,8 @@ DEFAULT_TIMEOUT_S = 10.0
 # A probe that needs more attempts than this is no check of anything.
 MAX_RETRIES = 10
 MAX_RUNS_IN_A_ROW = 1000
+Compat = Literal["fixed", "strict"]
+"""Whether quirks of blackbox_exporter are kept in modules that come from its file."""
 # blackbox.md 8.6
 MAX_IN_FLIGHT = 200
 # More runs at a time than this are no probes but a load.
@@ -297,7 +299,7 @@ class Sections(Settings):
     """Which targets beside those of the file ``/probe`` may reach."""
     safety: SafetySettings = SafetySettings()
     """Hard ceilings of what this prober may take and send."""
-    compat: Literal["fixed", "strict"] = "fixed"
+    compat: Compat = "fixed"
     """``strict`` keeps three quirks of blackbox_exporter in modules that come from a blackbox.yml:
     only IPv6 for gRPC without a section, a date of year 1 for chains that nobody has verified, and
     zeros for phases that never ran."""

@@ -74,6 +74,8 @@ def half_closing(data: bytes) -> Handler:
 def dripping(data: bytes) -> Handler:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for byte in data:
+            if writer.is_closing():
+                return
             writer.write(bytes((byte,)))
             await asyncio.sleep(DRIP_S)
         await asyncio.Event().wait()
@@ -83,7 +85,7 @@ def dripping(data: bytes) -> Handler:
 
 def flooding(data: bytes) -> Handler:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
+        while not writer.is_closing():
             writer.write(data)
             await writer.drain()
             # drain() of a TLS session that is being shut down neither waits nor raises

@@ -14,7 +14,6 @@ from typing import Any
 from probes.config.blackbox.client import ClientKeys, TlsConfig
 from probes.config.blackbox.fields import is_secret_header
 from probes.config.blackbox.judging import Flaw
-from probes.config.blackbox.native import Compat
 from probes.config.blackbox.options import (
     BlackboxModule,
     DnsSection,
@@ -23,6 +22,7 @@ from probes.config.blackbox.options import (
     RecordMatch,
 )
 from probes.config.blackbox.overhttp import VERSIONS, follows, judges_body
+from probes.config.sections import Compat
 from probes.pattern import pattern
 from probes.settings import Settings
 from probes.units import short

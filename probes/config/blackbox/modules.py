@@ -18,12 +18,13 @@ from pydantic import ValidationError
 
 from probes.config.blackbox import advice
 from probes.config.blackbox.judging import Flaw, judge
-from probes.config.blackbox.native import Compat, Native
+from probes.config.blackbox.native import Native
 from probes.config.blackbox.options import BlackboxModule
 from probes.config.blackbox.translate import as_upstream_sees, translate
 from probes.config.blackbox.unfit import unfit
 from probes.config.judge import Judge
 from probes.config.mistakes import Layered, Mistakes, Place
+from probes.config.sections import Compat
 from probes.config.sources import Source
 from probes.config.wording import findings, got
 from probes.kind import Kind

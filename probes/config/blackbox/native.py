@@ -12,14 +12,12 @@ Knows no section.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from probes.config.blackbox.client import TlsConfig
 from probes.config.blackbox.fields import TLS_VERSIONS, is_secret_header
 from probes.config.blackbox.options import AddressKeys
 from probes.redact import Secret
-
-Compat = Literal["fixed", "strict"]
 
 
 @dataclass(slots=True)

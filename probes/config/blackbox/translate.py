@@ -8,7 +8,6 @@ from typing import Any
 
 from probes.config.blackbox.client import ClientKeys
 from probes.config.blackbox.native import (
-    Compat,
     Native,
     filled,
     ip_of,
@@ -28,6 +27,7 @@ from probes.config.blackbox.options import (
     WebsocketSection,
 )
 from probes.config.blackbox.overhttp import client_of, headers_of, http_of
+from probes.config.sections import Compat
 from probes.units import short
 
 
