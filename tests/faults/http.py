@@ -79,6 +79,9 @@ class Call:
         self.body = await self.reader.readexactly(length) if length else b""
 
     async def send(self, data: bytes) -> None:
+        if self.writer.is_closing():
+            # drain() of a TLS session that is being shut down neither waits nor raises
+            raise ConnectionResetError("want somebody who listens, got none")
         self.writer.write(data)
         await self.writer.drain()
 
@@ -237,8 +240,7 @@ def _flood(head: bytes, piece: bytes) -> Handler:
         await call.send(head)
         while not call.server.over.is_set():
             await call.send(piece)
-            # drain() of a TLS session that is being shut down neither waits nor raises
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # drain() waits only while a buffer is full
 
     return fault
 

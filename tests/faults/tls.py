@@ -38,7 +38,7 @@ async def half_record(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 
 async def dripped_record(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(HALF_RECORD[:5])
-    while True:
+    while not writer.is_closing():
         writer.write(b"\0")
         await asyncio.sleep(DRIP_S)
 

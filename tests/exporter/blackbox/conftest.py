@@ -13,7 +13,8 @@ from tests.exporter.blackbox.stage import Stage, staged
 ROWS = (*rows_http.ROWS, *rows_net.ROWS)
 
 
-@pytest.fixture(scope="session")
+# not of the session: what its servers log in their thread would stand in the logs of other tests
+@pytest.fixture(scope="package")
 def stage(
     ca: trustme.CA, certificates: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stage]:
