@@ -218,7 +218,7 @@ def test_processes_that_share_a_run_take_each_file_once(tmp_path: Path) -> None:
         subprocess.Popen(
             [*command, f"--rootdir={tmp_path}", *more],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": root},
+            env={**os.environ, "PYTHONPATH": root, "PYTEST_ADDOPTS": ""},
             stdout=subprocess.PIPE,
             text=True,
         )
