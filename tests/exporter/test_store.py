@@ -217,7 +217,8 @@ async def test_a_full_disk_is_told_once_and_written_to_when_there_is_space(
 ) -> None:
     """P21, F34."""
     monkeypatch.setattr(module, "RETRY_S", 0.01)
-    caplog.set_level(logging.INFO)
+    # of this very logger: a command that ran in this process may have set the level of its parent
+    caplog.set_level(logging.INFO, "sonde.store")
     big = {"x": "y" * 20_000}
     async with opened(tmp_path) as store:
         await asyncio.to_thread(allow_pages, store, 0)
