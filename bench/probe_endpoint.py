@@ -75,7 +75,7 @@ def _wait(port: int, process: "subprocess.Popen[str]") -> None:
         except OSError:
             if time.monotonic() > ends or process.poll() is not None:
                 raise
-            time.sleep(0.05)
+            time.sleep(0.05)  # it has no other way to tell
         else:
             return
 

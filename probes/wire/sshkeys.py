@@ -67,15 +67,15 @@ class Exchange(Protocol):
 
 class _X25519:
     def __init__(self) -> None:
-        from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - 60 ms
-        from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey  # noqa: PLC0415
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
         self._own = X25519PrivateKey.generate()
         raw = serialization.Encoding.Raw, serialization.PublicFormat.Raw
         self.public = pack_string(self._own.public_key().public_bytes(*raw))
 
     def shared(self, theirs: bytes) -> bytes:
-        from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey  # noqa: PLC0415
+        from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
         # RFC 8731, 3.1: an all-zero secret is refused, by the library
         secret = self._own.exchange(X25519PublicKey.from_public_bytes(theirs))
@@ -84,8 +84,8 @@ class _X25519:
 
 class _Nist:
     def __init__(self, curve: str) -> None:
-        from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - 60 ms
-        from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import ec
 
         self._curve: ec.EllipticCurve = getattr(ec, curve)()
         self._own = ec.generate_private_key(self._curve)
@@ -96,7 +96,7 @@ class _Nist:
         )
 
     def shared(self, theirs: bytes) -> bytes:
-        from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+        from cryptography.hazmat.primitives.asymmetric import ec
 
         point = ec.EllipticCurvePublicKey.from_encoded_point(self._curve, theirs)
         return pack_number(int.from_bytes(self._own.exchange(ec.ECDH(), point), "big"))
@@ -163,9 +163,9 @@ def read_key(blob: bytes) -> HostKey:
     Raises:
         CheckFailed: ``protocol``: no key, or one of a kind that was not asked for.
     """
-    from cryptography import exceptions  # noqa: PLC0415 - 60 ms
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415
+    from cryptography import exceptions
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ed25519
 
     kind = Reader(blob).string().decode("ascii", "replace")
     if kind not in HOST_KEYS.values():
@@ -188,10 +188,10 @@ def verify(key: HostKey, algorithm: str, signature: bytes, signed: bytes) -> Non
     Raises:
         CheckFailed: ``protocol``: it is not, or it is of another algorithm.
     """
-    from cryptography import exceptions  # noqa: PLC0415 - 60 ms
-    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric import ec, padding  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric.utils import (  # noqa: PLC0415
+    from cryptography import exceptions
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec, padding
+    from cryptography.hazmat.primitives.asymmetric.utils import (
         encode_dss_signature,
     )
 

@@ -105,33 +105,43 @@ def answering(pairs: Mapping[bytes, bytes]) -> Handler:
     return handle
 
 
-@asynccontextmanager
-async def tcp_fault(
-    handler: Handler, host: str = "127.0.0.1", *, context: ssl.SSLContext | None = None
-) -> AsyncIterator[int]:
-    """Serve every connection with *handler*, over TLS with a *context*; gives the port."""
-    tasks: set[asyncio.Task[None]] = set()
+class Guests:
+    """Everybody who is served by *handler*; give it to ``start_server``, and end it with that."""
 
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        tasks.add(task)
+        self._tasks.add(task)
         try:
-            await handler(reader, writer)
+            await self._handler(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the other side has the right to leave
         finally:
             if not writer.is_closing():
                 writer.transport.abort()
 
-    server = await asyncio.start_server(handle, host, 0, ssl=context)
+    async def end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def tcp_fault(
+    handler: Handler, host: str = "127.0.0.1", *, context: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
+    """Serve every connection with *handler*, over TLS with a *context*; gives the port."""
+    guests = Guests(handler)
+    server = await asyncio.start_server(guests, host, 0, ssl=context)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await guests.end()
 
 
 @asynccontextmanager

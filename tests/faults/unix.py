@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from tests.faults.tcp import Handler
+from tests.faults.tcp import Guests, Handler
 
 
 @asynccontextmanager
@@ -15,23 +15,10 @@ async def unix_fault(
     handler: Handler, path: str, *, context: ssl.SSLContext | None = None
 ) -> AsyncIterator[str]:
     """Serve every connection to *path* with *handler*; ``@name`` is an abstract one."""
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
-            await handler(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the other side has the right to leave
-        finally:
-            if not writer.is_closing():
-                writer.transport.abort()
-
+    guests = Guests(handler)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(f"\0{path[1:]}" if path.startswith("@") else path)
-    server = await asyncio.start_unix_server(handle, sock=listener, ssl=context)
+    server = await asyncio.start_unix_server(guests, sock=listener, ssl=context)
     try:
         yield path
     finally:
@@ -39,9 +26,7 @@ async def unix_fault(
         for _ in range(4):
             await asyncio.sleep(0)
         server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await guests.end()
         # uvloop leaves the socket that it was handed to whoever made it
         listener.close()
 
