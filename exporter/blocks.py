@@ -53,7 +53,7 @@ def decimal(value: float) -> str:
 
 def moment(value: float) -> str:
     """Write a point in time: a finite value to three places, without the zeros at its end."""
-    text = ("%.3f" % value).rstrip("0").rstrip(".")  # noqa: UP031 - as above
+    text = ("%.3f" % value).rstrip("0").rstrip(".")  # noqa: UP031 - faster than a format string
     return text if text != "-0" else "0"
 
 

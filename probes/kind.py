@@ -194,7 +194,7 @@ class Kind(Settings):
     def first_memory(
         self,
         target: str,  # noqa: ARG002 - for those who override
-        kept: Mapping[str, Any] | None,  # noqa: ARG002 - as above
+        kept: Mapping[str, Any] | None,  # noqa: ARG002 - for those who override
     ) -> object:
         """Return what `Keep.memory` begins with in a service.
 
@@ -204,7 +204,7 @@ class Kind(Settings):
         """
         return None
 
-    def durable(self, memory: object) -> Mapping[str, Any] | None:  # noqa: ARG002 - as above
+    def durable(self, memory: object) -> Mapping[str, Any] | None:  # noqa: ARG002 - for those who override
         """Return what of `Keep.memory` must survive a restart, JSON-ready; None: nothing."""
         return None
 

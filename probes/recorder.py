@@ -150,7 +150,7 @@ class Recorder:
     def adopt(self, part: "Recorder") -> None:
         """Go on from where *part* stands: what it holds takes the place of what is here."""
         self._open, self.phase_name = part._open, part.phase_name  # noqa: SLF001 - one of us
-        self._phases = dict(part._phases)  # noqa: SLF001 - as above
+        self._phases = dict(part._phases)  # noqa: SLF001 - of the same class
         self._samples, self._warnings = list(part.samples), list(part.warnings)
         self._facts, self._steps = part.facts, list(part.steps)
         self.secrets += part.secrets
@@ -238,4 +238,4 @@ class _OpenPhase:
         else:
             recorder = self._recorder
             # one class in two halves
-            recorder._close(recorder._clock(), complete=False)  # noqa: SLF001 - as above
+            recorder._close(recorder._clock(), complete=False)  # noqa: SLF001 - of the same class

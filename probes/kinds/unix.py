@@ -51,7 +51,7 @@ class Unix(Talking):
     def display_target(self, target: str) -> str:
         return cut_bytes(target, MAX_TARGET_BYTES)
 
-    def secrets(self, target: str) -> set[str]:  # noqa: ARG002 - as above
+    def secrets(self, target: str) -> set[str]:  # noqa: ARG002 - a path tells no secret
         return super().secrets("")
 
     async def run(self, target: str, recorder: Recorder) -> None:

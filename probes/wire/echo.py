@@ -250,7 +250,7 @@ def _bind(own: socket.socket, source_ip: str) -> int:
     # the "port" of a socket for pings is its identifier, and the kernel lets them share it
     own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
     for _ in range(_TRIES):
-        identifier = random.randrange(1, MAX_NUMBER + 1)  # noqa: S311 - as above
+        identifier = random.randrange(1, MAX_NUMBER + 1)  # noqa: S311 - unique, not secret
         if bind_source(own, source_ip, identifier, phase="setup"):
             return identifier
     raise CheckFailed(

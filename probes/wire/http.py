@@ -320,7 +320,7 @@ async def _hop_over_quic(
 async def close_quic() -> None:
     """End what the exchanges over HTTP/3 of the running loop share, if there were any."""
     if "probes.wire.h3.engine" in sys.modules:
-        from probes.wire.h3.engine import close_engine  # noqa: PLC0415 - as above
+        from probes.wire.h3.engine import close_engine  # noqa: PLC0415 - only where it was loaded
 
         await close_engine()
 

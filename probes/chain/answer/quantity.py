@@ -113,7 +113,7 @@ def comet_time(value: object) -> float:
 
 def _zone(found: re.Match[str]) -> timezone:
     if found[3] is None:
-        return timezone.utc  # noqa: UP017 - as above
+        return timezone.utc  # noqa: UP017 - `timezone` is needed anyway
     offset = timedelta(hours=int(found[4]), minutes=int(found[5]))
     return timezone(offset if found[3] == "+" else -offset)
 

@@ -146,7 +146,7 @@ class _Dumper(yaml.SafeDumper):
         return True
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - a hook of PyYAML
-        super().increase_indent(flow, False)  # noqa: FBT003 - as above
+        super().increase_indent(flow, False)  # noqa: FBT003 - a hook of PyYAML
 
 
 def _yaml(value: Any) -> str:
