@@ -14,6 +14,7 @@ Knows no protocol.
 
 import re
 from collections.abc import Mapping
+from math import inf
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
@@ -174,6 +175,11 @@ class DurationBand(_Band):
     """Above this the run is degraded."""
     fail: Duration | None = None
     """Above this the run is down."""
+
+    @property
+    def lowest(self) -> float:
+        """The seconds up to which nothing is amiss."""
+        return min(inf if self.warn is None else self.warn, inf if self.fail is None else self.fail)
 
     def _text(self, value: float) -> str:
         return format_duration(round(value, 4))

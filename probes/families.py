@@ -41,13 +41,15 @@ def _gauge(name: str, text: str, *labels: str, dynamic: bool = False) -> Family:
 # dashboards work.
 BLACKBOX: tuple[Family, ...] = (
     _gauge(
-        "probe_success", "1 if the last run was up or degraded, 0 if down; absent after unknown"
+        "probe_success",
+        # a scraper of /probe wants an answer each time, as it has it from blackbox_exporter
+        "1 if the last run was up or degraded, 0 if down; after unknown 0 on /probe, else absent",
     ),
     _gauge(
         "probe_duration_seconds",
-        "Duration of the last judged run, DNS, TLS and expectations included",
+        "Duration of the last run, DNS, TLS and expectations included",
     ),
-    _gauge("probe_timeout_seconds", "Timeout of the last judged run, in seconds"),
+    _gauge("probe_timeout_seconds", "Timeout of the last run, in seconds"),
     _gauge("probe_dns_lookup_time_seconds", "Time the name lookup took, in seconds"),
     _gauge("probe_ip_protocol", "IP version in use: 4 or 6; 0 if the name was not resolved"),
     _gauge(

@@ -300,13 +300,13 @@ def _summed(measure: Measure, found: Iterator[_Found]) -> dict[tuple[str, ...], 
     values: dict[tuple[str, ...], float] = {}
     for labels, value in found:
         values[labels] = values.get(labels, 0.0) + value
-    if len(values) <= measure.max:
-        return values
     # by their labels: the same ones in each run, whatever the order of the answer
-    kept = dict(sorted(values.items())[: measure.max])
+    kept = dict(sorted(values.items())[: measure.max]) if len(values) > measure.max else values
     rest = (OTHER,) * len(measure.metric.labels)
     for labels in values.keys() - kept.keys():
         kept[rest] = kept.get(rest, 0.0) + values[labels]
+    if not all(map(isfinite, kept.values())):
+        raise ValueError("want numbers that a float can hold, got a larger one")
     return kept
 
 

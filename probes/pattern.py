@@ -16,6 +16,8 @@ from probes.units import short
 MAX_PATTERN_CHARACTERS = 16 * 1024
 # Below this likeness a suggestion puzzles more than it helps.
 SUGGESTION_CUTOFF = 0.6
+# Names of a list that is shown to somebody who has typed none of them: a line of a terminal.
+OFFERED = 6
 
 _OPTIONS = re2.Options()
 _OPTIONS.log_errors = False  # RE2 would write to stderr
@@ -25,6 +27,15 @@ def suggest(word: str, known: Iterable[str]) -> str:
     """Return ``; did you mean 'status'?`` for a misspelt word, or the empty string."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=SUGGESTION_CUTOFF)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def offer(word: str, known: Iterable[str]) -> str:
+    """Return which of *known* was meant by *word*, or else what there is to choose from."""
+    names = list(dict.fromkeys(known))
+    if hint := suggest(word, names):
+        return hint
+    more = f" and {len(names) - OFFERED} more" if len(names) > OFFERED else ""
+    return f" (known: {', '.join(names[:OFFERED])}{more})" if names else " (none is known)"
 
 
 class Pattern:

@@ -12,6 +12,7 @@ import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, cast
@@ -226,7 +227,8 @@ class ProberHealth:
     def _next_question(self) -> asyncio.Task[bool]:
         """Return the question that is about to be asked; every failure until then shares it."""
         if self._next is None:
-            self._next = asyncio.get_running_loop().create_task(self._ask())
+            # nobody's own: the target policy of a run that asks first is not for the controls
+            self._next = asyncio.get_running_loop().create_task(self._ask(), context=Context())
         return self._next
 
     async def _watch_controls(self) -> None:

@@ -4,7 +4,7 @@ A recorder and not a return value, because a run that dies half-way must keep wh
 Knows neither the verdict nor who reads it. Standard library only.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from types import TracebackType
@@ -141,8 +141,9 @@ class Recorder:
             self.secrets.append(secret)
 
     def fresh(self) -> "Recorder":
-        """Return an empty notebook for a part of this run, with the same deadline."""
+        """Return an empty notebook for a part of this run, with the same beginning and end."""
         part = Recorder(self.deadline, self._clock)
+        part._started = self._started
         part.run_id, part.keep = self.run_id, self.keep
         part.cut_off, part.asleep = self.cut_off, self.asleep
         return part
@@ -193,6 +194,10 @@ class Recorder:
     def steps(self) -> tuple[Result, ...]:
         """The steps so far."""
         return tuple(self._steps)
+
+    def found(self) -> tuple[Mapping[str, str], list[Result], list[Failure]]:
+        """Return facts, steps and warnings as they stand, for whoever changes none of them."""
+        return self._facts, self._steps, self._warnings
 
     def _add(self, name: str, seconds: float, *, complete: bool) -> None:
         before = self._phases.get(name)

@@ -32,6 +32,8 @@ MAX_SECRET_FILE_BYTES = 64 * 1024
 MAX_TARGET_BYTES = 200
 # With 4096 texts kept: under 2 MB.
 MAX_CACHED_CHARACTERS = 256
+# Certificates of targets are told in 400 to 2,000 characters: 512 of those are under 2 MB, too.
+MAX_LONG_CHARACTERS = 2048
 MIN_TOKEN_CHARACTERS = 20
 # `re` tries one after the other at each place: 14 ms for a line of the log with 10,000 secrets
 # (2026-11). Beyond this they are looked up by their first characters: 0.1 ms, however many.
@@ -165,15 +167,13 @@ class Redactor:
         """Return *text* without any secret."""
         if self._parts:
             text = self._star(text)
-        return _shapes(text) if len(text) <= MAX_CACHED_CHARACTERS else redact_shapes(text)
+        return _without_shapes(text)
 
     def values(self, texts: Mapping[str, str]) -> dict[str, str]:
         """Return *texts*, name -> text, without any secret in a text; in one call for all."""
         has_known, found = bool(self._parts), dict(texts)
         for name, text in texts.items():
-            shown = self._star(text) if has_known else text
-            short = len(shown) <= MAX_CACHED_CHARACTERS
-            found[name] = _shapes(shown) if short else redact_shapes(shown)
+            found[name] = _without_shapes(self._star(text) if has_known else text)
         return found
 
     def __or__(self, more: Iterable[str]) -> "Redactor":
@@ -280,12 +280,6 @@ def _starred(text: str, spans: Spans) -> str:
     return "".join((*parts, text[done:]))
 
 
-@lru_cache(maxsize=4096)
-def _shapes(text: str) -> str:
-    """Return what `redact_shapes` does: the facts of a probe are the same texts run after run."""
-    return redact_shapes(text)
-
-
 def redact_shapes(text: str) -> str:
     """Star what looks like a secret although nobody declared it."""
     if "://" in text:
@@ -293,6 +287,18 @@ def redact_shapes(text: str) -> str:
         text = _QUERY.sub(lambda found: f"{found[1]}?{STARS}" if found[1] else found[0], text)
     text = _SCHEME_AUTH.sub(rf"\1\2{STARS}", text)
     return _ASSIGNED.sub(rf"\1\2\3{STARS}", text)
+
+
+# the facts of a probe are the same texts run after run
+_shapes = lru_cache(maxsize=4096)(redact_shapes)
+_long_shapes = lru_cache(maxsize=512)(redact_shapes)
+
+
+def _without_shapes(text: str) -> str:
+    size = len(text)
+    if size <= MAX_CACHED_CHARACTERS:
+        return _shapes(text)
+    return _long_shapes(text) if size <= MAX_LONG_CHARACTERS else redact_shapes(text)
 
 
 def spellings(secret: str) -> set[str]:

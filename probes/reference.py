@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo
 
 from probes.families import family_name
 from probes.kind import Kind, Metric
-from probes.settings import Settings, Word
+from probes.settings import Settings, Word, descriptions
 from probes.units import (
     format_duration,
     format_rate,
@@ -74,7 +74,7 @@ def kind_section(kind: type[Kind]) -> str:
     """Return the section of one kind; it ends with a line break."""
     blocks = [f"## {kind.name}", inspect.cleandoc(kind.__doc__ or "").strip()]
     if kind.requires:
-        blocks.append(f"Needs the extra `{kind.requires}`: `pip install 'sonde[{kind.requires}]'`.")
+        blocks.append(f"Needs the extra `{kind.requires}` (`sonde[{kind.requires}]`).")
     if kind.model_fields:
         blocks.append(_table(kind))
     if kind.phases:
@@ -140,18 +140,16 @@ def _keys(
     prefix: str = "",
     depth: int = 1,
 ) -> Iterator[Sequence[str]]:
+    texts = descriptions(settings)
     for name, field in settings.model_fields.items():
         key = f"{prefix}{field.alias or name}"
-        yield f"`{key}`", _type(field.annotation, field.metadata), _default(field), _about(field)
+        about = " ".join(texts.get(name, "").split())
+        yield f"`{key}`", _type(field.annotation, field.metadata), _default(field), about
         inner, of_many = _settings_in(field.annotation), _settings_in_list(field.annotation)
         if inner and inner not in apart and depth < MAX_DEPTH:
             yield from _keys(inner, apart, f"{key}.", depth + 1)
         elif of_many and depth < MAX_DEPTH:
             yield from _keys(of_many, apart, f"{key}[].", depth + 1)
-
-
-def _about(field: FieldInfo) -> str:
-    return " ".join((field.description or "").split())
 
 
 def _settings_in(annotation: Any) -> type[Settings] | None:

@@ -6,12 +6,12 @@ Knows no kind, no schedule and no reader of Results.
 
 import asyncio
 import logging
-import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from random import getrandbits
 from time import monotonic
-from typing import Any, cast
+from typing import Any
 
 from probes.deadline import Lane, lane_of
 from probes.errors import CheckFailed
@@ -61,20 +61,19 @@ async def run_once(
     """
     loop = asyncio.get_running_loop()
     started_at, started, now = wall(), monotonic(), loop.time()
-    allowed_s = probe.timeout_s if keep is not None else probe.timeout_s + probe.kind.settle_s
-    allowed_s += probe.kind.cleanup_s
+    timeout_s = probe.timeout_s + probe.kind.cleanup_s
+    allowed_s = timeout_s if keep is not None else timeout_s + probe.kind.settle_s
     deadline = now + allowed_s
     # a kind with timeouts of its own made them of what was left: they prove nothing
-    is_short = until is not None and until < now + probe.timeout_s + probe.kind.cleanup_s
+    is_short = until is not None and until < now + timeout_s
     is_cut = until is not None and until < deadline
     if until is not None and is_cut:
         deadline = until
-    run_id = os.urandom(8).hex()
+    run_id = f"{getrandbits(64):016x}"  # no secret; a child by fork gets another seed
 
     def recorder() -> Recorder:
         notes = Recorder(deadline)
-        notes.run_id = run_id
-        notes.keep = keep
+        notes.run_id, notes.keep = run_id, keep
         if health is not None:
             notes.cut_off = partial(health.cut_off, started)
             notes.asleep = partial(health.why_asleep, started, probe.timeout_s)
@@ -204,7 +203,8 @@ class _Attempt:
 
     async def _here(self) -> Failure | None:
         """Run the kind in the task of the caller: one of its own would cost a tenth of the run."""
-        task = self._task = cast("asyncio.Task[Any]", asyncio.current_task(self._lane.loop))
+        task: Any = asyncio.current_task(self._lane.loop)
+        self._task = task
         cancels = task.cancelling()
         self._lane.enter(self, self.recorder.deadline)
         try:

@@ -1,6 +1,6 @@
 """The one way out of a browser: a SOCKS5 proxy that dials under the policy of one run.
 
-    outlet = Outlet(policy, ("shop.example", 443))   # one run, one port, one ledger
+    outlet = Outlet(policy, base_url)                # one run, one port, one ledger
     port = await outlet.open()
     outlet.ledger.refused                            # (host, port) -> why the page did not get it
     await outlet.close()
@@ -24,7 +24,7 @@ from probes.result import Reason
 from probes.units import format_size, short
 from probes.wire.net import IpChoice, open_connection, resolve
 from probes.wire.policy import POLICY, Policy
-from probes.wire.url import literal_host
+from probes.wire.url import Url, literal_host
 
 # A page of a hundred hosts with six connections each is no page any more.
 MAX_CONNECTIONS = 256
@@ -94,7 +94,8 @@ class Outlet:
 
     Args:
         policy: who may be reached; None: nobody.
-        first: the origin of the journey itself, which the policy knows as hop 0.
+        first: the origin of the journey itself, which the policy knows as hop 0. Its scheme is
+            known; what the browser speaks to all others nobody sees.
         owner: user whose connections are served; None: our own.
         servers: name servers instead of the system's.
         max_connections: that the run may open.
@@ -104,7 +105,7 @@ class Outlet:
     def __init__(
         self,
         policy: Policy | None,
-        first: Origin | None = None,
+        first: Url | None = None,
         *,
         owner: int | None = None,
         servers: tuple[str, ...] = (),
@@ -113,7 +114,8 @@ class Outlet:
     ) -> None:
         self.ledger = Ledger()
         self._policy = policy
-        self._first = first
+        self._first = None if first is None else (first.host, first.port)
+        self._scheme = None if first is None else first.scheme
         self._owner = os.geteuid() if owner is None else owner
         self._servers = servers
         self._max_connections = max_connections
@@ -270,15 +272,16 @@ class Outlet:
         server has. What the first address brought is told when the second one brings nothing.
         """
         address = await resolve(host, port, recorder, servers=self._servers, hop=hop)
+        scheme = None if hop else self._scheme
         try:
-            _, target = await open_connection(Target, address, recorder, hop=hop)
+            _, target = await open_connection(Target, address, recorder, hop=hop, scheme=scheme)
         except CheckFailed as failure:
             if failure.reason not in _NOBODY_THERE or address.ip == host:
                 raise
             family: IpChoice = "6" if address.family == 4 else "4"  # noqa: PLR2004 - IPv4
             try:
                 other = await resolve(host, port, Recorder(), ip=family, servers=self._servers)
-                _, target = await open_connection(Target, other, Recorder(), hop=hop)
+                _, target = await open_connection(Target, other, Recorder(), hop=hop, scheme=scheme)
             except CheckFailed:
                 raise failure from None
         return target

@@ -28,7 +28,7 @@ from probes.chain.talk import Answer, Ask, Common, Talk
 from probes.chain.visit import NOBODY, Setup, Visit, wall
 from probes.recorder import Recorder
 from probes.result import Outcome
-from probes.wire.heads import News
+from probes.wire.websocket.heads import News
 
 T = TypeVar("T")
 

@@ -47,9 +47,9 @@ from probes.recorder import Recorder
 from probes.redact import SECRET_HEADER, Secret, parts_of_target
 from probes.units import Duration, format_duration
 from probes.wire.address import ANY_IP, IpChoice
-from probes.wire.headers import plain
-from probes.wire.heads import Listener, prepare_listening
-from probes.wire.tls import NET_METRICS, TLS_METRICS, TlsOptions
+from probes.wire.http.headers import plain
+from probes.wire.tls.settings import NET_METRICS, TLS_METRICS, TlsOptions
+from probes.wire.websocket.heads import Listener, prepare_listening
 
 # chains.md 2.1
 MIN_EVERY_S, MAX_EVERY_S = 10.0, 60.0

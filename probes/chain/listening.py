@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from probes.wire.heads import Listener
+from probes.wire.websocket.heads import Listener
 
 
 class HeadsWatch:

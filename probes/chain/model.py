@@ -16,7 +16,7 @@ from probes.chain.reasons import Finding
 from probes.result import Outcome
 
 if TYPE_CHECKING:
-    from probes.wire.heads import News
+    from probes.wire.websocket.heads import News
 
 Family = Literal["evm", "solana", "cosmos"]
 Role = Literal["primary", "reference"]

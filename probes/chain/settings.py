@@ -19,8 +19,8 @@ from probes.chain.model import CAPABILITIES, Limit, Role
 from probes.redact import Secret
 from probes.settings import Settings
 from probes.units import DURATION_PATTERN, format_duration, parse_duration, short
-from probes.wire.headers import BasicAuth, HeaderName, Line, plain
-from probes.wire.tls import TlsOptions
+from probes.wire.http.headers import BasicAuth, HeaderName, Line, plain
+from probes.wire.tls.settings import TlsOptions
 from probes.wire.url import Url, parse_url
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,39}$"

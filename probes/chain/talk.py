@@ -28,7 +28,7 @@ from probes.kind import Metric
 from probes.result import Reason
 
 if TYPE_CHECKING:
-    from probes.wire.heads import Tongue
+    from probes.wire.websocket.heads import Tongue
 
 MAX_BODY_BYTES = 1024 * 1024
 """chains.md 4: decoded, of one answer."""

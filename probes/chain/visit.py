@@ -21,9 +21,9 @@ from probes.chain.settings import AccessKeys, EndpointKeys, endpoint_url, header
 from probes.chain.talk import Answer, Ask, Dialect, Talk
 from probes.recorder import Recorder
 from probes.wire.address import IpChoice, literal_address
-from probes.wire.http import HTTP1_ALPN, Options
+from probes.wire.http.options import HTTP1_ALPN, Options
 from probes.wire.jsonrpc import Call, Line, Reply
-from probes.wire.tls import TlsOptions
+from probes.wire.tls.settings import TlsOptions
 from probes.wire.url import Url
 
 T = TypeVar("T")

@@ -18,7 +18,7 @@ from probes.config.presets import Module, Presets
 from probes.config.sections import COMMON_KEYS, DEFAULT_TIMEOUT_S, HEAD_KEYS, CommonKeys
 from probes.config.sources import Source, over
 from probes.config.targets import Target, Targets, titles
-from probes.config.wording import got
+from probes.config.wording import OTHER_WORDS, got
 from probes.kind import Kind
 from probes.pattern import suggest
 from probes.probe import IncidentPolicy, Probe, Slo
@@ -223,7 +223,9 @@ class Entries:
                 return self._frozen(own, preset)
             return self._judge.settings(preset.kind, data, title)
         if name is None:
-            self._mistakes.add(place, "want the key 'kind' or 'module', got neither")
+            other = next((key for key in own.values if OTHER_WORDS.get(str(key)) == "kind"), None)
+            hint = f"; did you mean 'kind' by {short(other)}?" if other is not None else ""
+            self._mistakes.add(place, f"want the key 'kind' or 'module', got neither{hint}")
             return None
         kind = self._judge.kind(name, place / "kind")
         return self._judge.settings(kind, data, title) if kind is not None else None

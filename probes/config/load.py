@@ -90,6 +90,11 @@ class Config:
     redact: Redactor = field(repr=False, compare=False)
     """Hides them; made here, because ten thousand secrets take a second to compile."""
 
+    def counted(self, probes: int) -> str:
+        """Return how much there is: ``8 probes``, or the modules where these are all there is."""
+        count, what = (len(self.modules), "module") if self.is_drop_in else (probes, "probe")
+        return f"1 {what}" if count == 1 else f"{count} {what}s"
+
 
 def load(
     path: Path,
@@ -269,8 +274,8 @@ def _judge_modes(secret_files: Iterable[Path], main: Source, mistakes: Mistakes)
     for path in sorted(secret_files):
         try:
             mode = stat.S_IMODE(path.stat().st_mode)
-        except FileNotFoundError:
-            continue  # it was rotated a moment ago; the next load looks at its successor
+        except (OSError, ValueError):
+            continue  # rotated a moment ago, or none that we may see: whoever reads it tells
         if mode & (stat.S_IROTH | stat.S_IWOTH):
             text = f"want a secret file that others may not read, got {path} with mode {mode:04o}"
             mistakes.warn(Place(Document(main.document.name, None, ())), text)

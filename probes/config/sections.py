@@ -164,7 +164,7 @@ class CommonKeys(Settings):
     such as ``[refused]`` for a port that must be closed. A run that works is down then, by
     ``value``; the prober's own faults stay unknown."""
     depends_on: tuple[str, ...] = ()
-    """Names of probes whose failure mutes the alerts of this one, never the check."""
+    """Names of probes that this one needs; with ``--shard`` they are run by the same process."""
 
 
 class ChainKeys(CommonKeys):

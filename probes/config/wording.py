@@ -73,7 +73,7 @@ OTHER_WORDS: Mapping[str, str] = {
     "urls": "targets", "hosts": "targets", "endpoints": "targets",
     "type": "kind", "prober": "kind", "protocol": "kind", "check": "kind",
     "depends": "depends_on", "requires": "depends_on",
-    "assert": "expect", "assertions": "expect", "validate": "expect",
+    "assert": "expect", "assertions": "expect", "validate": "expect", "conditions": "expect",
 }  # fmt: skip
 # pydantic's own sentences begin with this; the rest says what is wanted.
 _PYDANTIC_WANTS = ("Input should be ", "Value should be ", "Input should have ", "Input should ")
@@ -161,10 +161,10 @@ def _tell(
         if detail["type"] == "missing":
             yield Finding(path, f"want the key {str(detail['loc'][-1])!r}, got none")
         elif detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-            beside = known_keys(model, path, data)
-            hint = _place_hint(str(path[-1]), _models_at(model, path, data)) or key_hint(
-                str(path[-1]), [*beside, *(known if len(path) == 1 else ())]
-            )
+            word = str(path[-1])
+            beside = [*known_keys(model, path, data), *(known if len(path) == 1 else ())]
+            hint = "" if OTHER_WORDS.get(word) in beside else _place_hint(word, model, path, data)
+            hint = hint or key_hint(word, beside)
             yield Finding(path, f"want a known key, got {short(path[-1])}{hint}", at_key=True)
         else:
             want, own = _want(detail)
@@ -220,9 +220,10 @@ def key_hint(word: str, known: Collection[str]) -> str:
     return f"; did you mean {other!r}?" if other in known else suggest(word, known)
 
 
-def _place_hint(word: str, models: Iterable[type[BaseModel]]) -> str:
+def _place_hint(word: str, model: type[BaseModel], path: Sequence[str | int], data: object) -> str:
     """Return where *word* is known, if that is one level below."""
-    for name, field in (pair for model in models for pair in _fields(model)):
+    models = _models_at(model, path, data)
+    for name, field in (pair for it in models for pair in _fields(it)):
         if any(word in model.model_fields for model in _models_in(field.annotation)):
             return f"; did you mean '{name}.{word}'?"
     return ""

@@ -11,9 +11,9 @@ from probes.journey.model import Dialog, Hear, Heard, Say
 from probes.journey.outgoing import judge_lines, too_late
 from probes.recorder import Recorder
 from probes.result import Failure, Reason
-from probes.wire.http import Options
-from probes.wire.message import Limits, Response
-from probes.wire.websocket import Socket, open_websocket
+from probes.wire.http.message import Limits, Response
+from probes.wire.http.options import Options
+from probes.wire.websocket.connection import Socket, open_websocket
 
 _NO_BODY = Limits(max_body=0, keep_body=False)
 

@@ -37,9 +37,9 @@ from probes.recorder import Recorder
 from probes.redact import secrets_in_target
 from probes.result import Failure, Reason
 from probes.units import short
-from probes.wire import message
-from probes.wire.http import Options
-from probes.wire.session import Session
+from probes.wire.http import message
+from probes.wire.http.options import Options
+from probes.wire.http.session import Session
 
 Ask = Callable[[Query, Recorder], Awaitable[tuple[Mapping[str, Any], ...]]]
 """Returns the rows of a query, or raises CheckFailed."""

@@ -10,8 +10,8 @@ from probes.errors import CheckFailed
 from probes.journey.model import Answer, Dialog, Effect, Heard, Query, Request, Response, Rows
 from probes.recorder import Recorder
 from probes.result import Failure, Phase, Reason
-from probes.wire import message
-from probes.wire.message import MAX_HEAD_BYTES, MAX_WIRE_BYTES, Limits
+from probes.wire.http import message
+from probes.wire.http.message import MAX_HEAD_BYTES, MAX_WIRE_BYTES, Limits
 
 # Phases that stand behind the request: it has gone out.
 _ASKED = frozenset({"processing", "transfer"})

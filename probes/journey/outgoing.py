@@ -13,8 +13,8 @@ from probes.journey.model import Request
 from probes.recorder import Recorder
 from probes.result import Failure, Reason
 from probes.units import short
-from probes.wire import message
-from probes.wire.headers import TOKEN, USER_AGENT
+from probes.wire.http import message
+from probes.wire.http.headers import TOKEN, USER_AGENT
 from probes.wire.url import Url, split_host_port
 
 # What the load driver can decode too (load.md 3.3).

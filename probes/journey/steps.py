@@ -20,7 +20,7 @@ from probes.journey.language.extract import Extract
 from probes.journey.language.judge import Expect
 from probes.journey.model import Part
 from probes.redact import Secret
-from probes.wire.tls import TlsOptions
+from probes.wire.tls.settings import TlsOptions
 
 WhereLoad = Literal["both", "skip", "only"]
 

@@ -4,13 +4,16 @@ A kind is found by its name and only its own module is imported. Knows no partic
 driver.
 """
 
+import ast
 import pkgutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from importlib.util import find_spec
+from pathlib import Path
 
+from probes.extras import missing
 from probes.kind import Kind
 from probes.pattern import suggest
 from probes.units import short
@@ -69,12 +72,49 @@ def discover(*, allowed: Collection[str] = ()) -> dict[str, type[Kind]]:
     return {name: find_kind(name, allowed=allowed) for name in (*kind_names(), *allowed)}
 
 
-def missing_extra(kind: type[Kind]) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What a kind says of itself: the first line about it, its extra and its driver."""
+
+    name: str
+    summary: str
+    requires: str | None = None
+    driver: str | None = None
+
+
+def glances() -> list[Glance]:
+    """Return what each of our own kinds says of itself, out of its source.
+
+    To import them all takes three times as long as to read them.
+    """
+    (folder,) = __path__
+    return [_glance(name, (Path(folder) / f"{name}.py").read_bytes()) for name in kind_names()]
+
+
+def _glance(name: str, source: bytes) -> Glance:
+    for node in ast.parse(source).body:
+        if not isinstance(node, ast.ClassDef):
+            continue
+        words = dict(_words(node))
+        if words.get("name") == name:
+            summary = (ast.get_docstring(node) or "").partition("\n")[0]
+            return Glance(name, summary, words.get("requires"), words.get("driver"))
+    raise ValueError(f"want a class with name = {name!r} in {name}.py, got none")
+
+
+def _words(definition: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    """Yield the texts that a class gives to its names."""
+    for line in definition.body:
+        match line:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str(text))):
+                yield name, text
+            case _:
+                pass
+
+
+def missing_extra(kind: type[Kind] | Glance) -> str | None:
     """Return what to install for *kind*, or None when its driver is there."""
-    # the package alone: to look for a submodule would import it
-    if kind.driver is None or find_spec(kind.driver.partition(".")[0]) is not None:
-        return None
-    return f"want the extra {kind.requires!r}, got none: pip install 'sonde[{kind.requires}]'"
+    return None if kind.driver is None else missing(kind.requires or kind.name, kind.driver)
 
 
 @cache

@@ -3,7 +3,6 @@
 Knows what is asked and what is expected; how it travels is `probes.wire.dns`'s business.
 """
 
-import ipaddress
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -41,7 +40,8 @@ from probes.wire.dns.exchange import (
 )
 from probes.wire.dns.expect import DnsExpect, is_dialect
 from probes.wire.dns.question import DEFAULT_PAYLOAD, Edns, Question, encode_name
-from probes.wire.tls import (
+from probes.wire.source import Source
+from probes.wire.tls.settings import (
     NET_METRICS,
     TLS_METRICS,
     TlsOptions,
@@ -58,6 +58,8 @@ MAX_SERVERS = 16
 # Some 10 ms; thousands of records against hundreds of patterns are searched in a thread.
 INLINE_SEARCHES = 5000
 ROOT = "."
+# RFC 9250: its handshake and its streams are no library's work that is at home here.
+_OVER_QUIC = ("quic", "doq")
 
 
 def _to_name(value: object, info: ValidationInfo) -> object:
@@ -88,21 +90,9 @@ def _to_class(value: object) -> object:
 def _to_transport(value: object, info: ValidationInfo) -> object:
     known = get_args(Transport)
     if isinstance(value, str) and value not in known and not is_dialect(info):
-        raise ValueError(f"want one of {', '.join(known)}, got {short(value)}")
+        gap = ": sonde does not speak DNS over QUIC" if value in _OVER_QUIC else ""
+        raise ValueError(f"want one of {', '.join(known)}, got {short(value)}{gap}")
     return value
-
-
-def _to_source(value: str, info: ValidationInfo) -> str:
-    if value and not is_dialect(info):
-        _judge_source(value)
-    return value
-
-
-def _judge_source(value: str) -> None:
-    try:
-        ipaddress.ip_address(value)
-    except ValueError:
-        raise ValueError(f"want an address of this host, got {short(value)}") from None
 
 
 def _to_server(value: str) -> str:
@@ -130,7 +120,9 @@ class EdnsOptions(Settings):
 class Dns(Kind):
     """Ask a name server one question, once, and judge code, flags and records of its answer.
 
-    An answer that is cut off stays so: nothing is asked again over TCP.
+    An answer that is cut off stays so: nothing is asked again over TCP. Questions are not signed
+    (TSIG, RFC 8945) and do not travel over QUIC (RFC 9250): a server that wants either answers
+    REFUSED or NOTAUTH, or nothing, and that is told.
 
     Target:
         ``host``, ``host:port`` or an IPv6 address; the port is 53, 853 over TLS, 443 over HTTPS,
@@ -204,8 +196,8 @@ class Dns(Kind):
     """How the server is verified, over tls and https."""
     ip: IpChoice = ANY_IP
     """Which address of the server's name is dialled: any, 4, 6, prefer_4, prefer_6."""
-    source: Annotated[str, AfterValidator(_to_source)] = ""
-    """Address of this host to come from."""
+    source: Source = ""
+    """Address or interface of this host to come from."""
     expect: DnsExpect = DnsExpect()
     """What fails the run when it is missed; by default a code other than NOERROR."""
 
@@ -227,6 +219,8 @@ class Dns(Kind):
             raise ValueError("want a query_name, got none; the root is '.'")
         if self.expect.certificate is not None and self.transport not in {"tls", "https"}:
             raise ValueError("want transport tls or https where a certificate is expected")
+        if self.dnssec is not None and self.query_class != "IN":
+            raise ValueError(f"want class IN for a validated answer, got {self.query_class}")
         by_serial = self.expect.serial is not None or (self.servers and self.compare == "serial")
         if by_serial and type_number(self.query_type) != SOA:
             raise ValueError(f"want query_type SOA for a serial, got {short(self.query_type)}")

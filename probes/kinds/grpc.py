@@ -1,7 +1,7 @@
 """Kind ``grpc``: ask a server's health service, as gRPC's own health checks do.
 
 Knows what the answer should be; how one call goes over a connection is the business of
-`probes.wire.unary`, what stands in the bytes that of `probes.wire.grpc`.
+`probes.wire.grpc.unary`, what stands in the bytes that of `probes.wire.grpc.protocol`.
 """
 
 from functools import cached_property, lru_cache
@@ -25,20 +25,21 @@ from probes.redact import SECRET_HEADER, Secret
 from probes.result import Reason
 from probes.settings import Settings
 from probes.units import short
-from probes.wire import grpc
 from probes.wire.address import ANY_IP, IpChoice
-from probes.wire.dialog import Text
-from probes.wire.headers import plain
-from probes.wire.http import HTTP2_ALPN
-from probes.wire.resolver import ResolverOptions
-from probes.wire.tls import (
+from probes.wire.dialog.steps import Text
+from probes.wire.dns.resolver import ResolverOptions
+from probes.wire.grpc import protocol
+from probes.wire.grpc.unary import Ask, Call
+from probes.wire.http.headers import plain
+from probes.wire.http.options import HTTP2_ALPN
+from probes.wire.source import Source
+from probes.wire.tls.settings import (
     NET_METRICS,
     TLS_METRICS,
     TlsOptions,
     judge_certificate,
     shared_metrics,
 )
-from probes.wire.unary import Ask, Call
 from probes.wire.url import Url, parse_url, split_host_port
 
 PORT, TLS_PORT = 80, 443
@@ -59,9 +60,9 @@ def _to_tuple(value: object) -> object:
 
 def _to_codes(value: object) -> object:
     items: tuple[object, ...] = tuple(value) if isinstance(value, list | tuple) else (value,)
-    known = range(len(grpc.CODES))
+    known = range(len(protocol.CODES))
     return tuple(
-        grpc.CODES[item]
+        protocol.CODES[item]
         if isinstance(item, int) and not isinstance(item, bool) and item in known
         else item
         for item in items
@@ -126,7 +127,8 @@ class GrpcExpect(Settings):
 class Grpc(Kind):
     """Ask a gRPC server about its health over a new connection.
 
-    Up is a call that ends with status OK and says SERVING.
+    Up is a call that ends with status OK and says SERVING. The server is dialled itself: proxies
+    are nobody's business here, those of the environment neither.
 
     Target:
         ``host``, ``host:port`` or ``http(s)://host[:port]``; without a port 443 with ``tls``, else
@@ -141,6 +143,7 @@ class Grpc(Kind):
     phases = ("resolve", "connect", "tls", "call")
     phase_folds = MappingProxyType({"connect": "check", "tls": "check", "call": "check"})
     parameters = ("service", "ip")
+    ends_at_once = True
     metrics: ClassVar[tuple[Metric, ...]] = (
         *shared_metrics("grpc_status_code", "grpc_ssl", "grpc_healthcheck_response"),
         *NET_METRICS,
@@ -159,6 +162,8 @@ class Grpc(Kind):
     """TLS from the first byte, and how the server is verified."""
     ip: IpChoice = ANY_IP
     """Which address of the name is dialled: any, 4, 6, prefer_4, prefer_6."""
+    source: Source = ""
+    """Address of this host to come from, or the name of one of its interfaces."""
     resolver: ResolverOptions = ResolverOptions()
     """Name servers to ask instead of the system's."""
     expect: GrpcExpect = GrpcExpect()
@@ -179,7 +184,7 @@ class Grpc(Kind):
     def secrets(self, target: str) -> set[str]:
         found = super().secrets(target)
         found.update(
-            grpc.encode_value("-bin", _raw(value))
+            protocol.encode_value("-bin", _raw(value))
             for key, values in self.metadata.items()
             if key.lower().endswith("-bin")
             for value in values
@@ -188,7 +193,7 @@ class Grpc(Kind):
         return found
 
     def prepare(self, target: str) -> None:  # noqa: ARG002 - the same for every target
-        import_module("probes.wire.h2")
+        import_module("probes.wire.http.h2")
         if self.tls is not None:
             self.tls.prepare(HTTP2_ALPN)
         self.resolver.prepare()
@@ -196,19 +201,23 @@ class Grpc(Kind):
     async def run(self, target: str, recorder: Recorder) -> None:
         call, serving = Call(recorder), None
         try:
+            url = read_target(target, is_tls=self.tls is not None)
             await call.make(
                 Ask(
-                    read_target(target, is_tls=self.tls is not None),
-                    grpc.health_request(self.service),
+                    url,
+                    protocol.health_request(self.service),
                     self._metadata,
                     self.authority,
                     self.tls,
                     self.ip,
                     self.resolver.addresses,
+                    self.source or None,
+                    # as it is spoken: what is written decides nothing
+                    scheme=url.scheme if "://" in target else "",
                 )
             )
-            if call.code == grpc.OK:
-                serving = grpc.read_health(call.message)
+            if call.code == protocol.OK:
+                serving = protocol.read_health(call.message)
             self._judge(call.status, serving, recorder)
         finally:
             _record(call, serving, recorder)
@@ -220,23 +229,25 @@ class Grpc(Kind):
         lines: list[tuple[str, str]] = []
         for written, values in self.metadata.items():
             key = written.lower()
-            if grpc.is_reserved(key):
+            if protocol.is_reserved(key):
                 continue  # as grpc-go does; refused at load but in files of blackbox_exporter
             try:
                 _judge_metadata(key, values)
             except ValueError as error:
                 raise CheckFailed(Reason.CONFIG, f"metadata: {error}") from None
-            lines += [(key, grpc.encode_value(key, _raw(value))) for value in values]
+            lines += [(key, protocol.encode_value(key, _raw(value))) for value in values]
         return tuple(lines)
 
-    def _judge(self, status: grpc.Status | None, serving: int | None, recorder: Recorder) -> None:
+    def _judge(
+        self, status: protocol.Status | None, serving: int | None, recorder: Recorder
+    ) -> None:
         expect = self.expect
         if status is None or status.name not in expect.status:
             raise CheckFailed(Reason.STATUS, f"want status {_or(expect.status)}, got {status}")
-        if serving is not None and grpc.serving_name(serving) not in expect.serving:
+        if serving is not None and protocol.serving_name(serving) not in expect.serving:
             of = f" of {short(self.service)}" if self.service else ""
             wanted = f"want {_or(expect.serving)} as status{of}"
-            raise CheckFailed(Reason.STATUS, f"{wanted}, got {grpc.serving_name(serving)}")
+            raise CheckFailed(Reason.STATUS, f"{wanted}, got {protocol.serving_name(serving)}")
         recorder.leave()
         judge_certificate(expect.certificate, recorder)
         if expect.latency is not None:
@@ -245,11 +256,11 @@ class Grpc(Kind):
 
 def _record(call: Call, serving: int | None, recorder: Recorder) -> None:
     """Write down what there is to tell, after whatever end."""
-    unread = call.is_resolved and call.code == grpc.OK and serving is None
-    recorder.sample("grpc_status_code", grpc.INTERNAL if unread else call.code)
+    unread = call.is_resolved and call.code == protocol.OK and serving is None
+    recorder.sample("grpc_status_code", protocol.INTERNAL if unread else call.code)
     recorder.sample("grpc_ssl", float(call.over_tls))
     if call.is_resolved:
-        for number, name in enumerate(grpc.SERVING):
+        for number, name in enumerate(protocol.SERVING):
             told = float(serving == number)
             recorder.sample("grpc_healthcheck_response", told, serving_status=name)
 
@@ -264,14 +275,14 @@ def _raw(value: str | Secret | bytes) -> bytes:
 
 def _judge_metadata(key: str, values: tuple[str | Secret | bytes, ...]) -> None:
     lower = key.lower()
-    if not grpc.KEY.fullmatch(lower):
+    if not protocol.KEY.fullmatch(lower):
         raise ValueError(f"want a metadata key of letters, digits, '_', '-', '.', got {short(key)}")
-    if grpc.is_reserved(lower):
+    if protocol.is_reserved(lower):
         raise ValueError(f"want a metadata key that gRPC does not write itself, got {key}")
     for value in values:
         if lower.endswith("-bin"):
             continue
-        if isinstance(value, bytes) or not grpc.VALUE.fullmatch(plain(value)):
+        if isinstance(value, bytes) or not protocol.VALUE.fullmatch(plain(value)):
             # the value may be a secret
             raise ValueError(f"want a text in ASCII for {key}, or a key that ends in -bin, got not")
 
@@ -292,4 +303,4 @@ def read_target(target: str, *, is_tls: bool) -> Url:
         authority = authority.partition(sign)[0]
     host_port = authority.rpartition("@")[2].removesuffix(":").replace("%25", "%")
     _, port = split_host_port(host_port, TLS_PORT if is_tls else PORT)
-    return Url("https" if is_tls else "http", found.host, port, grpc.HEALTH_PATH)
+    return Url("https" if is_tls else "http", found.host, port, protocol.HEALTH_PATH)

@@ -1,66 +1,48 @@
 """Kind ``http``: one request over a connection of its own, and what its answer should be.
 
-Knows what an answer should be; how it is fetched is `probes.wire.http`'s business.
+The keys of the file; a run is `probes.wire.http_check.check`'s business.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
-from probes.errors import CheckFailed
 from probes.kind import Kind, Metric
-from probes.measure import Answer, Measures, record_measures
+from probes.measure import Measures
 from probes.recorder import Recorder
-from probes.result import Reason, Sample
+from probes.settings import is_blackbox
 from probes.units import short
 from probes.wire.address import ANY_IP, IpChoice
-from probes.wire.answer import Flag, Miss, flag_of_silence, judge_run, miss_in_answer
-from probes.wire.asking import NOT_LATE, BodyFile, Late, RequestKeys
-from probes.wire.bodies import BodyKeys
-from probes.wire.expectation import HttpExpect, HttpWarn
-from probes.wire.headers import RESERVED, USER_AGENT, is_blackbox
-from probes.wire.http import Options, close_quic, exchange
-from probes.wire.message import MAX_REDIRECTS, REDIRECTS, Request, Response, text
-from probes.wire.redirect import http_date
-from probes.wire.reuse import REUSE_METRICS, ReuseKeys, Twice, judge_reuse
+from probes.wire.http.exchange import close_quic, exchange, prepare
+from probes.wire.http.headers import RESERVED, USER_AGENT
+from probes.wire.http.message import MAX_REDIRECTS, REDIRECTS, Request, Response
+from probes.wire.http.options import Options
+from probes.wire.http_check.answer import Miss
+from probes.wire.http_check.bodies import BodyKeys
+from probes.wire.http_check.check import Check, Fetch
+from probes.wire.http_check.expect import HttpExpect, HttpWarn
+from probes.wire.http_check.request import NOT_LATE, BodyFile, Late, RequestKeys
+from probes.wire.http_check.reuse import REUSE_METRICS, ReuseKeys, Twice, judge_reuse
+from probes.wire.http_check.travel import TravelKeys
+from probes.wire.http_check.versions import alpn_of, judge_quic, judge_versions
 from probes.wire.sweep import SWEEP_METRICS, AddressKeys, sweep
-from probes.wire.tls import NET_METRICS, TLS_METRICS, TlsOptions
-from probes.wire.travel import Proven, TravelKeys
+from probes.wire.tls.settings import NET_METRICS, TLS_METRICS, TlsOptions
 from probes.wire.url import Url, parse_url, split_host_port
-from probes.wire.versions import alpn_of, judge_quic, judge_versions
 
-Fetch = Callable[[Request, Recorder, Options, Response], Awaitable[object]]
-_VERSIONS = {"1.0": 1.0, "1.1": 1.1, "2": 2.0, "3": 3.0}
-# What every run measures, in the order in which `_record` tells it.
-_MEASURED = (
-    "http_status_code",
-    "http_content_length",
-    "http_uncompressed_body_length",
-    "http_redirects",
-    "http_ssl",
-    "http_version",
-    "failed_due_to_regex",
-)
-# Targets of one module come from outside through /probe; a plan is remade in microseconds.
-MAX_PLANS = 256
-# Enough of a wrong answer to recognise an error page.
-SHOWN_BODY_BYTES = 512
 # The level of blackbox_exporter whose files we read (blackbox.md).
 BLACKBOX_AGENT = f"Blackbox-Exporter/0.28 ({USER_AGENT})"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Plan:
-    """What all runs against one target share; no request when files have a part in it."""
+class _Made:
+    """What is made of the settings once."""
 
-    kind: "Http"
-    url: Url
-    request: Request | None
-    options: Options
+    of: "Http"
+    check: Check
+    run: Callable[[str, Recorder], Coroutine[Any, Any, None]]
 
 
 class Http(AddressKeys, ReuseKeys, TravelKeys, BodyKeys, RequestKeys, Kind):
@@ -213,9 +195,9 @@ class Http(AddressKeys, ReuseKeys, TravelKeys, BodyKeys, RequestKeys, Kind):
         return super().secrets(target) | set(self.header_secrets()) | self.travel_secrets()
 
     def prepare(self, target: str) -> None:
-        plan = self._plan(target)
-        if plan.url.is_tls:
-            plan.options.prepare()
+        check = self._made().check
+        if check.plan(target).url.is_tls:
+            prepare(check.options)
         self.prepare_travel()
 
     def request(self, url: Url, late: Late = NOT_LATE) -> Request:
@@ -228,79 +210,57 @@ class Http(AddressKeys, ReuseKeys, TravelKeys, BodyKeys, RequestKeys, Kind):
         self, target: str, recorder: Recorder
     ) -> Coroutine[Any, Any, None]:
         # no coroutine of its own: one more costs a microsecond in every run
-        if self.sweeps:
-            return self._sweep(target, recorder)
-        if self.reuse != "off":
-            return self._check_twice(target, recorder, Twice(required=self.reuse == "required"))
-        return self._check(target, recorder)
+        return self._made().run(target, recorder)
 
     @classmethod
     async def release(cls) -> None:
         await close_quic()
 
-    async def _sweep(self, target: str, recorder: Recorder) -> None:
-        plan, once = self._plan(target), partial(self.run, target)
-        url, servers = plan.url, plan.options.servers
-        await sweep(url.host, url.port, recorder, once, ip=self.ip, servers=servers)
-
-    async def _check_twice(self, target: str, recorder: Recorder, twice: Twice) -> None:
-        try:
-            await self._check(target, recorder, twice.first)
-            await twice.again()
-        finally:
-            twice.close()
-
-    async def _check(self, target: str, recorder: Recorder, fetch: Fetch = exchange) -> None:
-        plan = self._plan(target)
-        request = plan.request or self.request(plan.url, await self.read(recorder))
-        response = Response(plan.url, plan.options.limits)
-        flag: Flag = ""
-        try:
-            proven = await self.prove(request, recorder) if self.oauth2 else Proven(request)
-            over = await self._fetch(fetch, proven, recorder, plan.options, response)
-            miss = self._miss(response)
-            flag = "" if miss is None else miss.flag
-            beyond = self._measure(response, recorder)
-            if miss is not None:
-                raise over or miss.failure
-            if beyond is not None:
-                raise beyond
-            judge_run(self.expect, recorder, over_tls=response.over_tls)
-            if self.warn is not None:
-                self._warn(self.warn, response, recorder)
-        except asyncio.CancelledError:
-            flag = flag_of_silence(self.expect, response)
-            raise
-        finally:
-            self._record(response, recorder, flag)
+    async def _run(self, check: Check, target: str, recorder: Recorder) -> None:
+        if self.sweeps:
+            url, servers = check.plan(target).url, check.options.servers
+            once = partial(self.run, target)
+            await sweep(url.host, url.port, recorder, once, ip=self.ip, servers=servers)
+        elif self.reuse == "off":
+            await check.run(target, recorder, partial(self._fetch, exchange))
+        else:
+            twice = Twice(required=self.reuse == "required")
+            try:
+                await check.run(target, recorder, partial(self._fetch, twice.first))
+                await twice.again()
+            finally:
+                twice.close()
 
     async def _fetch(
-        self, fetch: Fetch, proven: Proven, recorder: Recorder, options: Options, response: Response
-    ) -> CheckFailed | None:
-        """Fill *response*; a redirect too many is the answer, and why it is one comes back."""
-        try:
-            await fetch(proven.request, recorder, options, response)
-            proven.answered(response)
-        except CheckFailed as failure:
-            if failure.reason is not Reason.REDIRECT or response.redirects <= self.max_redirects:
-                raise
-            return failure
-        return None
+        self, fetch: Fetch, request: Request, recorder: Recorder, options: Options, to: Response
+    ) -> None:
+        """Do what *fetch* does with a request that shows who asks, where it must."""
+        proven = await self.prove(request, recorder)
+        await fetch(proven.request, recorder, options, to)
+        proven.answered(to)
 
     @cached_property
-    def _plans(self) -> dict[str, _Plan]:
-        return {}
+    def _own(self) -> _Made:
+        before_body = None if self.decode is None else self._miss_of_encoding
+        check = Check(
+            self,
+            self._options(),
+            versions=self.versions,
+            expect=self.expect,
+            warn=self.warn,
+            measure=self.measure,
+            before_body=before_body,
+        )
+        is_plain = self.addresses == "first" and self.reuse == "off" and self.oauth2 is None
+        return _Made(self, check, check.run if is_plain else partial(self._run, check))
 
-    def _plan(self, target: str) -> _Plan:
-        plan = self._plans.get(target)
-        # model_copy() copies this cache too
-        if plan is None or plan.kind is not self:
-            if len(self._plans) >= MAX_PLANS:
-                self._plans.clear()
-            url = parse_url(target)
-            request = None if self.is_late else self.request(url)
-            plan = self._plans[target] = _Plan(self, url, request, self._options())
-        return plan
+    def _made(self) -> _Made:
+        made = self._own
+        if made.of is not self:
+            # model_copy() copies this cache too
+            del vars(self)["_own"]
+            made = self._own
+        return made
 
     def _options(self) -> Options:
         keep = self.expect.judges_body or (self.warn is not None and self.warn.judges_body)
@@ -315,82 +275,11 @@ class Http(AddressKeys, ReuseKeys, TravelKeys, BodyKeys, RequestKeys, Kind):
         )
         return self.travelling(options)
 
-    def _miss(self, response: Response) -> Miss | None:
-        """Judge as blackbox_exporter does."""
-        miss = miss_in_answer(self.expect, response, self.undecodable(response))
-        if miss is not None and miss.failure.reason is Reason.STATUS:
-            lost = self.follow_redirects and response.status in REDIRECTS
-            if lost and response.value(b"location") is None:
-                got = f"got none with status {response.status}"
-                failure = CheckFailed(
-                    Reason.REDIRECT, f"want a Location, {got}", phase="processing"
-                )
-                return Miss(failure)
-        if miss is None and int(_VERSIONS.get(response.version, 0)) not in self.versions:
-            wanted = " or ".join(f"HTTP/{v}" for v in self.versions)
-            got = f"got HTTP/{response.version}"
-            return Miss(CheckFailed(Reason.PROTOCOL, f"want {wanted}, {got}", phase="processing"))
-        return miss
-
-    def _measure(self, response: Response, recorder: Recorder) -> CheckFailed | None:
-        if not self.measure or response.failure is not None:
-            return None
-        return record_measures(self.measure, Answer(response.values, response.body.data), recorder)
-
-    def _warn(self, warn: HttpWarn, response: Response, recorder: Recorder) -> None:
-        miss = miss_in_answer(warn, response)
-        if miss is not None:
-            failure = miss.failure
-            recorder.warn(failure.reason, failure.message, phase=failure.phase)
-        try:
-            judge_run(warn, recorder, over_tls=response.over_tls)
-        except CheckFailed as soft:
-            recorder.warn(soft.reason, soft.message, phase=soft.phase)
-
-    def _record(self, response: Response, recorder: Recorder, flag: Flag) -> None:
-        _record(response, recorder, missed=flag == "regex")
-        if self.expect.asks_cel:
-            recorder.sample("failed_due_to_cel", 1.0 if flag == "cel" else 0.0)
-        if flag and response.body.data:
-            recorder.fact("body", text(response.body.data[:SHOWN_BODY_BYTES]))
+    def _miss_of_encoding(self, response: Response) -> Miss | None:
+        failure = self.undecodable(response)
+        return None if failure is None else Miss(failure)
 
 
 def canonical_name(name: str) -> str:
     """Return a header's name as Go writes it: ``x-lower`` -> ``X-Lower``."""
     return "-".join(part[:1].upper() + part[1:].lower() for part in name.split("-"))
-
-
-@lru_cache(maxsize=1024)
-def _samples(*told: float) -> tuple[Sample, ...]:
-    """Return the samples in the order of `_MEASURED`: in nearly every run the same, made once."""
-    return tuple(map(Sample, _MEASURED, told))
-
-
-def _record(response: Response, recorder: Recorder, *, missed: bool) -> None:
-    recorder.extend(
-        _samples(
-            response.status,
-            response.content_length,
-            response.body.size,
-            response.redirects,
-            1.0 if response.over_tls else 0.0,
-            _VERSIONS.get(response.version, 0.0),
-            1.0 if missed else 0.0,
-        )
-    )
-    if not response.status:
-        return
-    recorder.fact("answer", response.status_line)
-    for name, value in response.headers:
-        if name == b"server":
-            recorder.fact("server", text(value))
-        elif name == b"last-modified" and (modified := _timestamp(value)) is not None:
-            recorder.sample("http_last_modified_timestamp_seconds", modified)
-    if response.redirects:
-        recorder.fact("url", str(response.url))
-
-
-@lru_cache(maxsize=1024)
-def _timestamp(value: bytes) -> float | None:
-    found = http_date(value.decode("latin-1"))
-    return None if found is None else found.timestamp()

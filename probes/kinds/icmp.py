@@ -1,6 +1,6 @@
 """Kind ``icmp``: send echo requests, wait for the replies, and judge what got lost or was slow.
 
-Knows when to send and what replies amount to; packets and sockets are `probes.wire.echo`'s
+Knows when to send and what replies amount to; packets and sockets are `probes.wire.icmp.echo`'s
 business.
 """
 
@@ -26,12 +26,12 @@ from probes.recorder import Recorder
 from probes.result import Reason
 from probes.settings import Settings
 from probes.units import SIZE_PATTERN, Duration, format_duration, format_size, parse_size
-from probes.wire.echo import EchoSocket, Reply, Way, open_echo
-from probes.wire.icmp import MAX_PAYLOAD_BYTES, TEXT_BYTES, payload_of
+from probes.wire.dns.resolver import ResolverOptions
+from probes.wire.icmp.codec import MAX_PAYLOAD_BYTES, TEXT_BYTES, payload_of
+from probes.wire.icmp.echo import EchoSocket, Reply, Way, open_echo
 from probes.wire.net import ANY_IP, IpChoice, resolve
-from probes.wire.resolver import ResolverOptions
 from probes.wire.source import Source
-from probes.wire.tls import NET_METRICS, shared_metrics
+from probes.wire.tls.settings import NET_METRICS, shared_metrics
 from probes.wire.url import canonical_host
 
 # What one may ask of a host that is not one's own: a burst, no flood.

@@ -32,8 +32,8 @@ from probes.redact import Redactor
 from probes.result import Reason
 from probes.units import short
 from probes.wire.address import ANY_IP, IpChoice
-from probes.wire.http import HTTP1_ALPN, Options
-from probes.wire.websocket import load_library
+from probes.wire.http.options import HTTP1_ALPN, Options
+from probes.wire.websocket.connection import load_library
 
 DEFAULT_EVERY_S = 60.0
 log = logging.getLogger("sonde.journey")

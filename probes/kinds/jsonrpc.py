@@ -30,13 +30,13 @@ from probes.result import Sample
 from probes.settings import Settings
 from probes.units import Size, parse_number, short
 from probes.wire.address import ANY_IP, IpChoice
-from probes.wire.decode import MAX_DECODED_BYTES
-from probes.wire.headers import HeaderName, plain
-from probes.wire.headers import Line as HeaderLine
-from probes.wire.http import HTTP1_ALPN, Options
+from probes.wire.http.decode import MAX_DECODED_BYTES
+from probes.wire.http.headers import HeaderName, plain
+from probes.wire.http.headers import Line as HeaderLine
+from probes.wire.http.options import HTTP1_ALPN, Options
 from probes.wire.jsonrpc import Call, Line
-from probes.wire.peer import judge_certificate
-from probes.wire.tls import NET_METRICS, TLS_METRICS, TlsOptions
+from probes.wire.tls.peer import judge_certificate
+from probes.wire.tls.settings import NET_METRICS, TLS_METRICS, TlsOptions
 from probes.wire.url import Url, parse_url, split_host_port
 
 # One run asks for a few facts; a scan is no check.

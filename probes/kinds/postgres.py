@@ -1,7 +1,7 @@
 """Kind postgres: log in, run one query that only reads, judge rows and value.
 
-The home of asyncpg. Reaching the server and answering its login: `probes.wire.pglogin`; what the
-server tells about itself: `probes.wire.pgstats`.
+The home of asyncpg. Reaching the server and answering its login: `probes.wire.postgres.login`; what
+the server tells about itself: `probes.wire.postgres.stats`.
 """
 # pyright: basic, reportMissingTypeStubs=false
 
@@ -21,23 +21,25 @@ from probes.redact import Secret
 from probes.result import Reason
 from probes.units import Duration, short
 from probes.wire.address import ANY_IP, IpChoice
+from probes.wire.dns.resolver import ResolverOptions
 from probes.wire.driver import load_driver
 from probes.wire.dsn import Dsn, is_loopback, parse_dsn
 from probes.wire.failures import classify
 from probes.wire.net import resolve
-from probes.wire.pganswer import Answer, plain, server_failure
-from probes.wire.pgexpect import PostgresExpect, PostgresWarn
-from probes.wire.pglogin import BROKEN_DRIVER, DialLoop, Login, Transit
-from probes.wire.pgstats import DB_METRICS, IS_REPLICA, STATS, record_stats, slow_statements_query
-from probes.wire.stream import HANDSHAKE_TIMEOUT_S
-from probes.wire.tls import (
-    NET_METRICS,
-    TLS_METRICS,
-    RecordingContext,
-    TlsOptions,
-    judge_certificate,
+from probes.wire.postgres.answer import Answer, plain, server_failure
+from probes.wire.postgres.expect import PostgresExpect, PostgresWarn
+from probes.wire.postgres.login import BROKEN_DRIVER, DialLoop, Login, Transit
+from probes.wire.postgres.stats import (
+    DB_METRICS,
+    IS_REPLICA,
+    STATS,
+    record_stats,
+    slow_statements_query,
 )
-from probes.wire.x509 import load_library
+from probes.wire.source import Source
+from probes.wire.stream import HANDSHAKE_TIMEOUT_S
+from probes.wire.tls.settings import NET_METRICS, TLS_METRICS, TlsOptions, judge_certificate
+from probes.wire.tls.x509 import load_library
 
 # https://www.iana.org/assignments/service-names-port-numbers
 _SCHEMES = {"postgresql": 5432, "postgres": 5432}
@@ -88,6 +90,10 @@ class Postgres(Kind):
     """How the server is verified, and the client certificate."""
     ip: IpChoice = ANY_IP
     """Which address of the name is dialled: any, 4, 6, prefer_4, prefer_6."""
+    source: Source = ""
+    """Address or interface of this host to come from."""
+    resolver: ResolverOptions = ResolverOptions()
+    """Name servers to ask instead of the system's."""
     expect: PostgresExpect = PostgresExpect()
     """What fails the run when it is missed."""
     warn: PostgresWarn | None = None
@@ -139,6 +145,7 @@ class Postgres(Kind):
 
     def prepare(self, target: str) -> None:
         super().prepare(target)
+        self.resolver.prepare()
         # the run tells what is wrong with target or files
         with suppress(ValueError, CheckFailed):
             dsn = self._dsn(target)
@@ -208,8 +215,13 @@ class Postgres(Kind):
             dsn = self._dsn(target)
         except ValueError as error:
             raise CheckFailed(Reason.CONFIG, str(error)) from None
-        address = await resolve(dsn.host, dsn.port, recorder, ip=self.ip)
-        return dsn, DialLoop(address, recorder, self._transit(self._mode(dsn), dsn))
+        mode, root = self._mode(dsn), dsn.options.get("sslrootcert", "")
+        if mode != "disable" and (trust := self._trust(mode, root)[0]).has_files:
+            await trust.reread(recorder)
+        transit = self._transit(mode, dsn)
+        servers = self.resolver.addresses
+        address = await resolve(dsn.host, dsn.port, recorder, ip=self.ip, servers=servers)
+        return dsn, DialLoop(address, recorder, transit, scheme=dsn.scheme)
 
     def _mode(self, dsn: Dsn) -> str:
         mode = dsn.options.get("sslmode")
@@ -221,20 +233,20 @@ class Postgres(Kind):
 
     def _transit(self, mode: str, dsn: Dsn) -> Transit:
         if mode == "disable":
-            return Transit(weakest=self.login)
-        name = self.tls.server_name if self.tls else ""
-        context = self._context(mode, dsn.options.get("sslrootcert", ""))
-        return Transit(context, mode != "prefer", name, self.login)
+            return Transit(weakest=self.login, source_ip=self.source)
+        trust, checks_name = self._trust(mode, dsn.options.get("sslrootcert", ""))
+        context = trust.context(check_name=checks_name)
+        return Transit(context, mode != "prefer", trust.server_name, self.login, self.source)
 
     @cached_property
-    def _contexts(self) -> dict[tuple[str, str], RecordingContext]:
+    def _trusts(self) -> dict[tuple[str, str], tuple[TlsOptions, bool]]:
         # no private attribute: a kind that was used must equal the same one that was not
         return {}
 
-    def _context(self, mode: str, root: str) -> RecordingContext:
-        """Return the context for *mode*; building one with the system's authorities takes 40 ms."""
-        context = self._contexts.get((mode, root))
-        if context is None:
+    def _trust(self, mode: str, root: str) -> tuple[TlsOptions, bool]:
+        """Return how a server is verified in *mode*, and whether its name is checked; made once."""
+        found = self._trusts.get((mode, root))
+        if found is None:
             options = self.tls or TlsOptions()
             if root:
                 options = options.model_copy(update={"ca_file": root})
@@ -243,9 +255,9 @@ class Postgres(Kind):
                 mode == "require" and options.verify and bool(options.ca or options.ca_file)
             )
             verify = options.verify and (chain or mode == "verify-full")
-            options = options.model_copy(update={"verify": verify})
-            context = self._contexts[mode, root] = options.context(check_name=not chain)
-        return context
+            found = options.model_copy(update={"verify": verify}), not chain
+            self._trusts[mode, root] = found
+        return found
 
     async def _session(self, dsn: Dsn, loop: DialLoop, recorder: Recorder, work: Work) -> Any:
         import asyncpg

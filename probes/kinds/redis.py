@@ -18,12 +18,14 @@ from probes.result import Reason
 from probes.settings import Settings
 from probes.units import parse_number, short
 from probes.wire.address import ANY_IP, IpChoice
+from probes.wire.dns.resolver import ResolverOptions
 from probes.wire.driver import load_driver
 from probes.wire.dsn import Dsn, parse_dsn
 from probes.wire.net import dial, resolve
 from probes.wire.resp import ReplyReader, ReplyWriter
+from probes.wire.source import Source
 from probes.wire.stream import Connection
-from probes.wire.tls import NET_METRICS, TLS_METRICS, TlsOptions, judge_certificate
+from probes.wire.tls.settings import NET_METRICS, TLS_METRICS, TlsOptions, judge_certificate
 
 if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
@@ -106,6 +108,10 @@ class Redis(Kind):
     """How the server is verified, and the client certificate; for ``rediss://``."""
     ip: IpChoice = ANY_IP
     """Which address of the name is dialled: any, 4, 6, prefer_4, prefer_6."""
+    source: Source = ""
+    """Address or interface of this host to come from."""
+    resolver: ResolverOptions = ResolverOptions()
+    """Name servers to ask instead of the system's."""
     expect: RedisExpect = RedisExpect()
     """What fails the run when it is missed."""
 
@@ -135,6 +141,7 @@ class Redis(Kind):
 
     def prepare(self, target: str) -> None:
         super().prepare(target)
+        self.resolver.prepare()
         if target.startswith("rediss:"):
             self.tls.prepare()
 
@@ -147,9 +154,16 @@ class Redis(Kind):
         if dsn.scheme == "rediss" and self.tls.has_files:
             await self.tls.reread(recorder)
         context = self.tls.context() if dsn.scheme == "rediss" else None
-        address = await resolve(dsn.host, dsn.port, recorder, ip=self.ip)
+        servers = self.resolver.addresses
+        address = await resolve(dsn.host, dsn.port, recorder, ip=self.ip, servers=servers)
+        name, source_ip = self.tls.server_name, self.source or None
         async with dial(
-            address, recorder, context=context, server_name=self.tls.server_name
+            address,
+            recorder,
+            context=context,
+            server_name=name,
+            source_ip=source_ip,
+            scheme=dsn.scheme,
         ) as wire:
             session = _Session(self, dsn, wire)
             try:

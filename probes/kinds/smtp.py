@@ -22,11 +22,11 @@ from probes.redact import Secret
 from probes.result import Reason
 from probes.settings import Settings
 from probes.units import parse_number, short
+from probes.wire.dns.resolver import ResolverOptions
 from probes.wire.net import ANY_IP, Connection, IpChoice, dial, resolve
-from probes.wire.resolver import ResolverOptions
 from probes.wire.smtp import Reply, Session, capabilities
 from probes.wire.source import Source
-from probes.wire.tls import NET_METRICS, TLS_METRICS, TlsOptions, judge_certificate
+from probes.wire.tls.settings import NET_METRICS, TLS_METRICS, TlsOptions, judge_certificate
 from probes.wire.url import split_host_port
 
 # https://www.iana.org/assignments/service-names-port-numbers; 465 by RFC 8314

@@ -1,7 +1,8 @@
 """Kind ``ssh``: who the server says it is, what it offers, and whether it has its host key.
 
 One key exchange, in which the host proves its key, and then a goodbye: nobody logs in, nothing is
-encrypted. The talk is `probes.wire.ssh`'s business, the mathematics `probes.wire.sshkeys`'.
+encrypted. The talk is `probes.wire.ssh.transport`'s business, the mathematics
+`probes.wire.ssh.keys`'.
 """
 
 import base64
@@ -18,20 +19,10 @@ from probes.recorder import Recorder
 from probes.result import Reason
 from probes.settings import Settings
 from probes.units import short
+from probes.wire.dns.resolver import ResolverOptions
 from probes.wire.net import ANY_IP, IpChoice, dial, resolve
-from probes.wire.resolver import ResolverOptions
 from probes.wire.source import Source
-from probes.wire.ssh import (
-    IDENTIFICATION,
-    Banner,
-    Offers,
-    Session,
-    agree,
-    pack_offers,
-    pack_string,
-    parse_offers,
-)
-from probes.wire.sshkeys import (
+from probes.wire.ssh.keys import (
     EXCHANGES,
     HOST_KEYS,
     HostKey,
@@ -41,7 +32,17 @@ from probes.wire.sshkeys import (
     read_key,
     verify,
 )
-from probes.wire.tls import NET_METRICS
+from probes.wire.ssh.transport import (
+    IDENTIFICATION,
+    Banner,
+    Offers,
+    Session,
+    agree,
+    pack_offers,
+    pack_string,
+    parse_offers,
+)
+from probes.wire.tls.settings import NET_METRICS
 from probes.wire.url import split_host_port
 
 # https://www.iana.org/assignments/service-names-port-numbers
@@ -229,7 +230,8 @@ class Ssh(Kind):
             if self.host_key_type == "any" and known[0].startswith(_FINGERPRINT):
                 # a fingerprint does not tell which of the host's keys it is of
                 got += " (host_key_type asks for another one)"
-            raise CheckFailed(Reason.VALUE, f"want the host key {short(known[0])}, got {got}")
+            more = f" or one of {len(known) - 1} more" if known[1:] else ""
+            raise CheckFailed(Reason.VALUE, f"want the host key {short(known[0])}{more}, got {got}")
 
 
 def _fingerprints(texts: tuple[str, ...]) -> list[str]:

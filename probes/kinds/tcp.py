@@ -1,6 +1,6 @@
 """Kind ``tcp``: open a connection, talk a few lines if asked to, and leave.
 
-The talk itself is `probes.wire.talking`'s business; connecting, TLS and certificates are
+The talk itself is `probes.wire.dialog.kind`'s business; connecting, TLS and certificates are
 `probes.wire.net`'s.
 """
 
@@ -14,12 +14,12 @@ from probes.errors import CheckFailed
 from probes.kind import Metric
 from probes.recorder import Recorder
 from probes.result import Reason
+from probes.wire.dialog.kind import DEFAULT_TLS, TALKING_METRICS, Talking
+from probes.wire.dns.resolver import ResolverOptions
 from probes.wire.net import ANY_IP, Connection, IpChoice, dial, resolve
-from probes.wire.resolver import ResolverOptions
 from probes.wire.source import Source
 from probes.wire.sweep import SWEEP_METRICS, AddressKeys, sweep
-from probes.wire.talking import DEFAULT_TLS, TALKING_METRICS, Talking
-from probes.wire.tls import NET_METRICS
+from probes.wire.tls.settings import NET_METRICS
 from probes.wire.url import canonical_host, split_host_port, tls_name
 
 

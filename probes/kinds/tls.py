@@ -1,7 +1,7 @@
 """Kind ``tls``: look at the certificate and the session of any TCP port, and judge them.
 
 Knows what may be wanted of them; the handshake is `probes.wire.stream`'s business, what is said
-before it `probes.wire.starttls`'s, and what a certificate says `probes.wire.leaf`'s.
+before it `probes.wire.dialog.starttls`'s, and what a certificate says `probes.wire.tls.leaf`'s.
 """
 
 from collections.abc import Iterable
@@ -19,18 +19,18 @@ from probes.result import Reason
 from probes.settings import Settings
 from probes.units import short
 from probes.wire.address import Address
-from probes.wire.leaf import Leaf, Staple, read_leaf, read_staple
+from probes.wire.dialog.starttls import Protocol, negotiate
+from probes.wire.dns.resolver import ResolverOptions
 from probes.wire.net import ANY_IP, IpChoice, dial, resolve
-from probes.wire.peer import sent_chain
-from probes.wire.resolver import ResolverOptions
 from probes.wire.source import Source
-from probes.wire.staple import look_for_staple
-from probes.wire.starttls import Protocol, negotiate
 from probes.wire.stream import Connection
 from probes.wire.sweep import SWEEP_METRICS, AddressKeys, sweep
-from probes.wire.tls import NET_METRICS, TLS_METRICS, TlsOptions, judge_certificate
+from probes.wire.tls.leaf import Leaf, Staple, read_leaf, read_staple
+from probes.wire.tls.peer import sent_chain
+from probes.wire.tls.settings import NET_METRICS, TLS_METRICS, TlsOptions, judge_certificate
+from probes.wire.tls.staple import look_for_staple
+from probes.wire.tls.x509 import ChainFacts, chain_facts
 from probes.wire.url import canonical_host, split_host_port, tls_name
-from probes.wire.x509 import ChainFacts, chain_facts
 
 # What a certificate may be refused for; anything else leaves no certificate to judge.
 _REFUSALS = frozenset(
@@ -252,7 +252,7 @@ class _Look:
             tell("tls_certificate_not_before_timestamp_seconds", facts.not_before)
         tell("tls_key_size", leaf.key_bits, algorithm=leaf.key or "unknown")
         tell("tls_name_matches", float(leaf.is_for(self._name)))
-        self._recorder.fact("names", ", ".join(leaf.names))
+        self._recorder.fact("names", leaf.names_text)
 
     async def staple(self, address: Address) -> None:
         """Look for an OCSP answer on a second connection, and judge it.
@@ -336,8 +336,8 @@ class _Look:
         yield from self._missed_texts()
         for name in expect.names:
             if not leaf.is_for(name):
-                got = short(", ".join(leaf.names)) if leaf.names else "none"
-                yield Reason.CERTIFICATE_NAME, f"want a certificate for {name}, got names {got}"
+                got = f"names {short(leaf.names_text)}" if leaf.names_text else "one without names"
+                yield Reason.CERTIFICATE_NAME, f"want a certificate for {name}, got {got}"
         if expect.key is not None and (miss := expect.key.miss(leaf)) is not None:
             yield Reason.VALUE, miss
         session = {sample.name: dict(sample.labels) for sample in self._recorder.samples}

@@ -21,11 +21,11 @@ from probes.settings import Settings
 from probes.units import Duration, format_duration, short
 from probes.wire.address import Address
 from probes.wire.datagram import Datagram, open_datagram
-from probes.wire.dialog import Octets, Text
+from probes.wire.dialog.steps import Octets, Text
+from probes.wire.dns.resolver import ResolverOptions
 from probes.wire.net import ANY_IP, IpChoice, resolve
-from probes.wire.resolver import ResolverOptions
 from probes.wire.source import Source
-from probes.wire.tls import NET_METRICS, shared_metrics
+from probes.wire.tls.settings import NET_METRICS, shared_metrics
 from probes.wire.url import split_host_port
 
 # What one may ask of a host that is not one's own: a burst, no flood.

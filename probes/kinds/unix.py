@@ -1,7 +1,7 @@
 """Kind ``unix``: connect to a unix socket of this host, talk a few lines if asked to, and leave.
 
-The talk itself is `probes.wire.talking`'s business, connecting that of `probes.wire.unix`. Knows
-neither names nor addresses: there is nothing to resolve.
+The talk itself is `probes.wire.dialog.kind`'s business, connecting that of `probes.wire.unix`.
+Knows neither names nor addresses: there is nothing to resolve.
 """
 
 from functools import partial
@@ -12,7 +12,7 @@ from probes.kind import Metric
 from probes.recorder import Recorder
 from probes.redact import MAX_TARGET_BYTES, cut_bytes
 from probes.result import Reason
-from probes.wire.talking import TALKING_METRICS, Talking
+from probes.wire.dialog.kind import TALKING_METRICS, Talking
 from probes.wire.unix import dial_unix, judge_path
 
 _WANT_NAME = "want tls.server_name or tls.verify: false, for a path has no name, got neither"

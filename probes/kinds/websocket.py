@@ -1,7 +1,7 @@
 """Kind ``websocket``: upgrade a new connection, talk a few messages if asked to, and leave.
 
 Knows what to ask for and what should come back; the upgrade, frames and messages are the business
-of `probes.wire.websocket`.
+of `probes.wire.websocket.connection`.
 """
 
 import asyncio
@@ -19,35 +19,40 @@ from probes.pattern import Pattern, searchable
 from probes.recorder import Recorder
 from probes.redact import SECRET_HEADER, Secret
 from probes.result import Reason
-from probes.settings import Settings
+from probes.settings import Settings, is_blackbox
 from probes.units import Size, short
 from probes.wire.address import ANY_IP, IpChoice
 from probes.wire.credentials import Credential, LateText, SecretFile
-from probes.wire.dialog import Text, expand
-from probes.wire.headers import (
+from probes.wire.dialog.steps import Text, expand
+from probes.wire.http.headers import (
     RESERVED,
     TOKEN,
     Authorization,
     HeaderName,
     Login,
-    is_blackbox,
+    judge_line,
     plain,
 )
-from probes.wire.http import HTTP1_ALPN, Options
-from probes.wire.message import MAX_REDIRECTS, Request, Response
-from probes.wire.tls import NET_METRICS, TLS_METRICS, TlsOptions, judge_certificate, shared_metrics
-from probes.wire.travel import TravelKeys
-from probes.wire.upgrade import (
+from probes.wire.http.message import MAX_REDIRECTS, Request, Response
+from probes.wire.http.options import HTTP1_ALPN, Options
+from probes.wire.http_check.travel import TravelKeys
+from probes.wire.tls.settings import (
+    NET_METRICS,
+    TLS_METRICS,
+    TlsOptions,
+    judge_certificate,
+    shared_metrics,
+)
+from probes.wire.url import Url, split_host_port
+from probes.wire.websocket.connection import MAX_MESSAGE_BYTES, Socket, load_library
+from probes.wire.websocket.upgrade import (
     NO_BODY,
     basic_pair,
     header_lines,
-    judge_line,
     login_line,
     open_following,
     read_socket_url,
 )
-from probes.wire.url import Url, split_host_port
-from probes.wire.websocket import MAX_MESSAGE_BYTES, Socket, load_library
 
 MAX_STEPS = 256
 # Messages of others before the one that is meant; each is searched for the pattern.
@@ -267,11 +272,10 @@ def _judge_headers(headers: dict[str, Any]) -> None:
         if name.lower().startswith(_OWN_HEADER):
             raise ValueError(f"want a header that sonde does not write itself, got {name}")
         for value in values:
-            if isinstance(value, SecretFile):
-                continue
-            judge_line(plain(value))
-            if name.lower() == "host":
-                split_host_port(plain(value), 443)
+            if not isinstance(value, SecretFile):
+                judge_line(value)
+                if name.lower() == "host":
+                    split_host_port(plain(value), 443)
 
 
 class _Visit:
@@ -374,6 +378,8 @@ async def _end(socket: Socket, wanted: int) -> None:
     code, end = await socket.ended()
     if code == wanted:
         return
+    if code is None and end.reason is not Reason.CLOSED:
+        raise end
     if code is None:
         message = end.message.partition(", got ")[2]
         raise CheckFailed(end.reason, f"want close code {wanted}, got {message}")

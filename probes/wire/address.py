@@ -1,18 +1,25 @@
 """One address that is dialled, and which family of them a probe wants. Pure; knows no resolver."""
 
 import ipaddress
+import socket
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 
-from probes.result import Sample
+from probes.errors import CheckFailed
+from probes.result import Reason, Sample
+from probes.units import short
 from probes.wire.url import literal_host
 
 # FNV-1a, 32 bit: http://www.isthe.com/chongo/tech/comp/fnv/
 _FNV_OFFSET = 2166136261
 _FNV_PRIME = 16777619
+
+IPV6 = 6
+SOCKET_FAMILIES: dict[int, socket.AddressFamily] = {4: socket.AF_INET, IPV6: socket.AF_INET6}
+"""Version of IP -> what sockets call it."""
 
 NO_LOOKUP = Sample("dns_lookup_time_seconds", 0.0)
 
@@ -61,6 +68,26 @@ def choose(found: list[Address], ip: IpChoice) -> Address | None:
         preferred = int(ip[-1])
         found = [a for a in found if a.family == preferred] or found
     return found[0] if found else None
+
+
+def socket_address(ip: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
+    """Return what the socket calls want; the zone of an IPv6 address as a number.
+
+    Raises:
+        CheckFailed: ``unreachable``: no such interface.
+    """
+    if ":" not in ip:
+        return ip, port
+    bare, _, zone = ip.partition("%")
+    if not zone:
+        return bare, port, 0, 0
+    if zone.isascii() and zone.isdigit():
+        return bare, port, 0, int(zone)
+    try:
+        return bare, port, 0, socket.if_nametoindex(zone)
+    except OSError:
+        want = f"want an interface {short(zone)} of this host to reach {bare} by"
+        raise CheckFailed(Reason.UNREACHABLE, f"{want}, got none") from None
 
 
 @lru_cache(maxsize=4096)

@@ -7,7 +7,8 @@ Knows neither a request nor a protocol.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -143,6 +144,11 @@ async def read_credential(value: str | Secret | SecretFile, recorder: Recorder) 
     return found
 
 
+def is_line(text: str) -> bool:
+    """Return whether *text* fits a line of a head."""
+    return not any(sign in text for sign in "\r\n\0")
+
+
 async def read_line(value: str | Secret | SecretFile, recorder: Recorder) -> str:
     """Return what *value* stands for now, fit for a line of a head.
 
@@ -150,9 +156,10 @@ async def read_line(value: str | Secret | SecretFile, recorder: Recorder) -> str
         CheckFailed: ``config``: as `read_credential`; or it has line breaks.
     """
     found = await read_credential(value, recorder)
-    if any(sign in found for sign in "\r\n\0"):
+    if not is_line(found):
+        what = "text" if isinstance(value, str) else "secret"
         where = value.path if isinstance(value, SecretFile) else "the settings"
-        raise CheckFailed(Reason.CONFIG, f"want a secret of one line in {where}, got several")
+        raise CheckFailed(Reason.CONFIG, f"want a {what} of one line in {where}, got several")
     return found
 
 
@@ -162,12 +169,22 @@ async def read_off_loop(path: str, read: Callable[[], T], recorder: Recorder) ->
     Raises:
         CheckFailed: ``config``: it raised, or the disk hangs.
     """
-    loop = asyncio.get_running_loop()
-    turn = _turns.setdefault(loop, asyncio.Semaphore(MAX_READERS))
-    left = recorder.remaining(loop.time()) - MARGIN_S
+    turn = _turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(MAX_READERS))
+    async with reading(path, recorder) as left, turn:
+        return await _readers.call(path, read, left)
+
+
+@asynccontextmanager
+async def reading(path: str, recorder: Recorder) -> AsyncIterator[float]:
+    """Blame the file at *path* for what goes wrong inside; gives the seconds there are for it.
+
+    Raises:
+        CheckFailed: ``config``: it raised, or the time is over.
+    """
+    left = recorder.remaining(asyncio.get_running_loop().time()) - MARGIN_S
     try:
-        async with asyncio.timeout(max(0.0, left) if isfinite(left) else None), turn:
-            return await _readers.call(path, read, left if isfinite(left) else MAX_WAIT_S)
+        async with asyncio.timeout(max(0.0, left) if isfinite(left) else None):
+            yield left if isfinite(left) else MAX_WAIT_S
     except ValueError as error:
         raise CheckFailed(Reason.CONFIG, str(error)) from None
     except OSError as error:

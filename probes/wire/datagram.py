@@ -15,7 +15,7 @@ from probes.errors import CheckFailed
 from probes.recorder import Recorder
 from probes.result import Reason
 from probes.units import short
-from probes.wire.address import Address
+from probes.wire.address import IPV6, SOCKET_FAMILIES, Address, socket_address
 from probes.wire.failures import classify
 from probes.wire.policy import judge
 from probes.wire.source import is_address
@@ -23,26 +23,9 @@ from probes.wire.source import is_address
 # RFC 768: the length field has 16 bits; IPv6 jumbograms aside no datagram is longer.
 MAX_DATAGRAM_BYTES = 65535
 # ip(7), ipv6(7): without them the kernel keeps "host unreachable" and its like to itself
-_IP_RECVERR = 11
-_IPV6_RECVERR = 25
-_IPV6 = 6
-_FAMILIES: dict[int, socket.AddressFamily] = {4: socket.AF_INET, 6: socket.AF_INET6}
+IP_RECVERR = 11
+IPV6_RECVERR = 25
 _ANYWHERE = "0.0.0.0"  # noqa: S104 - where answers arrive is the kernel's choice
-
-
-def socket_address(ip: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
-    """Return what the socket calls want; the zone of an IPv6 address as a number.
-
-    Raises:
-        OSError: no such interface.
-    """
-    if ":" not in ip:
-        return ip, port
-    bare, _, zone = ip.partition("%")
-    if not zone:
-        return bare, port, 0, 0
-    is_number = zone.isascii() and zone.isdigit()
-    return bare, port, 0, int(zone) if is_number else socket.if_nametoindex(zone)
 
 
 class Datagram:
@@ -142,7 +125,9 @@ async def open_datagram(
 
 def _open(address: Address, source_ip: str | None) -> socket.socket:
     try:
-        own = socket.socket(_FAMILIES[address.family], socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        own = socket.socket(
+            SOCKET_FAMILIES[address.family], socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
+        )
     except OSError as error:
         raise classify(error, phase="connect", address=address) from None
     try:
@@ -160,10 +145,10 @@ def _open(address: Address, source_ip: str | None) -> socket.socket:
 
 def tell_errors(own: socket.socket, family: int) -> None:
     """Ask the kernel for the complaints of routers, not only for closed ports."""
-    if family == _IPV6:
-        own.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
+    if family == IPV6:
+        own.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
     else:
-        own.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+        own.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
 
 
 def bind_source(

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from math import isfinite
 
 from probes.errors import CheckFailed
+from probes.extras import wanted
 from probes.recorder import Recorder
 from probes.result import Reason
 
@@ -41,7 +42,7 @@ async def load_driver(module: str, extra: str, recorder: Recorder) -> None:
         ) from None
     except ImportError as error:
         if error.name == module.partition(".")[0]:
-            message = f"want the extra {extra!r}, got none: pip install 'sonde[{extra}]'"
+            message = wanted(extra)
         else:
             message = f"want the driver {module!r} to load, got {error}"
         raise CheckFailed(Reason.CONFIG, message) from None

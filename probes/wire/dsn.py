@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from probes.redact import display_target
 from probes.units import short
-from probes.wire.url import split_host_port
+from probes.wire.url import split_authority
 
 _CONTROL = re.compile(r"[\x00-\x20\x7f\ud800-\udfff\\]")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -53,7 +53,7 @@ def parse_dsn(text: str, schemes: Mapping[str, int]) -> Dsn:
         raise ValueError(f"want one host, a probe each for several, got {_shown(text)}")
     if not host_port or host_port.startswith(":"):
         raise ValueError(f"want a host in the address, got {_shown(text)}")
-    host, port = split_host_port(host_port.removesuffix(":"), schemes[scheme])
+    host, port = split_authority(host_port, schemes[scheme])
     user, _, password = userinfo.partition(":")
     return Dsn(
         scheme, host, port, _decoded(path), _decoded(user), _decoded(password), _options(query)

@@ -14,7 +14,7 @@ from typing import Any
 from probes.errors import CheckFailed
 from probes.result import Reason
 from probes.units import short
-from probes.wire.address import Address
+from probes.wire.address import IPV6, SOCKET_FAMILIES, Address
 
 _REASONS = {
     errno.ENETUNREACH: Reason.UNREACHABLE,
@@ -104,14 +104,14 @@ _TLS_WORDS = {
 # A route to the internet as a whole: addresses of a.root-servers.net, stable for decades. No packet
 # is sent.
 FAR_AWAY = {4: ("198.41.0.4", 53), 6: ("2001:503:ba3e::2:30", 53)}
-_IPV6 = 6
-_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 
 def has_route(family: int) -> bool:
     """Return whether the kernel knows a way to the internet for *family* (4, 6); sends nothing."""
     try:
-        with socket.socket(_FAMILIES[family], socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as probe:
+        with socket.socket(
+            SOCKET_FAMILIES[family], socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
+        ) as probe:
             probe.connect(FAR_AWAY[family])
     except OSError:
         return False
@@ -183,8 +183,8 @@ def _judge_errno(error: OSError, address: Address | None) -> tuple[Reason, str]:
     if (
         number == errno.EADDRNOTAVAIL
         and address is not None
-        and address.family == _IPV6
-        and not has_route(_IPV6)
+        and address.family == IPV6
+        and not has_route(IPV6)
     ):
         # without IPv6 even [::1] has no address to start from
         return Reason.NETWORK, f"{word}: this host has no IPv6"

@@ -22,11 +22,11 @@ from probes.errors import CheckFailed
 from probes.recorder import Recorder
 from probes.redact import SECRET_HEADER
 from probes.result import Reason
-from probes.wire.decode import MAX_DECODED_BYTES
-from probes.wire.headers import USER_AGENT
-from probes.wire.http import Options
-from probes.wire.message import MAX_HEAD_BYTES, MAX_WIRE_BYTES, Limits, Request
-from probes.wire.session import Session
+from probes.wire.http.decode import MAX_DECODED_BYTES
+from probes.wire.http.headers import USER_AGENT
+from probes.wire.http.message import MAX_HEAD_BYTES, MAX_WIRE_BYTES, Limits, Request
+from probes.wire.http.options import Options
+from probes.wire.http.session import Session
 from probes.wire.url import Url
 
 # What is kept back of the run's time, so that what was found can still be judged and told.

@@ -6,6 +6,7 @@ only home of aiodns. Knows no protocol above TLS; deadlines belong to `probes.ru
 """
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -33,11 +34,11 @@ from probes.wire.address import (
 )
 from probes.wire.ares import UncachedChannel
 from probes.wire.failures import classify, has_route, lookup_failure
-from probes.wire.peer import NOTE, TlsNote
 from probes.wire.pin import pin_of
 from probes.wire.policy import judge
 from probes.wire.source import leave_from
 from probes.wire.stream import HANDSHAKE_TIMEOUT_S, SHUTDOWN_TIMEOUT_S, Connection
+from probes.wire.tls.peer import NOTE, TlsNote
 from probes.wire.url import canonical_host, split_host_port, tls_name
 
 __all__ = [
@@ -244,6 +245,7 @@ async def open_connection(  # noqa: PLR0913 - the whole dial, all but three by k
     server_name: str | None = None,
     hop: int = 0,
     source_ip: str | None = None,
+    scheme: str | None = "",
 ) -> tuple[asyncio.Transport, P]:
     """Connect to *address* and to nothing else; phases ``connect`` and, with a *context*, ``tls``.
 
@@ -255,16 +257,17 @@ async def open_connection(  # noqa: PLR0913 - the whole dial, all but three by k
         server_name: to ask for and to verify; None or empty: the host of *address*.
         hop: 0 is the target, later ones came from a redirect.
         source_ip: address of this host, or name of one of its interfaces, to come from.
+        scheme: of the target's URL, for the policy; as of `Rule.names`.
 
     Raises:
         CheckFailed: by the table of `classify`, with the phase that broke.
     """
-    judge(address, hop=hop)
+    judge(address, hop=hop, scheme=scheme)
     loop = asyncio.get_running_loop()
     recorder.enter("connect")
     try:
-        if source_ip:
-            where: dict[str, Any] = await leave_from(source_ip, address)
+        if source_ip or "%" in address.ip:
+            where: dict[str, Any] = await leave_from(source_ip or "", address)
         else:
             where = {"host": address.ip, "port": address.port}
         if context is None:
@@ -308,11 +311,18 @@ async def _open_tls(
     return opened
 
 
+# How the loops tell that one cannot come from there: uvloop says EINVAL of another family.
+_ODD = frozenset({Reason.RESOURCE, Reason.INTERNAL, Reason.CONFIG})
+# What is scarce wherever one comes from.
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
 def _failure(
     error: BaseException, phase: str | None, address: Address, source_ip: str | None
 ) -> CheckFailed:
     failure = classify(error, phase=phase, address=address)
-    if source_ip and failure.reason in (Reason.RESOURCE, Reason.INTERNAL) and phase == "connect":
+    is_odd = failure.reason in _ODD and phase == "connect"
+    if source_ip and is_odd and getattr(error, "errno", None) not in _SHORTAGES:
         return CheckFailed(
             Reason.CONFIG,
             f"want a source address of this host, got {short(source_ip)}",
@@ -322,7 +332,7 @@ def _failure(
 
 
 @asynccontextmanager
-async def dial(
+async def dial(  # noqa: PLR0913 - as `open_connection`
     target: str | Address,
     recorder: Recorder,
     *,
@@ -330,8 +340,11 @@ async def dial(
     server_name: str | None = None,
     ip: IpChoice = ANY_IP,
     source_ip: str | None = None,
+    scheme: str = "",
 ) -> AsyncIterator[Connection]:
     """Open a `Connection` to *target* (``host:port`` or an `Address`) and close it in any case.
+
+    The other arguments are those of `open_connection`.
 
     Raises:
         CheckFailed: as `resolve` and `open_connection` do.
@@ -346,6 +359,7 @@ async def dial(
         context=context,
         server_name=server_name,
         source_ip=source_ip,
+        scheme=scheme,
     )
     try:
         yield connection

@@ -4,7 +4,8 @@
     ├── trusts_first     whether the first hop goes wherever the probe file says
     ├── allow            Rule, ... or None: what a target from outside may reach; None: anything
     ├── deny             Rule, ...: wins over allow
-    └── lifts            Rule, ...: exceptions from the built-in list
+    ├── lifts            Rule, ...: exceptions from the built-in list
+    └── named            what messages call it
 
 Link-local and cloud metadata addresses are denied on top of it (the built-in list), unless an entry
 of ``lifts`` names a network inside that very block. Knows no socket and no resolver;
@@ -18,8 +19,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Annotated
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, field_validator, model_validator
 
@@ -28,10 +29,8 @@ from probes.result import Reason
 from probes.settings import Settings
 from probes.units import short
 from probes.wire.address import Address
-from probes.wire.url import literal_host, parse_port
-
-Ip = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
+from probes.wire.forms import Ip, Network, forms, is_address, is_inside, is_public
+from probes.wire.url import canonical_host, literal_host, parse_port
 
 # blackbox.md 8.3: link-local networks, and where AWS (all of its IPv6 block: EKS has an address of
 # its own), GCP, Scaleway, Alibaba, Oracle and Azure answer with credentials.
@@ -44,88 +43,14 @@ BUILT_IN_DENY: tuple[Network, ...] = tuple(
         ),
     )
 )  # fmt: skip
-# RFC 6052 well-known prefix; RFC 8215 local prefix; RFC 4291, 2.5.5.1; RFC 2765, 2.1
-_NAT64 = IPv6Network("64:ff9b::/96")
-_NAT64_LOCAL = IPv6Network("64:ff9b:1::/48")
-_COMPATIBLE = IPv6Network("::/96")
-_TRANSLATED = IPv6Network("::ffff:0:0:0/96")
-# RFC 5214, 6.1: the upper half of an interface identifier that holds an IPv4 address
-_ISATAP = (0x00005EFE, 0x02005EFE)
-_THIS_HOST = IPv4Network("0.0.0.0/8")
-# RFC 4291, 2.4: what IPv6 has of global unicast; NAT64 stands for the IPv4 address in it.
-_PUBLIC_6 = (IPv6Network("2000::/3"), _NAT64)
-# RFC 6598, 6890, 7526 and 9637: not "private" in the book of every Python.
-_NOT_PUBLIC: tuple[Network, ...] = tuple(
-    map(ip_network, ("100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24", "3fff::/20"))
-)
-_LOOPBACK_4, _LOOPBACK_6 = IPv4Address("127.0.0.1"), IPv6Address("::1")
-_LOW_32 = 0xFFFFFFFF
-
-
-@lru_cache(maxsize=4096)
-def forms(ip: str) -> tuple[Ip, ...]:
-    """Return every address that *ip* may mean on the wire: itself and an embedded IPv4 address.
-
-    An IPv4-mapped address is its IPv4 address and nothing else.
-    """
-    address = ip_address(ip.partition("%")[0])
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped is not None:
-            return _with_loopback((address.ipv4_mapped,))
-        return _with_loopback((address, *_embedded(address)))
-    return _with_loopback((address,))
-
-
-def _embedded(address: IPv6Address) -> Iterator[IPv4Address]:
-    number = int(address)
-    if address.sixtofour is not None:
-        yield address.sixtofour
-    if address.teredo is not None:
-        yield from address.teredo
-    if address in _NAT64 or address in _NAT64_LOCAL:
-        yield IPv4Address(number & _LOW_32)
-    if address in _NAT64_LOCAL:
-        # RFC 6052, 2.2: with a /48 prefix the address stands around bits 64 to 71
-        yield IPv4Address((number >> 64 & 0xFFFF) << 16 | number >> 40 & 0xFFFF)
-    if (
-        (address in _COMPATIBLE and number > 1)
-        or address in _TRANSLATED
-        or number >> 32 & _LOW_32 in _ISATAP
-    ):
-        yield IPv4Address(number & _LOW_32)
-
-
-def _with_loopback(addresses: tuple[Ip, ...]) -> tuple[Ip, ...]:
-    extra: list[Ip] = []
-    if any(isinstance(a, IPv4Address) and a in _THIS_HOST for a in addresses):
-        extra.append(_LOOPBACK_4)
-    if any(isinstance(a, IPv6Address) and a.is_unspecified for a in addresses):
-        extra.append(_LOOPBACK_6)
-    return (*addresses, *extra)
-
-
-def is_public(ip: str) -> bool:
-    """Return whether every address that *ip* may mean belongs to the public internet."""
-    return all(map(_is_public, forms(ip)))
-
-
-def _is_public(address: Ip) -> bool:
-    if isinstance(address, IPv6Address) and not any(_in(address, net) for net in _PUBLIC_6):
-        return False
-    if any(_in(address, net) for net in _NOT_PUBLIC):
-        return False
-    return address.is_global and not address.is_multicast
-
-
-def _in(address: Ip, network: Network) -> bool:
-    return address.version == network.version and address in network
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One entry of ``allow`` or ``deny``: it matches when all that it names match.
 
-    An empty one matches nothing.
+    An empty one matches nothing. ``written`` tells whether it is for targets that are written as an
+    address, as a name, or as either.
     """
 
     cidr: Network | None = None
@@ -133,20 +58,27 @@ class Rule:
     ports: tuple[range, ...] = ()
     schemes: frozenset[str] = frozenset()
     unix: str = ""
+    written: Literal["", "address", "name"] = ""
 
-    def names(self, host: str, port: int, scheme: str) -> bool:
-        """Return whether host glob, ports and schemes match; an empty *scheme* is not judged."""
+    def names(self, host: str, port: int, scheme: str | None, *, unknown: bool = False) -> bool:
+        """Return whether host glob, ports and schemes match.
+
+        The *scheme* is empty for a target that has none, None where nobody knows it: then
+        *unknown* tells whether one of ``schemes`` is to be feared.
+        """
         if self.unix or (self.cidr is None and not self.host):
+            return False
+        if self.written and is_address(host) is not (self.written == "address"):
             return False
         if self.host and not fnmatchcase(host.removesuffix("."), self.host):
             return False
         if self.ports and not any(port in ports for ports in self.ports):
             return False
-        return not (self.schemes and scheme and scheme not in self.schemes)
+        return not self.schemes or (unknown if scheme is None else scheme in self.schemes)
 
     def covers(self, address: Ip) -> bool:
         """Return whether the network contains *address*; without a network everything is."""
-        return self.cidr is None or _in(address, self.cidr)
+        return self.cidr is None or is_inside(address, self.cidr)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,15 +92,18 @@ class Policy:
     allow: tuple[Rule, ...] | None = None
     deny: tuple[Rule, ...] = ()
     lifts: tuple[Rule, ...] = ()
+    named: str = ""
 
-    def admits(self, host: str, port: int, ip: str, *, scheme: str = "", hop: int = 0) -> bool:
+    def admits(
+        self, host: str, port: int, ip: str, *, scheme: str | None = "", hop: int = 0
+    ) -> bool:
         """Return whether *ip*, which *host* stands for, may be dialled on *port*.
 
         Args:
             host: canonical, as the target wrote it.
             port: that is dialled.
             ip: the address that is dialled.
-            scheme: of the target; empty when it was judged before.
+            scheme: as of `Rule.names`.
             hop: 0 is the target itself, later ones came from a redirect.
         """
         if hop == 0 and self.trusts_first:
@@ -178,7 +113,8 @@ class Policy:
         if not all(_is_lifted(address, block, lifts) for address, block in _built_in(ip)):
             return False
         for rule in self.deny:
-            if rule.names(host, port, scheme) and any(map(rule.covers, addresses)):
+            is_named = rule.names(host, port, scheme, unknown=True)
+            if is_named and any(map(rule.covers, addresses)):
                 return False
         if self.allow is None or self.trusts_first:
             return True
@@ -195,18 +131,18 @@ class Policy:
             return True
         return any(rule.names(host, port, scheme) for rule in self.allow)
 
-    def admits_name(self, host: str, port: int, *, hop: int = 0) -> bool:
+    def admits_name(self, host: str, port: int, *, scheme: str = "", hop: int = 0) -> bool:
         """Return whether *host* may be asked for by its name, which a proxy resolves.
 
         Then only entries by name count: nobody here sees the address.
         """
         if hop == 0 and self.trusts_first:
             return True
-        if any(rule.host and rule.names(host, port, "") for rule in self.deny):
+        if any(rule.host and rule.names(host, port, scheme) for rule in self.deny):
             return False
         if self.allow is None or self.trusts_first:
             return True
-        return any(rule.host and rule.names(host, port, "") for rule in self.allow)
+        return any(rule.host and rule.names(host, port, scheme) for rule in self.allow)
 
     def admits_path(self, path: str) -> bool:
         """Return whether the unix socket *path* may be dialled."""
@@ -223,7 +159,10 @@ class Policy:
 def _built_in(ip: str) -> tuple[tuple[Ip, Network], ...]:
     """Return the link-local and metadata addresses that *ip* may mean, each with its block."""
     return tuple(
-        (address, block) for address in forms(ip) for block in BUILT_IN_DENY if _in(address, block)
+        (address, block)
+        for address in forms(ip)
+        for block in BUILT_IN_DENY
+        if is_inside(address, block)
     )
 
 
@@ -266,6 +205,15 @@ def _to_ports(value: object) -> tuple[int, int]:
     raise ValueError(f"want a port or a range such as 9000-9100, got {short(value)}")
 
 
+def _to_label(label: str) -> str:
+    """Return a label of a host glob as names are spelt when they are judged: in ASCII."""
+    if label.isascii():
+        return label
+    if any(sign in label for sign in "*?["):
+        raise ValueError(f"want plain ASCII beside a wildcard, got {short(label)}")
+    return canonical_host(label)
+
+
 Ports = Annotated[tuple[int, int], BeforeValidator(_to_ports, json_schema_input_type=int | str)]
 """A port or a range of ports, as its first and its last."""
 
@@ -280,14 +228,15 @@ class RuleOptions(Settings):
     ports: tuple[Ports, ...] = ()
     """Ports and ranges of ports; all when not given."""
     schemes: frozenset[str] = frozenset()
-    """Schemes of the URL; all when not given."""
+    """Schemes of the URL; all when not given. With them, a target without a URL does not match, nor
+    does what a page in a browser fetches from another origin than its own: nobody sees a scheme."""
     unix: str = ""
     """Glob over the path of a unix socket."""
 
     @field_validator("host", mode="after")
     @classmethod
-    def _lower(cls, host: str) -> str:
-        return host.lower()
+    def _as_judged(cls, host: str) -> str:
+        return ".".join(map(_to_label, host.lower().removesuffix(".").split(".")))
 
     @model_validator(mode="after")
     def _says_something(self) -> "RuleOptions":
@@ -356,41 +305,42 @@ class _Current:
 POLICY = _Current()
 
 
-def judge(address: Address, *, hop: int, scheme: str = "") -> None:
+def judge(address: Address, *, hop: int, scheme: str | None = "") -> None:
     """Judge *address* by the policy of the running task.
 
     Args:
         address: that is dialled next.
         hop: 0 is the target, later ones came from a redirect.
-        scheme: of the target; empty when it was judged before.
+        scheme: as of `Rule.names`.
 
     Raises:
         CheckFailed: ``policy`` on the first hop, ``blocked`` later.
     """
     policy = POLICY.get()
     if not policy.admits(address.host, address.port, address.ip, scheme=scheme, hop=hop):
-        raise _refused(address.host, address.port, hop)
+        raise _refused(policy, address.host, address.port, hop)
 
 
-def judge_name(host: str, port: int, *, hop: int) -> None:
+def judge_name(host: str, port: int, *, hop: int, scheme: str = "") -> None:
     """Judge a name that a proxy is asked for and resolves itself.
 
     Raises:
         CheckFailed: as `judge`.
     """
-    if not POLICY.get().admits_name(host, port, hop=hop):
-        raise _refused(host, port, hop)
+    policy = POLICY.get()
+    if not policy.admits_name(host, port, scheme=scheme, hop=hop):
+        raise _refused(policy, host, port, hop)
 
 
-def _refused(host: str, port: int, hop: int) -> CheckFailed:
+def _refused(policy: Policy, host: str, port: int, hop: int) -> CheckFailed:
+    there = f"{literal_host(host)}:{port}"
     if hop:
-        there = f"{literal_host(host)}:{port}"
+        named = policy.named or "the target policy"
         return CheckFailed(
-            Reason.BLOCKED,
-            f"want a redirect within the target policy, got one to {there}",
-            phase="connect",
+            Reason.BLOCKED, f"want a redirect within {named}, got one to {there}", phase="connect"
         )
     # constant: the text must not tell what an inner name stands for (T22)
-    return CheckFailed(
-        Reason.POLICY, "want a target within probe_policy, got one outside", phase="connect"
-    )
+    text = "want a target within probe_policy, got one outside"
+    if policy.named:
+        text = f"want a target within {policy.named}, got {there}"
+    return CheckFailed(Reason.POLICY, text, phase="connect")

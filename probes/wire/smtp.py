@@ -88,7 +88,7 @@ class Session:
     async def greeting(self) -> Reply:
         """Return the greeting of the server; phase ``banner``."""
         self._recorder.enter("banner")
-        return self._judged(await self._reply(), (220,), "a greeting")
+        return self._judged(await self._reply(), (220,), "as the greeting")
 
     async def hello(self, name: str) -> Reply:
         """Say who we are and return what is offered; phase ``ehlo``."""
@@ -128,7 +128,7 @@ class Session:
             CheckFailed: ``status``: another code; ``protocol``; ``closed``; ``too_large``.
         """
         self._recorder.enter(phase)
-        return self._judged(await self._ask(line), codes, line)
+        return self._judged(await self._ask(line), codes, f"to {short(line)}")
 
     async def ask(self, line: str, phase: str) -> Reply:
         """Send *line* and return its reply, whatever its code."""
@@ -141,7 +141,7 @@ class Session:
         # RFC 5321, 4.5.2: a line that begins with a dot gets one more
         body = re.sub(rb"(?m)^\.", b"..", data)
         self._connection.write(body.removesuffix(b"\r\n") + b"\r\n.\r\n")
-        return self._judged(await self._reply(), (250,), "the message")
+        return self._judged(await self._reply(), (250,), "to the message")
 
     def quit(self) -> None:
         """Say goodbye, and wait for no answer: the verdict is known."""
@@ -179,9 +179,7 @@ class Session:
     def _judged(self, reply: Reply, codes: tuple[int, ...], what: str) -> Reply:
         if reply.code not in codes:
             wanted = " or ".join(map(str, codes))
-            raise CheckFailed(
-                Reason.STATUS, f"want {wanted} to {short(what)}, got {short(str(reply))}"
-            )
+            raise CheckFailed(Reason.STATUS, f"want {wanted} {what}, got {short(str(reply))}")
         return reply
 
 

@@ -13,7 +13,7 @@ from probes.recorder import Recorder
 from probes.result import Reason
 from probes.wire.address import Address
 from probes.wire.failures import classify
-from probes.wire.peer import Peer, TlsNote, handed
+from probes.wire.tls.peer import Peer, TlsNote, handed
 from probes.wire.url import tls_name
 
 # Later than any deadline: only `probes.run` ends a run.
@@ -29,6 +29,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, recorder: Recorder, address: Address) -> None:
         self.address = address
+        self._speaks_to: Address | None = address
         self.bytes_read = 0
         self.peer: Peer | None = None
         """Who showed up in the last `start_tls`, also when it was refused."""
@@ -98,6 +99,14 @@ class Connection(asyncio.Protocol):
             return rest.removesuffix(b"\r") if rest else None
         return self._take(found)[:-1].removesuffix(b"\r")
 
+    def passes_on(self, address: Address | None) -> None:
+        """Say in messages that *address* is spoken to: a proxy passes everything on.
+
+        Args:
+            address: of the target; None: the proxy alone knows it.
+        """
+        self._speaks_to = address
+
     async def start_tls(
         self, context: ssl.SSLContext, server_name: str | None = None, *, hop: int = 0
     ) -> None:
@@ -126,7 +135,7 @@ class Connection(asyncio.Protocol):
                 )
         except (OSError, EOFError) as error:
             note.record()
-            raise classify(error, phase="tls", address=self.address) from None
+            raise classify(error, phase="tls", address=self._speaks_to) from None
         finally:
             self.peer = note.peer
         self._recorder.leave()
@@ -200,7 +209,7 @@ class Connection(asyncio.Protocol):
 
     def _end(self) -> CheckFailed:
         error = self._error or EOFError()
-        return classify(error, phase=None, address=self.address)
+        return classify(error, phase=None, address=self._speaks_to)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -23,8 +23,8 @@ from probes.settings import Settings
 from probes.units import short
 from probes.wire.address import ANY_IP, Address, IpChoice, choose
 from probes.wire.net import Servers, find_addresses, record_address
-from probes.wire.peer import shared_metrics
 from probes.wire.pin import PIN, Pin, pinned
+from probes.wire.tls.peer import shared_metrics
 
 # reliability.md 4: the first 16 addresses of a name. As many at once: one deadline for them all.
 MAX_AT_ONCE = 16

@@ -20,9 +20,9 @@ from probes.result import Reason
 from probes.units import short
 from probes.wire.address import Address
 from probes.wire.failures import classify
-from probes.wire.peer import noted
 from probes.wire.policy import POLICY
 from probes.wire.stream import HANDSHAKE_TIMEOUT_S, SHUTDOWN_TIMEOUT_S, Connection
+from probes.wire.tls.peer import noted
 
 # unix(7): sun_path has 108 bytes, of which a path needs one for its NUL and an abstract name one to
 # begin with.

@@ -15,7 +15,7 @@ import ipaddress
 import re
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from urllib.parse import quote, urljoin
+from urllib.parse import quote
 
 import yarl
 
@@ -118,17 +118,9 @@ def split_host_port(text: str, default_port: int | None = None) -> tuple[str, in
     Raises:
         ValueError: anything else.
     """
-    if text.startswith("["):
-        host, closing, rest = text[1:].partition("]")
-        if not closing or ":" not in host or (rest and not rest.startswith(":")):
-            raise ValueError(f"want host:port or [v6]:port, got {short(text)}")
-        separator, port = rest[:1], rest[1:]
-    elif text.count(":") > 1:
-        host, separator, port = text, "", ""
-        if default_port is None:
-            raise ValueError(f"want an IPv6 address in brackets as in [::1]:80, got {short(text)}")
-    else:
-        host, separator, port = text.partition(":")
+    if "://" in text:
+        raise ValueError(f"want host:port without a scheme, got {short(text)}")
+    host, separator, port = _parted(text, has_default=default_port is not None)
     if not host:
         raise ValueError(f"want host:port, got {short(text)}")
     host = canonical_host(host)
@@ -137,6 +129,32 @@ def split_host_port(text: str, default_port: int | None = None) -> tuple[str, in
     if default_port is None:
         raise ValueError(f"want host:port, got {short(text)} without a port")
     return host, default_port
+
+
+def _parted(text: str, *, has_default: bool) -> tuple[str, str, str]:
+    """Return host, colon and port as they are written; the latter are empty when there is none."""
+    if text.startswith("["):
+        host, closing, rest = text[1:].partition("]")
+        if not closing or ":" not in host or (rest and not rest.startswith(":")):
+            raise ValueError(f"want host:port or [v6]:port, got {short(text)}")
+        return host, rest[:1], rest[1:]
+    if text.count(":") <= 1:
+        return text.partition(":")
+    if not has_default:
+        raise ValueError(f"want an IPv6 address in brackets as in [::1]:80, got {short(text)}")
+    return text, "", ""
+
+
+def split_authority(text: str, default_port: int) -> tuple[str, int]:
+    """Read what stands in a URL: as `split_host_port`, but IPv6 in brackets only (RFC 3986, 3.2.2).
+
+    Whoever writes ``2001:db8::1:8080`` there means a port.
+
+    Raises:
+        ValueError: anything else.
+    """
+    bare = not text.startswith("[") and text.count(":") > 1
+    return split_host_port(text.removesuffix(":"), None if bare else default_port)
 
 
 @lru_cache(maxsize=4096)
@@ -189,7 +207,7 @@ class Url:
         if location.startswith(("//", "\\", "/\\")):
             return parse_url(f"{self.scheme}:{location}")
         # the authority is ours, so only path and query can change
-        return replace(self, path_query=parse_url(urljoin(str(self), location)).path_query)
+        return replace(self, path_query=_path_query(_resolved(self.path_query, location)))
 
     def at(self, path_query: str) -> "Url":
         """Return the URL of another path and query of this origin; a fragment is dropped.
@@ -233,7 +251,7 @@ def _parse(text: str) -> Url:
         host_port = host_port.replace("%25", "%")  # RFC 6874: how a zone stands in a URL
     if not host_port:
         raise ValueError(f"want a host in the URL, got {short(_hidden(text))}")
-    host, port = split_host_port(host_port.removesuffix(":"), DEFAULT_PORTS[scheme])
+    host, port = split_authority(host_port, DEFAULT_PORTS[scheme])
     user, password = _credentials(userinfo) if at else ("", "")
     return Url(scheme, host, port, _path_query(text[found.end() :]), user, password)
 
@@ -253,6 +271,33 @@ def _credentials(userinfo: str) -> tuple[str, str]:
     except ValueError:
         raise ValueError("want user:password in front of the host, got something else") from None
     return url.user or "", url.password or ""
+
+
+def _resolved(base: str, reference: str) -> str:
+    """Return path and query that *reference* means below *base*; both without an authority.
+
+    Source:
+        RFC 3986, 5.2.2 (`urllib.parse.urljoin` drops empty segments and an empty query)
+    """
+    path, mark, query = reference.partition("#")[0].partition("?")
+    base_path, base_mark, base_query = base.partition("?")
+    if not path:
+        return base_path + (mark + query if mark else base_mark + base_query)
+    if not path.startswith("/"):
+        path = f"{base_path.rpartition('/')[0]}/{path}"
+    return _without_dots(path) + mark + query
+
+
+def _without_dots(path: str) -> str:
+    """Return *path* with ``.`` and ``..`` followed (RFC 3986, 5.2.4)."""
+    kept: list[str] = []
+    segment = ""
+    for segment in path.split("/")[1:]:
+        if segment == "..":
+            del kept[-1:]
+        elif segment != ".":
+            kept.append(segment)
+    return "/".join(["", *kept, *([""] if segment in (".", "..") else [])])
 
 
 def _path_query(text: str) -> str:

@@ -18,9 +18,8 @@ from urllib.parse import urlsplit
 from probes.browser.child.launch import look_options
 from probes.browser.child.pages import Pages
 from probes.browser.child.watch import Watch
-from probes.browser.plan import Plan
 from probes.browser.protocol import Run
-from probes.browser.proxy import Origin, Outlet
+from probes.browser.proxy import Outlet
 from probes.journey.playing.evidence import secrets_of_cookie
 from probes.wire.url import parse_url
 
@@ -31,12 +30,6 @@ if TYPE_CHECKING:
 CLOSE_S = 1.5
 # Answers to dialogs and popups under way; a page that makes more waits for them.
 MAX_ANSWERS = 1000
-
-
-def origin_of(plan: Plan) -> Origin:
-    """Return host and port that the policy knows as hop 0."""
-    url = parse_url(plan.base_url)
-    return url.host, url.port
 
 
 class Room:
@@ -51,8 +44,9 @@ class Room:
 
     def __init__(self, run: Run, source: str) -> None:
         self._plan = run.plan
-        self.own = origin_of(run.plan)
-        self.outlet = Outlet(run.policy, self.own)
+        base_url = parse_url(run.plan.base_url)
+        self.own = (base_url.host, base_url.port)
+        self.outlet = Outlet(run.policy, base_url)
         self.watch = Watch(self.own[0])
         self.pages = Pages(source)
         self.context: BrowserContext | None = None

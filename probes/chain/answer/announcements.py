@@ -1,7 +1,7 @@
 """What nodes say over their websockets of new heads: Solana's slots, CometBFT's block headers.
 
-A `probes.wire.heads.Tongue` reads one message at a time and never raises. Knows no wire, and not
-what silence means.
+A `probes.wire.websocket.heads.Tongue` reads one message at a time and never raises. Knows no wire,
+and not what silence means.
 
 Source:
     https://solana.com/docs/rpc/websocket/slotsubscribe,
@@ -15,7 +15,7 @@ from probes.chain.answer.inquiry import at, text_at
 from probes.chain.answer.quantity import comet_time, decimal, whole
 from probes.jsonpath import parse_json
 from probes.units import short
-from probes.wire.heads import Ended, Refused, Sighting
+from probes.wire.websocket.heads import Ended, Refused, Sighting
 
 # The one request that is sent over a connection.
 REQUEST_ID = 1

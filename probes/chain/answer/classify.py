@@ -26,7 +26,7 @@ from probes.errors import CheckFailed
 from probes.jsonpath import parse_json
 from probes.result import Reason
 from probes.units import parse_number, short
-from probes.wire.redirect import http_date
+from probes.wire.http.redirect import http_date
 
 if TYPE_CHECKING:
     from probes.wire.jsonrpc import Reply

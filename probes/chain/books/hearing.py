@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from probes.chain.model import Head
 
 if TYPE_CHECKING:
-    from probes.wire.heads import News, Sighting
+    from probes.wire.websocket.heads import News, Sighting
 
 # Heights that were read over HTTP, to be compared; as many as a listener keeps heads.
 KEPT_HEIGHTS = 64

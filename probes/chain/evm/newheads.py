@@ -1,7 +1,7 @@
 """What EVM nodes say over their websockets: ``eth_subscribe newHeads``.
 
-A `probes.wire.heads.Tongue`: reads one message at a time and never raises. Knows no wire, and not
-what silence means.
+A `probes.wire.websocket.heads.Tongue`: reads one message at a time and never raises. Knows no wire,
+and not what silence means.
 
 Source:
     https://geth.ethereum.org/docs/interacting-with-geth/rpc/pubsub
@@ -12,7 +12,7 @@ from typing import Any
 from probes.chain.evm.block import read_head
 from probes.jsonpath import parse_json
 from probes.units import short
-from probes.wire.heads import Ended, Refused, Sighting
+from probes.wire.websocket.heads import Ended, Refused, Sighting
 
 
 class NewHeads:

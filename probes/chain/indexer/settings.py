@@ -16,8 +16,8 @@ from probes.jsonpath import JsonPath
 from probes.redact import Secret
 from probes.settings import Settings
 from probes.units import Duration, short
-from probes.wire.headers import HeaderName, Line
-from probes.wire.tls import TlsOptions
+from probes.wire.http.headers import HeaderName, Line
+from probes.wire.tls.settings import TlsOptions
 
 # A slip of the keyboard is longer than any metric's name and labels.
 MAX_SELECTOR_CHARACTERS = 256

@@ -22,9 +22,9 @@ from probes.recorder import Recorder
 from probes.result import Outcome, Reason
 from probes.units import parse_number, short
 from probes.wire.address import ANY_IP, IpChoice, literal_address
-from probes.wire.http import HTTP1_ALPN, Options
+from probes.wire.http.options import HTTP1_ALPN, Options
 from probes.wire.jsonrpc import Line, Reply
-from probes.wire.tls import TlsOptions
+from probes.wire.tls.settings import TlsOptions
 
 FindKind = Callable[[str], type[Kind]]
 # A status has a few hundred bytes. A hostile one is parsed and searched in one turn of the loop:

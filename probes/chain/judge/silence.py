@@ -11,7 +11,7 @@ from probes.chain.judge.case import Case
 from probes.chain.model import Family, Limits, Now
 from probes.chain.reasons import ChainReason
 from probes.units import short
-from probes.wire.heads import News, Problem
+from probes.wire.websocket.heads import News, Problem
 
 RETRY_S = 300.0
 _PROBLEMS: dict[Problem, ChainReason] = {

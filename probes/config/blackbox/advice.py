@@ -23,6 +23,7 @@ from probes.config.blackbox.options import (
 )
 from probes.config.blackbox.overhttp import VERSIONS, follows, judges_body
 from probes.config.sections import Compat
+from probes.extras import missing
 from probes.pattern import pattern
 from probes.settings import Settings
 from probes.units import short
@@ -35,6 +36,8 @@ RCODES = frozenset(
         "BADNAME", "BADALG", "BADTRUNC", "BADCOOKIE",
     }
 )  # fmt: skip
+# blackbox.md 5.3
+UNTIMED = "/probe ends with the scrape, or after 119.5 s when the scraper sets no timeout"
 COMPRESSIONS = frozenset({"", "gzip", "br", "deflate", "identity"})
 Flaws = Iterator[Flaw]
 
@@ -63,9 +66,6 @@ def advice(module: BlackboxModule, compat: Compat, beside: Path) -> Flaws:
         compat: whether upstream's quirks are kept.
         beside: directory of the file.
     """
-    if not module.timeout:
-        text = "want a timeout such as 'timeout: 5s', got none: it is what the scraper leaves"
-        yield Flaw((), text)
     yield from _files(module, (), beside)
     if module.prober == "dns" and module.dns is None:
         yield Flaw((), "want a section dns with a query_name, got none: the root is asked for")
@@ -83,7 +83,8 @@ def advice(module: BlackboxModule, compat: Compat, beside: Path) -> Flaws:
 def _common(section: Any, at: tuple[str | int, ...]) -> Flaws:
     source = getattr(section, "source_ip_address", "")
     if source and not _is_ip(source):
-        text = f"want an address of this host, got {short(source)}: every run will fail"
+        text = f"want an address of this host, got {short(source)}: here an interface may have that"
+        text += " name, in blackbox_exporter every run fails"
         yield Flaw((*at, "source_ip_address"), text)
     tls: TlsConfig | None = getattr(section, "tls_config", None)
     if tls is None:
@@ -119,14 +120,25 @@ def _http(http: HttpSection) -> Flaws:
         if value and is_secret_header(name):
             text = "want a secret in http_headers or in a file, got it in headers"
             yield Flaw((*at, "headers", name), text, at_key=True)
-    if not follows(http) and judges_body(http):
-        text = "want follow_redirects where the body is judged, got false: that of a redirect"
-        key = "follow_redirects" if http.no_follow_redirects is None else "no_follow_redirects"
-        yield Flaw((*at, key), f"{text} is not read, so it never matches")
+    if http.fail_if_ssl and http.fail_if_not_ssl:
+        text = "want fail_if_ssl or fail_if_not_ssl, got both: every run will fail"
+        yield Flaw((*at, "fail_if_not_ssl"), text)
     if http.compression not in COMPRESSIONS:
         text = f"want gzip, br, deflate or identity, got {short(http.compression)}"
         yield Flaw((*at, "compression"), f"{text}: every run will fail")
-    if judges_body(http) and not http.body_size_limit:
+    if judges_body(http):
+        yield from _judged_body(http, at)
+
+
+def _judged_body(http: HttpSection, at: tuple[str | int, ...]) -> Flaws:
+    if not follows(http):
+        text = "want follow_redirects where the body is judged, got false: that of a redirect"
+        key = "follow_redirects" if http.no_follow_redirects is None else "no_follow_redirects"
+        yield Flaw((*at, key), f"{text} is not read, so it never matches")
+    for key in ("fail_if_body_json_matches_cel", "fail_if_body_json_not_matches_cel"):
+        if getattr(http, key) and (why := missing("cel", "cel")):
+            yield Flaw((*at, key), f"{why}: every run will fail")
+    if not http.body_size_limit:
         yield Flaw(at, "want a body_size_limit where the body is judged, got none: 4 MiB is kept")
 
 
@@ -195,13 +207,20 @@ def _files(settings: Settings, at: tuple[str | int, ...], beside: Path) -> Flaws
 
 
 def _file(path: str, at: tuple[str | int, ...], beside: Path) -> Flaws:
-    if "\0" in path or Path(path).exists():
+    if "\0" in path or _is_there(Path(path)):
         return
     text = f"want a file below the working directory {short(str(Path.cwd()))}, got {short(path)}"
-    if (beside / path).exists():
+    if _is_there(beside / path):
         yield Flaw(at, f"{text}, which is beside this file: give the whole path")
     else:
         yield Flaw(at, f"{text}: every run will fail")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False  # no directory that we may enter, a name that is none: as for the run
 
 
 def _is_ip(text: str) -> bool:

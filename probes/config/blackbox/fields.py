@@ -4,12 +4,14 @@ Knows no option.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, WithJsonSchema, model_validator
 
 from probes.cel import Cel
 from probes.config.blackbox.reading import (
+    PROBERS,
+    Prober,
     read_bool,
     read_duration,
     read_int,
@@ -22,8 +24,6 @@ from probes.redact import SECRET_HEADER
 from probes.settings import Settings
 from probes.units import short
 
-Prober = Literal["http", "tcp", "dns", "icmp", "grpc", "unix", "websocket"]
-PROBERS: tuple[str, ...] = get_args(Prober)
 TLS_VERSIONS = ("TLS10", "TLS11", "TLS12", "TLS13")
 # miekg/dns, which upstream reads them by; names are upper-case but for two.
 DNS_CLASSES = frozenset({"IN", "CS", "CH", "HS", "NONE", "ANY"})

@@ -66,7 +66,7 @@ def _http(section: Mapping[str, Any], at: Path) -> Flaws:
     for key in ("fail_if_header_matches", "fail_if_header_not_matches"):
         for index, match in _mappings(section.get(key)):
             for needed in ("header", "regexp"):
-                if not _text(match, needed):
+                if _lacks(match, needed):
                     text = f"want {needed!r} in a header matcher, got none or an empty one"
                     yield Flaw((*at, key, index, needed), text)
 
@@ -106,7 +106,7 @@ def _authorization(section: Mapping[str, Any], at: Path) -> Flaws:
 
 def _oauth2(section: Mapping[str, Any], at: Path) -> Flaws:
     for needed in ("client_id", "token_url"):
-        if not _text(section, needed):
+        if _lacks(section, needed):
             yield Flaw((*at, needed), f"want {needed!r} for oauth2, got none")
     yield from _one_source(section, at, "client_secret")
     yield from _one_source(section, at, "client_certificate_key")
@@ -245,7 +245,7 @@ def _labels(step: Mapping[str, Any], at: Path) -> Flaws:
 
 def _dns(section: Mapping[str, Any], at: Path) -> Flaws:
     yield from _tls(section, at)
-    if not _text(section, "query_name"):
+    if _lacks(section, "query_name"):
         yield Flaw((*at, "query_name"), "want 'query_name', the name to ask for, got none")
 
 
@@ -274,6 +274,11 @@ def _mappings(value: object) -> Iterator[tuple[int, Mapping[str, Any]]]:
         for index, item in enumerate(value):
             if isinstance(item, Mapping):
                 yield index, item
+
+
+def _lacks(section: Mapping[str, Any], key: str) -> bool:
+    """Return whether there is nothing; what is of another type is told where that is judged."""
+    return section.get(key) in (None, "")
 
 
 def _text(section: Mapping[str, Any], key: str) -> str:

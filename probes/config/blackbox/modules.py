@@ -72,6 +72,7 @@ class Blackbox:
         self._judge = judge
         self._mistakes = mistakes
         self._compat: Compat = compat
+        self._untimed: list[Place] = []
         # relative paths begin in the working directory, as upstream's do
         self._context: dict[str, Any] = judge.context | {
             "dialect": "blackbox",
@@ -103,6 +104,17 @@ class Blackbox:
         for name, options in modules.items():
             at = place / "modules" / name
             yield name, at, self._module(options, at, source.path.parent)
+        self._tell_untimed()
+
+    def _tell_untimed(self) -> None:
+        """Warn once for a file: the modules of upstream's own have no timeout."""
+        if not self._untimed:
+            return
+        others = len(self._untimed) - 1
+        here = f" here and in {others} more module{'s' * (others > 1)}" if others else ""
+        text = f"want a timeout such as 'timeout: 5s', got none{here}: {advice.UNTIMED}"
+        self._mistakes.warn(self._untimed[0], text)
+        self._untimed.clear()
 
     def _module(self, options: object, at: Place, beside: Path) -> Ported | None:
         before = len(self._mistakes)
@@ -133,6 +145,8 @@ class Blackbox:
         settings = self._settings(kind, native, at)
         if settings is None or native.broken:
             settings = unfit(kind, native.broken, settings)
+        if native.timeout_s is None:
+            self._untimed.append(at)
         upstream = as_upstream_sees(module, self._compat)
         origin = Origin(str(at), self._compat, upstream, native)
         return Ported(kind, settings, native.timeout_s, origin)

@@ -57,13 +57,24 @@ def http_of(module: BlackboxModule) -> Native:
         "max_body": format_size(http.body_size_limit) if http.body_size_limit else "none",
     }
     native.settings |= client_of(http, native, "http")
-    if any(name.lower() == "authorization" for name in http.headers):
-        # the header wins, and the other login is not sent
-        native.settings.pop("basic_auth", None)
-        native.settings.pop("authorization", None)
+    _one_login(native.settings)
+    if http.fail_if_ssl and http.fail_if_not_ssl:
+        native.broken = native.broken or "http.fail_if_not_ssl: want it or fail_if_ssl, got both"
     if http.skip_resolve_phase_with_proxy and "proxy" in native.settings:
         native.settings["proxy"]["resolve"] = False
     return native
+
+
+def _one_login(settings: dict[str, Any]) -> None:
+    """Leave the login that upstream sends: a token over a header over the others."""
+    headers = settings.get("headers", {})
+    written = [name for name in headers if name.lower() == "authorization"]
+    if "oauth2" in settings:
+        for name in written:
+            del headers[name]
+    elif written:
+        settings.pop("basic_auth", None)
+        settings.pop("authorization", None)
 
 
 def follows(http: HttpSection) -> bool:

@@ -12,7 +12,7 @@ As Go's YAML reads them, because the files were written for that. Knows no optio
 import base64
 import binascii
 import re
-from typing import Any
+from typing import Any, Literal, get_args
 
 from yaml.nodes import MappingNode, Node, ScalarNode
 
@@ -21,7 +21,10 @@ from probes.config.nodes import MERGE, NULL
 from probes.units import parse_number, short
 
 BINARY = "tag:yaml.org,2002:binary"
-_MODULES, _PROBER = "modules", "prober"
+Prober = Literal["http", "tcp", "dns", "icmp", "grpc", "unix", "websocket"]
+PROBERS: tuple[str, ...] = get_args(Prober)
+# What makes a module one of upstream: a prober, or a section of one when that word is misspelt.
+_MODULES, _TELLING = "modules", frozenset({"prober", *PROBERS})
 # Keys that only a probe file of ours has on its first level.
 _NATIVE = frozenset({"version", "include", "defaults", "journeys", "probes", "chains"})
 _QUOTED = frozenset("'\"|>")
@@ -98,7 +101,7 @@ class Reading(Walk):
 
 
 def is_blackbox(root: Node) -> bool:
-    """Return whether a file is a blackbox.yml: its modules have a ``prober``, it has no version."""
+    """Return whether a file is a blackbox.yml: its modules are upstream's, it has no version."""
     if not isinstance(root, MappingNode):
         return False
     top = {key.value: value for key, value in root.value if isinstance(key, ScalarNode)}
@@ -106,13 +109,13 @@ def is_blackbox(root: Node) -> bool:
     if not isinstance(modules, MappingNode) or not _NATIVE.isdisjoint(top):
         return False
     return any(
-        isinstance(module, MappingNode) and _has_prober(module) for _, module in modules.value
+        isinstance(module, MappingNode) and _is_upstream(module) for _, module in modules.value
     )
 
 
-def _has_prober(module: MappingNode) -> bool:
+def _is_upstream(module: MappingNode) -> bool:
     keys = {key.value for key, _ in module.value if isinstance(key, ScalarNode)}
-    return _PROBER in keys and "kind" not in keys
+    return not _TELLING.isdisjoint(keys) and "kind" not in keys
 
 
 def _always(_: Node) -> bool:
@@ -133,7 +136,7 @@ def read_text(value: object) -> str:
         return ""
     if isinstance(value, str):
         return str(value)
-    raise ValueError("want a text, got something else")
+    raise ValueError(f"want a text, got {_shown(value)}")
 
 
 def read_octets(value: object) -> bytes:
@@ -156,7 +159,7 @@ def read_bool(value: object) -> bool:
             return True
         if value.lower() in _FALSE:
             return False
-    elif value in _QUOTED_TRUE or value in _QUOTED_FALSE:
+    elif isinstance(value, str) and value in _QUOTED_TRUE | _QUOTED_FALSE:
         return value in _QUOTED_TRUE
     hint = ": without quotes" if value in ("true", "false") else ""
     raise ValueError(f"want true or false (yes, no, on, off), got {_shown(value)}{hint}")

@@ -28,7 +28,7 @@ from probes.matcher import MISSING, Nodes
 from probes.result import Failure, Reason
 from probes.settings import Settings
 from probes.units import short
-from probes.wire.answer import miss_in_header
+from probes.wire.http_check.answer import miss_in_header
 
 PASSED = "passed"
 FAILED = "failed"

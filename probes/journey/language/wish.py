@@ -27,7 +27,7 @@ from probes.units import (
     parse_duration,
     short,
 )
-from probes.wire.answer import miss_in_header
+from probes.wire.http_check.answer import miss_in_header
 
 # Constant texts read nothing of it.
 _NOTHING = Scope("", 0, SystemRandom(), lambda: datetime.now(UTC), {})

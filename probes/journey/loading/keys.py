@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -29,10 +30,10 @@ from probes.expect import Statuses
 from probes.journey.language.extract import ExtractKeys
 from probes.journey.language.grammar import NAME, RESERVED
 from probes.journey.language.judge import ExpectKeys
-from probes.settings import Bare, Settings
+from probes.settings import Bare, Settings, describe
 from probes.units import Duration, Size, format_duration, parse_duration, short
-from probes.wire.headers import HeaderName
-from probes.wire.message import MAX_REDIRECTS
+from probes.wire.http.headers import HeaderName
+from probes.wire.http.message import MAX_REDIRECTS
 
 # load.md 2.3: a step's name is a label value and a part of file names.
 STEP_NAME = r"[a-z][a-z0-9-]{0,62}"
@@ -229,11 +230,16 @@ class WebKeys(RequestKeys):
     """Ask again until the answer is as wanted."""
 
 
+def _with_one_verb(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    describe(schema, model)
+    schema["oneOf"] = [{"required": [verb]} for verb in VERBS]
+
+
 class HttpKeys(WebKeys):
     """One HTTP request."""
 
     told_by = VERBS
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [verb]} for verb in VERBS]})
+    model_config = ConfigDict(json_schema_extra=_with_one_verb)
 
     get: str | None = None
     """GET this path or URL."""

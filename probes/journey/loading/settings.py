@@ -19,8 +19,8 @@ from probes.journey.safety import BrowserSafety
 from probes.redact import Secret
 from probes.settings import Settings
 from probes.units import Duration, Size
-from probes.wire.message import MAX_REDIRECTS
-from probes.wire.tls import TlsOptions
+from probes.wire.http.message import MAX_REDIRECTS
+from probes.wire.tls.settings import TlsOptions
 from probes.wire.url import parse_url
 
 # load.md 2.2

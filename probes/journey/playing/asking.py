@@ -15,7 +15,7 @@ from probes.journey.language.expression import Scope
 from probes.journey.language.functions import text_of
 from probes.journey.steps import Body, HttpStep
 from probes.units import short
-from probes.wire.message import MAX_HEAD_BYTES, MAX_LINE_BYTES
+from probes.wire.http.message import MAX_HEAD_BYTES, MAX_LINE_BYTES
 from probes.wire.url import Url, parse_url, split_host_port
 
 # Far above what a journey uploads, far below what a loop of templates could make of an answer.

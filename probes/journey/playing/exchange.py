@@ -20,9 +20,9 @@ from probes.journey.steps import HttpStep, Poll
 from probes.redact import spellings
 from probes.result import Failure, Reason
 from probes.units import format_duration, short
-from probes.wire import message
-from probes.wire.message import REDIRECTS
-from probes.wire.redirect import HARMLESS, Trail, with_cookies
+from probes.wire.http import message
+from probes.wire.http.message import REDIRECTS
+from probes.wire.http.redirect import HARMLESS, Trail, with_cookies
 
 Play = Generator[Effect, Answer, None]
 

@@ -31,7 +31,7 @@ from probes.matcher import MISSING
 from probes.redact import ELLIPSIS
 from probes.result import Failure, Reason
 from probes.units import format_duration
-from probes.wire.redirect import Cookies
+from probes.wire.http.redirect import Cookies
 from probes.wire.url import Url, parse_url
 
 # Steps of one play, each round counted: a loop in a loop of a thousand rounds would hold the event

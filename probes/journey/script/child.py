@@ -35,9 +35,9 @@ from probes.journey.script.user import User
 from probes.journey.steps import Journey
 from probes.result import Failure, Reason
 from probes.units import format_duration
-from probes.wire.http import HTTP1_ALPN, Options
+from probes.wire.http.options import HTTP1_ALPN, Options
 from probes.wire.policy import POLICY
-from probes.wire.tls import TlsOptions
+from probes.wire.tls.settings import TlsOptions
 
 MODULE = "sonde_journey"
 # From being told to stop to having stopped; code that swallows the word is left behind.

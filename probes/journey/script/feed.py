@@ -12,8 +12,8 @@ from probes.journey.script.course import OpenStep
 from probes.recorder import Recorder
 from probes.result import Failure, Reason
 from probes.units import format_duration
-from probes.wire.http import Options
-from probes.wire.websocket import Socket, open_websocket
+from probes.wire.http.options import Options
+from probes.wire.websocket.connection import Socket, open_websocket
 
 MAX_MESSAGE_BYTES = 1024 * 1024
 

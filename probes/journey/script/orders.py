@@ -20,7 +20,7 @@ from probes.redact import Secret
 from probes.result import Failure, Phase, Reason
 from probes.wire.address import IpChoice
 from probes.wire.policy import Policy
-from probes.wire.tls import TlsOptions
+from probes.wire.tls.settings import TlsOptions
 
 # 200 steps with four facts of 4 KiB, each character escaped.
 MAX_LINE_BYTES = 16 * 2**20

@@ -36,7 +36,7 @@ from probes.journey.script.orders import (
 )
 from probes.result import Failure, Reason
 from probes.units import format_duration, short
-from probes.wire.http import Options
+from probes.wire.http.options import Options
 from probes.wire.policy import POLICY
 
 # A loaded machine takes this long to wake a child that was told to end.

@@ -32,7 +32,7 @@ from probes.journey.script.course import Course, OpenStep
 from probes.journey.script.feed import OpenSocket, SocketStep
 from probes.journey.steps import HttpStep
 from probes.result import Failure, Reason
-from probes.wire.http import Options
+from probes.wire.http.options import Options
 
 MAX_CLEANUPS = 100
 

@@ -81,7 +81,8 @@ class Chain:
         """Verify *answer*, which came with signatures.
 
         Raises:
-            CheckFailed: ``body``, with what is missing or wrong; ``too_large``; as `ask` does.
+            CheckFailed: ``body``, with what is missing or wrong; ``evidence``: an algorithm that
+                cannot be verified here; ``too_large``; as `ask` does.
         """
         if answer.rcode not in (_NOERROR, _NXDOMAIN):
             raise bogus(f"want an answer to validate, got {answer.code}")
@@ -91,22 +92,24 @@ class Chain:
         if question.type not in (CNAME, _ANY):
             end = _end_of(end, sets)
         is_there = any(one.name == end and question.type in (one.type, _ANY) for one in sets)
+        if is_there and answer.rcode == _NXDOMAIN:
+            # the code itself is not signed
+            raise bogus(f"want NOERROR with records of {end}, got NXDOMAIN")
         if is_there and not wild:
             return
-        proofs = await self._proofs(answer, end)
-        for owner, labels in wild:
-            _by(proofs, owner).no_closer(owner, labels)
+        proofs = await self._proofs(answer)
+        for one in wild:
+            one.judge(proofs)
         if is_there:
             return
+        proof = _nearest(proofs, end)
         if answer.rcode == _NXDOMAIN:
-            _by(proofs, end).no_name(end)
+            proof.no_name(end)
         else:
-            _by(proofs, end).no_type(end, question.type)
+            proof.no_type(end, question.type)
 
-    async def _verify(
-        self, one: RecordSet, others: Sequence[RecordSet]
-    ) -> list[tuple[dns.name.Name, int]]:
-        """Verify a set; return name and labels of the wildcard that it was made of, if it was."""
+    async def _verify(self, one: RecordSet, others: Sequence[RecordSet]) -> list["Wild"]:
+        """Verify a set; return the wildcard that it was made of, if it was."""
         if one.type == CNAME and not one.signatures and _is_made(one, others):
             return []
         signers = one.signers
@@ -117,9 +120,10 @@ class Chain:
         self._note(signature)
         # RFC 4034, 3.1.3: neither the root nor an asterisk counts
         labels = len(one.name) - 1 - one.name.is_wild()
-        return [(one.name, signature.labels)] if signature.labels < labels else []
+        is_wild = signature.labels < labels
+        return [Wild(one.name, signature.labels, signers[0])] if is_wild else []
 
-    async def _proofs(self, answer: Answer, name: dns.name.Name) -> list[Proofs]:
+    async def _proofs(self, answer: Answer) -> list[Proofs]:
         """Return what the authority section proves, by the zones that signed it."""
         found: dict[dns.name.Name, list[RecordSet]] = {}
         for one in sets_of(answer.authority):
@@ -128,8 +132,6 @@ class Chain:
             if await self._verify(one, ()):
                 raise bogus(f"want a proof that no wildcard stands for, got {one}")
             found.setdefault(one.signers[0], []).append(one)
-        if not found:
-            raise bogus(f"want records of {name}, or a proof that there are none, got neither")
         return [Proofs(zone, sets, self._budget) for zone, sets in found.items()]
 
     def _note(self, signature: Any) -> None:
@@ -158,7 +160,8 @@ class Chain:
 
     async def _trust(self, zone: dns.name.Name, anchors: Sequence[Any]) -> Keys:
         found = await self._set(zone, DNSKEY)
-        keys = trusted(found, anchors, zone, self.now, self._budget)
+        keys, signature = trusted(found, anchors, zone, self.now, self._budget)
+        self._note(signature)
         self._known[zone] = keys
         self.zones.append(str(zone))
         return keys
@@ -189,8 +192,40 @@ class Chain:
         return None
 
 
-def _by(proofs: Sequence[Proofs], name: dns.name.Name) -> Proofs:
+@dataclass(frozen=True, slots=True)
+class Wild:
+    """A set that a wildcard stands for.
+
+    Args:
+        name: that was asked for.
+        labels: of the name below which the wildcard stands, the root not counted.
+        zone: that signed it.
+    """
+
+    name: dns.name.Name
+    labels: int
+    zone: dns.name.Name
+
+    def judge(self, proofs: Sequence[Proofs]) -> None:
+        """Judge whether its own zone proves that the name itself is not there.
+
+        The zone above has no names of the one below, so its hashes leave room for all of them.
+
+        Raises:
+            CheckFailed: ``body``.
+        """
+        for one in proofs:
+            if one.zone == self.zone:
+                one.no_closer(self.name, self.labels)
+                return
+        got = f"one by {proofs[0].zone}" if proofs else "none"
+        raise bogus(f"want a proof by {self.zone} that {self.name} is a wildcard's, got {got}")
+
+
+def _nearest(proofs: Sequence[Proofs], name: dns.name.Name) -> Proofs:
     """Return what the nearest zone above *name* proves."""
+    if not proofs:
+        raise bogus(f"want records of {name}, or a proof that there are none, got neither")
     above = [one for one in proofs if name.is_subdomain(one.zone)]
     if not above:
         raise bogus(f"want a proof by a zone of {name}, got one by {proofs[0].zone}")

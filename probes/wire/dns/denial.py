@@ -174,8 +174,11 @@ def _is_left(data: Any) -> bool:
 
 
 def _has_neither(data: Any, kind: int) -> bool:
-    """Tell whether the record denies *kind* and an alias; that above a zone speaks of DS alone."""
-    if kind != DS and _has(data, NS) and not _has(data, SOA):
+    """Tell whether the record denies *kind* and an alias.
+
+    That above a zone speaks of DS alone, and the zone's own of all but that (RFC 4035, 5.2).
+    """
+    if _has(data, SOA) if kind == DS else _has(data, NS) and not _has(data, SOA):
         return False
     return not _has(data, kind) and not _has(data, CNAME)
 

@@ -19,16 +19,17 @@ from probes.errors import CheckFailed
 from probes.recorder import Recorder
 from probes.result import Reason
 from probes.units import short
-from probes.wire.address import ANY_IP, Address, IpChoice, literal_address
+from probes.wire.address import ANY_IP, Address, IpChoice
 from probes.wire.blocking import BlockingCalls
 from probes.wire.datagram import Datagram, open_datagram
 from probes.wire.dns.answer import Answer
 from probes.wire.dns.question import Question, check_head, number_of
-from probes.wire.headers import USER_AGENT
-from probes.wire.http import BOTH_ALPN, Options, exchange
-from probes.wire.message import MAX_HEAD_BYTES, Limits, Request, Response
+from probes.wire.http.exchange import exchange
+from probes.wire.http.headers import USER_AGENT
+from probes.wire.http.message import MAX_HEAD_BYTES, Limits, Request, Response
+from probes.wire.http.options import BOTH_ALPN, Options
 from probes.wire.net import dial, resolve
-from probes.wire.tls import TlsOptions
+from probes.wire.tls.settings import TlsOptions
 from probes.wire.url import Url
 
 T = TypeVar("T")
@@ -62,7 +63,7 @@ class Way:
     Args:
         transport: below the message.
         ip: which family of addresses is dialled.
-        source_ip: address of this host to come from.
+        source_ip: address or interface of this host to come from.
         tls: how the server is verified.
         method: of HTTP.
         path: of the URL.
@@ -122,7 +123,6 @@ class Server:
         else:
             if self._address is None:
                 self._address = await resolve(self.host, self.port, recorder, ip=self.way.ip)
-            _check_source(self.way.source_ip)
             if self.way.transport == "udp":
                 wire = await self._over_udp(question, recorder, self._address)
             else:
@@ -195,7 +195,6 @@ class Server:
 
     async def _over_https(self, question: Question, recorder: Recorder) -> bytes:
         request = self._request(question)
-        _check_source(self.way.source_ip)
         inner = Recorder(recorder.deadline)
         response = Response(request.url, _LIMITS)
         try:
@@ -223,23 +222,13 @@ class Server:
         return Request(url=url, method=way.method, headers=tuple(headers), body=body)
 
 
-def _check_source(source_ip: str | None) -> None:
-    """Refuse what is no address: a blackbox.yml may hold it, and the system would look it up."""
-    if source_ip and literal_address(source_ip, 0) is None:
-        raise CheckFailed(
-            Reason.CONFIG,
-            f"want source_ip_address to be an address of this host, got {short(source_ip)}",
-            phase="connect",
-        )
-
-
 def _body_of(response: Response) -> bytes:
     response.check()
     if response.status != _OK:
         raise CheckFailed(
             Reason.STATUS, f"want HTTP status {_OK}, got {response.status}", phase="request"
         )
-    media_type = (response.value(b"content-type") or b"").decode("latin-1")
+    media_type = (response.first.get(b"content-type") or b"").decode("latin-1")
     if media_type.partition(";")[0].strip().lower() != MEDIA_TYPE:
         raise CheckFailed(
             Reason.PROTOCOL, f"want content of type {MEDIA_TYPE}, got {short(media_type)}",

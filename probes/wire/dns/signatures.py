@@ -43,6 +43,8 @@ MAX_HASH_ROUNDS = 4096
 MAX_RSA_BYTES = 512
 _RSA = {5, 7, 8, 10}
 _DIGESTS = {2: "SHA256", 4: "SHA384"}
+# RFC 9905: no longer a reason to trust a key
+_SHA1 = 1
 
 
 def bogus(message: str) -> CheckFailed:
@@ -106,8 +108,13 @@ class RecordSet:
 
     @property
     def signers(self) -> list[dns.name.Name]:
-        """The zones that say they signed it, and may: the set is theirs or below."""
+        """The zones that say they signed it, and may: the set is theirs or below.
+
+        What stands for the keys of a zone is said by the one above (RFC 4035, 2.4).
+        """
         found = {s.signer for s in self.signatures if self.name.is_subdomain(s.signer)}
+        if self.type == DS:
+            found.discard(self.name)
         return sorted(found, key=len, reverse=True)
 
     def rrset(self) -> dns.rrset.RRset:
@@ -170,29 +177,51 @@ class Keys:
             budget: pays.
 
         Raises:
-            CheckFailed: ``body``: none holds; ``too_large``.
+            CheckFailed: ``body``: none holds; ``evidence``: all are by algorithms that nobody here
+                can verify; ``too_large``.
         """
         rrset, why = signed.rrset(), "none"
-        ours = [s for s in signed.signatures if s.signer == self.zone]
-        for signature in ours[:MAX_SIGNATURES_OF_A_SET]:
-            candidates = self._candidates(signature)
-            if not candidates:
-                why = f"one by the unknown key {signature.key_tag}"
-                continue
-            if len(candidates) > MAX_KEYS_OF_A_TAG:
-                raise bogus(f"want few keys of {self.zone} with tag {signature.key_tag}, got many")
-            if not any(map(dns.dnssec.default_policy.ok_to_validate, candidates)):
-                why = f"one by algorithm {int(signature.algorithm)}, which is not safe"
-                continue
-            keys = dns.rdataset.from_rdata_list(0, list(candidates))
-            budget.verify()
+        ours = [s for s in signed.signatures if s.signer == self.zone][:MAX_SIGNATURES_OF_A_SET]
+        foreign: set[int] = set()
+        for signature in ours:
             try:
-                dns.dnssec.validate_rrsig(rrset, signature, {self.zone: keys}, now=now)
-            except (dns.exception.DNSException, ValueError) as error:
-                why = _why(error, signature)
-            else:
+                miss = self._miss(signature, rrset, now, budget)
+            except dns.exception.UnsupportedAlgorithm:
+                foreign.add(int(signature.algorithm))
+                continue
+            if miss is None:
                 return signature
+            why = miss
+        if foreign and foreign == {int(signature.algorithm) for signature in ours}:
+            # by keys that are trusted: so it is we who cannot tell
+            raise _beyond(f"a signature over {signed}", "algorithm", foreign)
         raise bogus(f"want a valid signature of {self.zone} over {signed}, got {why}")
+
+    def _miss(
+        self, signature: Any, rrset: dns.rrset.RRset, now: float, budget: Budget
+    ) -> str | None:
+        """Return what is wrong with *signature*; None: nothing is.
+
+        Raises:
+            CheckFailed: ``body``: too many keys may have made it; ``too_large``.
+            UnsupportedAlgorithm: nobody here can tell.
+        """
+        candidates = self._candidates(signature)
+        if not candidates:
+            return f"one by the unknown key {signature.key_tag}"
+        if len(candidates) > MAX_KEYS_OF_A_TAG:
+            raise bogus(f"want few keys of {self.zone} with tag {signature.key_tag}, got many")
+        if not any(map(dns.dnssec.default_policy.ok_to_validate, candidates)):
+            return f"one by algorithm {int(signature.algorithm)}, which is not safe"
+        keys = dns.rdataset.from_rdata_list(0, list(candidates))
+        budget.verify()
+        try:
+            dns.dnssec.validate_rrsig(rrset, signature, {self.zone: keys}, now=now)
+        except dns.exception.UnsupportedAlgorithm:
+            raise
+        except (dns.exception.DNSException, ValueError) as error:
+            return _why(error, signature)
+        return None
 
     def _candidates(self, signature: Any) -> tuple[Any, ...]:
         return tuple(
@@ -202,6 +231,13 @@ class Keys:
             and _is_small(key)
             and dns.dnssec.key_id(key) == signature.key_tag
         )
+
+
+def _beyond(what: str, word: str, numbers: Iterable[int]) -> CheckFailed:
+    """Return the verdict about what may be right, and cannot be verified here."""
+    got = ", ".join(map(str, sorted(numbers)))
+    text = f"want {what} by an {word} that sonde knows, got {word} {got}"
+    return CheckFailed(Reason.EVIDENCE, text, phase=PHASE)
 
 
 def _is_small(key: Any) -> bool:
@@ -225,20 +261,37 @@ def _utc(moment: int) -> str:
 
 def trusted(
     keys: RecordSet | None, anchors: Sequence[Any], zone: dns.name.Name, now: float, budget: Budget
-) -> Keys:
-    """Return the keys of *zone*, signed by one that *anchors* (DS or DNSKEY data) stand for.
+) -> tuple[Keys, Any]:
+    """Return the keys of *zone*, and their signature by one that *anchors* stand for.
+
+    Args:
+        keys: of the zone; None: it has none.
+        anchors: data of DS or DNSKEY records.
+        zone: that has the keys.
+        now: Unix time.
+        budget: pays.
 
     Raises:
-        CheckFailed: ``body``, ``too_large``.
+        CheckFailed: ``body``, ``evidence``, ``too_large``.
     """
     if keys is None:
         raise bogus(f"want the keys of {zone}, got none")
     entries = tuple(key for key in keys.records if _is_anchored(key, anchors, zone))
     if not entries:
+        _judge_digests(anchors, zone)
         tags = ", ".join(sorted({str(_tag(anchor)) for anchor in anchors}))
         raise bogus(f"want a key of {zone} that its anchor stands for (tag {tags}), got none")
-    Keys(zone, entries).verify(keys, now, budget)
-    return Keys(zone, tuple(keys.records))
+    signature = Keys(zone, entries).verify(keys, now, budget)
+    return Keys(zone, tuple(keys.records)), signature
+
+
+def _judge_digests(anchors: Sequence[Any], zone: dns.name.Name) -> None:
+    """Tell of anchors that can stand for no key here, whichever keys there are."""
+    digests = {int(anchor.digest_type) if anchor.rdtype == DS else 0 for anchor in anchors}
+    if digests == {_SHA1}:
+        raise bogus(f"want a DS record of {zone} by SHA-256 or SHA-384, got one by SHA-1")
+    if digests and not digests & {0, _SHA1, *_DIGESTS}:
+        raise _beyond(f"a DS record of {zone}", "algorithm of digests", digests)
 
 
 def _tag(anchor: Any) -> int:

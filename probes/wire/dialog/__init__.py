@@ -1,0 +1,1 @@
+"""Dialogs by lines: steps that expect and send, STARTTLS, and what their kinds share."""

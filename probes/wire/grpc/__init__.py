@@ -1,0 +1,1 @@
+"""gRPC: a unary call as bytes, and that call over a connection of its own."""

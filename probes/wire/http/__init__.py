@@ -1,0 +1,1 @@
+"""HTTP: messages, the codecs of its versions, one exchange. Knows not what is expected of it."""

@@ -1,0 +1,1 @@
+"""Proxies: which requests go through which one, and the way through it."""

@@ -1,0 +1,1 @@
+"""Pings: packets as bytes, and the socket that they leave by."""

@@ -1,0 +1,1 @@
+"""Websockets: the upgrade, frames, a connection, and who listens on one for long."""
