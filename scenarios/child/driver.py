@@ -33,12 +33,12 @@ from probes.journey.model import (
 from probes.journey.outgoing import outgoing, too_late
 from probes.recorder import Recorder
 from probes.result import Failure, Reason
-from probes.wire import message
 from probes.wire.address import ANY_IP, IpChoice
-from probes.wire.http1 import Http1Kept, encode_kept
-from probes.wire.message import Limits
+from probes.wire.http import message
+from probes.wire.http.http1 import Http1Kept, encode_kept
+from probes.wire.http.message import Limits
 from probes.wire.policy import judge
-from probes.wire.tls import TlsOptions, server_name
+from probes.wire.tls.settings import TlsOptions, server_name
 from scenarios.child.resolver import Resolver
 from scenarios.child.transport import Exchange, How, Line, dial
 

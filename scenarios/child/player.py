@@ -30,7 +30,7 @@ from probes.journey.playing.play import Context, play
 from probes.journey.steps import Journey
 from probes.redact import NOTHING_KNOWN, Redactor
 from probes.result import Failure, Outcome
-from probes.wire.redirect import Cookies
+from probes.wire.http.redirect import Cookies
 from scenarios.child.counting import INTERRUPTED, Asked, Counts, outcome_of
 
 Listener = Callable[[str, str, float, int, Failure | None], None]

@@ -24,8 +24,8 @@ from probes.result import Reason
 from probes.units import format_size
 from probes.wire.address import Address
 from probes.wire.failures import classify, hinted
-from probes.wire.http1 import Http1Kept
-from probes.wire.message import Response
+from probes.wire.http.http1 import Http1Kept
+from probes.wire.http.message import Response
 from probes.wire.policy import judge
 from scenarios.child.deadlines import DEADLINES
 from scenarios.child.fence import Fenced

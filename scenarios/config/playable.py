@@ -2,12 +2,13 @@
 
     played(steps)     without `load: skip`, flattened, each with how often it is played
     obstacles(...)    steps of a family that is for probes alone
+    as_loaded(...)    a journey whose every run plays what a load plays
 
 Knows no scenario and no driver.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from probes.journey.steps import HttpStep, Journey, RepeatStep, SocketStep, SqlStep, Step
@@ -61,6 +62,26 @@ def requests_of(journey: Journey) -> float:
     """
     played_steps = played((*journey.steps, *journey.cleanup))
     return sum(times for step, times in played_steps if isinstance(step, HttpStep))
+
+
+def as_loaded(journey: Journey) -> Journey:
+    """Return *journey* without the steps that no load plays, and with those that only a load does.
+
+    What it is for: whoever asks before a load whether it can be played asks for no more than that.
+    """
+    setup, steps, cleanup = map(_loaded, (journey.setup, journey.steps, journey.cleanup))
+    return replace(journey, setup=setup, steps=steps, cleanup=cleanup)
+
+
+def _loaded(steps: Iterable[Step]) -> tuple[Step, ...]:
+    return tuple(_freed(step) for step in steps if step.common.load != "skip")
+
+
+def _freed(step: Step) -> Step:
+    common = replace(step.common, load="both")
+    if isinstance(step, RepeatStep):
+        return replace(step, common=common, steps=_loaded(step.steps))
+    return replace(step, common=common)
 
 
 def _rounds(step: RepeatStep) -> float:

@@ -20,6 +20,7 @@ from probes.journey.safety import HostName
 from probes.settings import Bare, Settings, Word
 from probes.units import Duration, parse_number, short
 from scenarios.config.rates import MAX_USERS, RateRamp, UsersRamp
+from scenarios.config.states import State
 from scenarios.dialects import translated
 from scenarios.plan import Model
 
@@ -361,7 +362,7 @@ class ScenarioKeys(Settings):
     """Probes that are watched while the load runs, and end it."""
     preflight: PreflightKeys = PreflightKeys()
     """What must be up before any load is sent."""
-    skip_if: tuple[Literal["incident_open", "maintenance"], ...] = ()
+    skip_if: tuple[State, ...] = ()
     """States in which the run is refused."""
     compat: tuple[Literal["locust", "k6"], ...] = ()
     """Also exposed under the names of locust_exporter or k6, for dashboards that know those."""

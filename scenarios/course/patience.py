@@ -1,5 +1,8 @@
 """Waiting for what comes before a load: not past a signal, and not for a disk that hangs.
 
+    interrupt      the steps before a load end
+    hurry          nothing is waited for any more, not even the clean-up of what was ended
+
 Knows no step of a run.
 """
 
@@ -36,11 +39,16 @@ class Patience:
         """Number of the signal that came first; 0: none did."""
         self.calls = BlockingCalls("load")
         self._interrupted = asyncio.Event()
+        self._hurried = asyncio.Event()
 
     def interrupt(self, number: int) -> None:
         """Wait no longer: this signal came."""
         self.signal = self.signal or number
         self._interrupted.set()
+
+    def hurry(self) -> None:
+        """Wait for nothing any more: the time of whoever asked is up."""
+        self._hurried.set()
 
     async def unless_interrupted(self, work: Coroutine[Any, Any, T]) -> T:
         """Do *work*, unless a signal comes first.
@@ -51,20 +59,28 @@ class Patience:
         if self._interrupted.is_set():
             work.close()
             raise NoLoad
-        loop = asyncio.get_running_loop()
-        task = loop.create_task(work)
-        stop = loop.create_task(self._interrupted.wait())
+        task = asyncio.get_running_loop().create_task(work)
         try:
-            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+            await _first(task, self._interrupted)
         finally:
-            for each in (task, stop):
-                each.cancel()
-            await asyncio.wait({task, stop})
+            task.cancel()
+            # it tidies up; whoever hurries leaves it to that
+            await _first(task, self._hurried)
         if self.signal:
-            if not task.cancelled():
-                task.exception()  # retrieved: the signal came first
+            task.add_done_callback(_retrieved)  # the signal came first
             raise NoLoad
         return task.result()
+
+    async def unless_hurried(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """Return what *work* comes to; None: nobody has the time to wait for it."""
+        task = asyncio.get_running_loop().create_task(work)
+        try:
+            await _first(task, self._hurried)
+        finally:
+            if not task.done():
+                task.cancel()
+                task.add_done_callback(_retrieved)
+        return task.result() if task.done() else None
 
     async def call(self, what: str, function: Callable[[], T], seconds: float) -> T:
         """Make a call that blocks, in a thread.
@@ -97,6 +113,20 @@ class Patience:
         if isinstance(found, ConfigError | Refused):
             raise found
         return found
+
+
+async def _first(task: asyncio.Task[Any], event: asyncio.Event) -> None:
+    """Wait for *task* or for *event*, whichever comes first."""
+    told = asyncio.get_running_loop().create_task(event.wait())
+    try:
+        await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        told.cancel()
+
+
+def _retrieved(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()
 
 
 async def settled(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:

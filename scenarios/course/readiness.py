@@ -26,6 +26,12 @@ from scenarios.records import Secrets
 NO_FILES = Wish()
 # load.md 7.1: the children's time to say that they are ready.
 READY_S = 30.0
+# The page is made where Locust's statistics are, and what it sends of those to a master is not
+# trusted (load.md 1, 8.4): two reports of one run that contradict each other help nobody.
+NO_PAGE = (
+    "reports.locust_html: want Locust's own page, got none of a run on other machines: report.html "
+    "has the sums of all workers"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +43,8 @@ class Options:
         wish: which reports go where.
         confirmed: protected hosts that may be loaded.
         is_dry: nothing is sent: the report holds the plan and the addresses.
-        standing: says which of the states ``incident_open`` and ``maintenance`` hold; nobody knows
-            outside of the service.
+        standing: says which of the states of ``skip_if`` hold; nobody knows outside of the
+            service.
         workers: of other machines, that play instead of children of ours.
         health: of the service that makes the run beside its probes, whose kinds and resolvers stay
             open after it; None: the run has the process to itself.
@@ -119,7 +125,9 @@ def make_ready(
         where = f"scenarios.{name}.target"
         raise ConfigError([Problem(str(config.path), 0, 0, where, str(error))]) from None
     prepare((*before, *(it.probe for it in guards)))
-    return Ready(planned.plan, planned.secrets, before, guards, planned.notes)
+    has_no_page = workers is not None and keys.reports.locust_html
+    notes = (*planned.notes, NO_PAGE) if has_no_page else planned.notes
+    return Ready(planned.plan, planned.secrets, before, guards, notes)
 
 
 def _before(config: Config, keys: ScenarioKeys, target: str) -> tuple[Probe, ...]:

@@ -36,18 +36,18 @@ from scenarios.course.guards import Guards, note_vitals
 from scenarios.course.lock import Claim, RunLock
 from scenarios.course.patience import NoLoad, Patience, settled, told_of
 from scenarios.course.preflight import preflight
+from scenarios.course.questions import asker, last_answers
 from scenarios.course.readiness import Options, Ready, make_ready
 from scenarios.course.remains import last_words, read_pages
 from scenarios.course.revision import git_ref, versions
-from scenarios.course.vigil import Ask, Vigil
+from scenarios.course.vigil import Vigil
 from scenarios.course.workers import fleet_of
 from scenarios.fleet.launch import Fleet, Unready
 from scenarios.fleet.merge import Tally
 from scenarios.judging.baseline import Found, Shelf
 from scenarios.judging.figures import Windows
-from scenarios.judging.promql import ask, ask_all
 from scenarios.judging.regression import compare
-from scenarios.judging.rules import Rule, implicit, judge_all, rules_of
+from scenarios.judging.rules import implicit, judge_all, rules_of
 from scenarios.judging.verdict import Findings, judge
 from scenarios.judging.watch import Watch
 from scenarios.outlets.cleaning import cleaned
@@ -55,8 +55,8 @@ from scenarios.outlets.live import Live
 from scenarios.plan import Plan
 from scenarios.planning.make import Flags
 from scenarios.planning.sizing import capacity_of
-from scenarios.rails.fences import Refused, resolve_and_judge
-from scenarios.report import Judged, LoadReport, Verdict, Why
+from scenarios.rails.fences import Refused, policy_of, resolve_and_judge
+from scenarios.report import LoadReport, Verdict, Why
 
 log = logging.getLogger("sonde.load")
 
@@ -120,6 +120,15 @@ class Course:
             self._vigil.stop(signal.Signals(number).name)
         if self._fleet is not None and grace_s is not None:
             self._fleet.stop("signal", grace_s)
+
+    def hurry(self) -> None:
+        """Wait for nothing any more: what is known is judged and filed.
+
+        Children end by force, and what they have said counts; Prometheus is not asked.
+        """
+        self._patience.hurry()
+        if self._fleet is not None:
+            self._fleet.cut()
 
     async def run(self) -> Filed:
         """Run, judge and file it.
@@ -202,8 +211,9 @@ class Course:
         """File a report of each run that was cut off before this one."""
         wish = replace(self._options.wish, files=None)
         for report in map(report_of, claims):
-            text = f"the run {report.run_id} of {report.scenario} was cut off before this one"
-            self._note(notes=(*self._report.notes, text))
+            self._remark(
+                f"the run {report.run_id} of {report.scenario} was cut off before this one"
+            )
 
             def file(report: LoadReport = report) -> Filed:
                 return file_report(report, wish)
@@ -214,7 +224,7 @@ class Course:
         self._show("preflight")
         attempts = self._keys.preflight.attempts
         whys = await self._patience.unless_interrupted(
-            preflight(ready.before, attempts, self._health)
+            preflight(ready.before, attempts, self._health, policy_of(ready.plan.fences))
         )
         if whys:
             raise NoLoad(*whys)
@@ -253,7 +263,6 @@ class Course:
 
         guards = Guards(ready.guards, self._health, seen)
         vigil = self._vigil = Vigil(plan, fleet.tally, watch, guards, fleet.stop, self._tell)
-        asker = self._asker(watch)
         for hello in fleet.hellos.values():
             self._note(versions={**self._report.versions, **hello.versions})
         self._note(started_at=datetime.now(UTC))
@@ -261,10 +270,10 @@ class Course:
         guards.start()
         ended = asyncio.get_running_loop().create_task(fleet.ended())
         try:
-            await vigil.keep(ended, began[0], asker)
+            await vigil.keep(ended, began[0], asker(self._keys.prometheus, watch))
             ended.result()
         finally:
-            await guards.stop()
+            await self._patience.unless_hurried(guards.stop())
         await self._take_pages(fleet)
         ended_s = vigil.ended_s(monotonic() - began[0])
         self._show("judging")
@@ -276,8 +285,9 @@ class Course:
             notes=(*self._report.notes, *guards.notes),
         )  # fmt: skip
         every = (*rules, *implicit(rules, plan.model, book))
-        judged = judge_all(every, book, watch.windows, ended_s, await self._elsewhere(rules, watch))
-        self._note(thresholds=judged)
+        told, notes = await last_answers(self._keys.prometheus, rules, watch, self._patience)
+        judged = judge_all(every, book, watch.windows, ended_s, told)
+        self._note(thresholds=judged, notes=(*self._report.notes, *notes))
         found = (
             *vigil.whys, *guards.whys, *last_words(fleet), *await self._beside(book, watch.windows)
         )  # fmt: skip
@@ -296,8 +306,11 @@ class Course:
                 "read pages", lambda: read_pages(fleet.directory, fleet.plan.shards), FILES_S
             )
         except (OSError, TimeoutError) as error:
-            text = f"want the report of Locust itself, got {_reason(error)}"
-            self._note(notes=(*self._report.notes, text))
+            self._remark(f"want Locust's own page, got {_reason(error)}")
+            return
+        if missing := fleet.plan.shards - len(self._pages):
+            every = fleet.plan.shards
+            self._remark(f"want Locust's own page of each of {every} shards, got none of {missing}")
 
     def _make(self) -> Ready:
         config = self._config
@@ -335,34 +348,7 @@ class Course:
         try:
             await self._patience.calls.call("keep", keep, FILES_S)
         except (OSError, TimeoutError) as error:
-            text = f"want to keep the run as a baseline, got {_reason(error)}"
-            self._note(notes=(*report.notes, text))
-
-    async def _elsewhere(
-        self, rules: Sequence[Rule], watch: Watch
-    ) -> dict[str, Judged | float | None]:
-        """Return what Prometheus says at the end, and what ended the run."""
-        asked = [rule.threshold for rule in rules if rule.threshold.asks_prometheus]
-        keys = self._keys.prometheus
-        answers = await ask_all(keys.url, (it.metric for it in asked), keys.timeout)
-        found: dict[str, Judged | float | None] = {}
-        for threshold, answer in zip(asked, answers, strict=True):
-            found[threshold.expr] = answer.value
-            if answer.why:
-                self._note(notes=(*self._report.notes, f"{threshold.expr}: {answer.why}"))
-        if watch.aborted is not None:
-            found[watch.aborted.expr] = watch.aborted
-        return found
-
-    def _asker(self, watch: Watch) -> Ask | None:
-        if not watch.asked:
-            return None
-        keys = self._keys.prometheus
-
-        async def put(query: str) -> float | None:
-            return (await ask(keys.url, query, keys.timeout)).value
-
-        return put
+            self._remark(f"want to keep the run as a baseline, got {_reason(error)}")
 
     async def _filed(self, findings: Findings) -> Filed:
         """Return the report, judged, clean and in its files."""
@@ -391,6 +377,9 @@ class Course:
 
     def _note(self, **values: Any) -> None:
         self._report = replace(self._report, **values)
+
+    def _remark(self, text: str) -> None:
+        self._note(notes=(*self._report.notes, text))
 
     def _show(self, phase: str) -> None:
         self._tell(Live(self._name, phase))

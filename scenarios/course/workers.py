@@ -61,7 +61,7 @@ def fleet_of(
     if workers is None:
         return Fleet(plan, secrets, place, on_lost)
     command = (sys.executable, "-m", "scenarios.worker", "master", workers.address)
-    crew = Crew(tuple(range(plan.shards)), command)
+    crew = Crew(tuple(range(plan.shards)), command, relays=True)
     return Fleet(without_code(plan), Secrets(), place, on_lost, [crew])
 
 

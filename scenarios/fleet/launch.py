@@ -24,7 +24,6 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from types import TracebackType
 from typing import Literal, Self
 
 from probes.browser import workplace
@@ -155,8 +154,7 @@ class Fleet:
         return self
 
     async def _launch(self) -> None:
-        make, remove = self._make_place, workplace.Workplace.remove
-        self._work = await self._errands.call(make, FILES_S, remove)
+        self._work = await self._errands.call(self._make_place, FILES_S, workplace.Workplace.remove)
         for crew in self.crews:
             start = partial(spawn, crew, self.directory)
             spawned = await self._errands.call(start, FILES_S, Spawned.destroy)
@@ -186,10 +184,11 @@ class Fleet:
                     await self.changed.wait()
         except TimeoutError:
             silent = [it.number for it in self.roll.shards.values() if it.state == "waiting"]
-            names = ", ".join(map(str, silent))
-            raise Unready(
-                f"want all shards ready within {seconds:g} s, got none of {names}"
-            ) from None
+            text = f"want all shards ready within {seconds:g} s, got none of {str(silent)[1:-1]}"
+            if any(crew.relays for crew in self.crews):
+                count = self.plan.shards
+                text = f"want {count} workers within {seconds:g} s, got {count - len(silent)}"
+            raise Unready(text) from None
 
     def _refuse_broken(self) -> None:
         for shard, final in self.finals.items():
@@ -221,6 +220,10 @@ class Fleet:
         for child in self._children:
             child.send(Stop(why, grace_s))
             child.signal_group(signal.SIGTERM)
+
+    def cut(self) -> None:
+        """End by force whoever is still there; what was said until now stays."""
+        self._until = monotonic()
 
     async def ended(self) -> None:
         """Wait until every child is gone, and take what they wrote in the place of what they said.
@@ -302,7 +305,8 @@ class Fleet:
     def _lose(self, number: int, text: str) -> None:
         if not self.roll.lose(number, text):
             return
-        log.warning("lost shard %d: %s", number, text)
+        level = logging.WARNING if self._watching else logging.DEBUG
+        log.log(level, "lost shard %d: %s", number, text)
         self.tally.end(number, "lost", text, self.roll.shards[number].missing)
         for child in self._children:
             if number in child.shards and not self.roll.open_ones(child.shards):
@@ -333,8 +337,9 @@ class Fleet:
 
     def _judge(self, now: float) -> None:
         for number in self.roll.silent(now):
-            silence = f"got none for {self.roll.silence_s:g} s"
-            self._lose(number, f"want a record every second, {silence}")
+            self._lose(
+                number, f"want a record every second, got none for {self.roll.silence_s:g} s"
+            )
         for child in self._children:
             if child.gone.is_set():
                 continue
@@ -354,12 +359,7 @@ class Fleet:
             if not child.gone.is_set():
                 self._errands.order(child.spawned.trim)
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._close()
 
     async def _close(self) -> None:
@@ -376,9 +376,10 @@ class Fleet:
             raise cancelled
 
     async def _tidy(self) -> None:
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.wait([self._watching])
+        watching, self._watching = self._watching, None
+        if watching is not None:
+            watching.cancel()
+            await asyncio.wait([watching])
         for child in self._children:
             child.signal_group(signal.SIGKILL)
         waits = [asyncio.get_running_loop().create_task(it.gone.wait()) for it in self._children]

@@ -47,10 +47,12 @@ class Crew:
     Args:
         shards: that it plays, or relays.
         command: of it.
+        relays: others play them, on other machines.
     """
 
     shards: tuple[int, ...]
     command: Sequence[str] = WORKER
+    relays: bool = False
 
     @property
     def name(self) -> str:

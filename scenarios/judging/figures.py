@@ -307,8 +307,14 @@ class Windows:
             for first, last in self._stretches
         )
 
-    def rates(self, ended_s: float) -> tuple[Mapping[str, float], ...]:
-        """Return journey -> iterations a second, of each window that was over at *ended_s*."""
+    def rates(self, ended_s: float, *, is_over: bool = True) -> tuple[Mapping[str, float], ...]:
+        """Return journey -> iterations a second, of each window that was over at *ended_s*.
+
+        Args:
+            ended_s: of the run, or now.
+            is_over: the run is; else a rest is a window that has only begun, and says nothing: in
+                its first second hardly an iteration has ended.
+        """
         found: list[Mapping[str, float]] = []
         rests: list[tuple[float, int]] = []
         for at, (first, last) in enumerate(self._stretches):
@@ -317,7 +323,7 @@ class Windows:
             found += [self._rate(at, number, WINDOW_S) for number in range(whole)]
             if not whole and seconds >= 1:
                 rests.append((seconds, at))
-        if found or not rests:
+        if found or not rests or not is_over:
             return tuple(found)
         seconds, at = max(rests)
         return (self._rate(at, 0, seconds),)

@@ -19,8 +19,9 @@ from probes.errors import CheckFailed
 from probes.jsonpath import parse_json
 from probes.recorder import Recorder
 from probes.units import format_duration, parse_number, short
-from probes.wire.http import HTTP1_ALPN, Options, exchange
-from probes.wire.message import Limits, Request, Response
+from probes.wire.http.exchange import exchange
+from probes.wire.http.message import Limits, Request, Response
+from probes.wire.http.options import HTTP1_ALPN, Options
 from probes.wire.url import Url, parse_url
 
 # One number; a vector of thousands of series is a mistake in the query.

@@ -141,7 +141,8 @@ class Watch:
         if rule.threshold.metric != THROUGHPUT:
             return judge_figure(rule, track.sum)
         if window is None:
-            return judge_value(rule, throughput(rule.threshold, self.windows.rates(end)))
+            rates = self.windows.rates(end, is_over=False)
+            return judge_value(rule, throughput(rule.threshold, rates))
         is_whole = self.windows.is_inside(end - window, end)
         return judge_value(rule, track.sum.part / window if is_whole else None)
 

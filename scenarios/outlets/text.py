@@ -56,7 +56,7 @@ def _head(report: LoadReport) -> list[str]:
     plan = report.plan
     lines = [f"load {report.scenario}   {report.target}".rstrip()]
     if plan is not None:
-        lines.append(f"  {words.load(plan)}")
+        lines.append(f"  {words.load(plan)}{words.cut_short(report)}")
     found = totals(report)
     if found.requests:
         lines += [f"  {line}" for line in _totals(found)]
@@ -70,9 +70,11 @@ def _totals(it: Totals) -> Iterator[str]:
     )
     dropped = f", {words.whole(it.dropped)} dropped" if it.is_open else ""
     interrupted = f", {words.whole(it.interrupted)} interrupted" if it.interrupted else ""
+    # a run that was over within a second has nobody counted
+    users = f", at most {words.plural(it.users, 'user')}" if it.users else ""
     yield (
         f"{words.plural(it.completed, 'iteration')} ({words.rate(it.throughput)})"
-        f"{dropped}{interrupted}, at most {words.plural(it.users, 'user')}"
+        f"{dropped}{interrupted}{users}"
     )
 
 
@@ -145,7 +147,8 @@ def _generators(items: Sequence[Generator]) -> Iterator[str]:
 
 def _end(report: LoadReport, paint: Paint) -> list[str]:
     word = paint(words.WORDS[report.verdict], _VERDICTS[report.verdict])
-    first = report.reasons[0].text if report.reasons else "all thresholds hold"
+    good = "all thresholds hold" if report.thresholds else "no threshold was asked for"
+    first = report.reasons[0].text if report.reasons else good
     others = [f"  {it.code}: {it.text}" for it in report.reasons[1:]]
     also = ["also:", *others] if others else []
     return [*also, f"{word}: {first}"]

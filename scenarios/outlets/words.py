@@ -7,7 +7,7 @@ import math
 
 from scenarios.histogram import Histogram
 from scenarios.plan import Plan
-from scenarios.report import Compared, Judged, Verdict
+from scenarios.report import Compared, Judged, LoadReport, Verdict
 
 NOTHING = "–"  # noqa: RUF001 - a dash that stands for no value
 WORDS: dict[Verdict, str] = {
@@ -130,6 +130,14 @@ def compared(it: Compared) -> str:
     else:
         text = f"{abs(it.ratio) * 100:.0f} % {'worse' if it.ratio > 0 else 'better'}"
     return f"{text}: regression" if it.is_regression else text
+
+
+def cut_short(report: LoadReport) -> str:
+    """Return when a run was ended before its time; empty: it was not, or no load was sent."""
+    plan, lasted_s = report.plan, report.seconds
+    if plan is None or not plan.stages or not 0 < lasted_s <= plan.seconds - 1:
+        return ""
+    return f"; ended after {clock(lasted_s)} of {clock(plan.seconds)}"
 
 
 def load(plan: Plan) -> str:

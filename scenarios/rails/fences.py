@@ -1,6 +1,7 @@
 """Where load may go: hosts and addresses against ``safety:``, before a run and at each connection.
 
-    Fence                 allow and deny, as the child asks them for each name and each address
+    policy_of             allow and deny, as those dial who check before the load
+    Fence                 the same, as the child asks for each name and each address
     resolve_and_judge     every host of a plan, and what it resolves to: Resolved, or Refused
 
 Names are judged in their plain form (`scenarios.rails.hosts`), addresses by all that they may mean
@@ -10,12 +11,12 @@ by `scenarios.rails.lookup`, which the child never imports.
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from ipaddress import ip_network
 
 from probes.journey.safety import LoadSafety
 from probes.units import short
-from probes.wire.policy import Policy, Rule, forms
+from probes.wire.forms import forms, is_address
+from probes.wire.policy import Policy, Rule
 from probes.wire.url import canonical_host
 from scenarios.plan import Fences, Plan
 from scenarios.rails.hosts import address_of, hosts_of, plain_host
@@ -24,6 +25,8 @@ from scenarios.report import Verdict, Why
 # Host -> its addresses, and why there are none.
 Answers = Mapping[str, tuple[tuple[str, ...], str]]
 LookUp = Callable[[Iterable[str]], Awaitable[Answers]]
+# Of either version.
+_ANY_ADDRESS = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
 
 class Refused(Exception):
@@ -59,6 +62,29 @@ def _rule(entry: str) -> Rule:
     return Rule(host=".".join(it if it.isascii() else canonical_host(it) for it in labels))
 
 
+def policy_of(fences: Fences) -> Policy:
+    """Return who may be reached, as whatever dials is told; ``within`` is no part of it.
+
+    A name of the list may stand for any address, a network of it admits no name.
+    """
+    allow = tuple(map(_rule, fences.allow))
+    networks = tuple(rule for rule in allow if rule.cidr is not None)
+    names = tuple(
+        replace(rule, cidr=any_address, written="name")
+        for rule in allow
+        for any_address in _ANY_ADDRESS
+        if rule.cidr is None
+    )
+    return Policy(
+        trusts_first=False,
+        allow=(*names, *(replace(rule, written="address") for rule in networks)),
+        deny=tuple(map(_rule, fences.deny)),
+        # link-local and metadata addresses are denied too, unless a network in there is allowed
+        lifts=networks,
+        named="safety.targets",
+    )
+
+
 class Fence:
     """Names and addresses that a run may reach.
 
@@ -66,16 +92,12 @@ class Fence:
         fences: as the plan has them.
     """
 
-    __slots__ = ("_denials", "_denied_names", "_names", "_networks", "_outer")
+    __slots__ = ("_denials", "_outer", "_policy")
 
     def __init__(self, fences: Fences) -> None:
-        allow, deny = tuple(map(_rule, fences.allow)), tuple(map(_rule, fences.deny))
-        self._names = tuple(rule.host for rule in allow if rule.cidr is None)
-        self._networks = tuple(rule for rule in allow if rule.cidr is not None)
-        self._denied_names = tuple(rule.host for rule in deny if rule.cidr is None)
+        self._policy = policy_of(fences)
+        self._denials = replace(self._policy, allow=None)
         self._outer = Fence(Fences(fences.within)) if fences.within else None
-        # link-local and metadata addresses are denied too, unless a network in there is allowed
-        self._denials = Policy(trusts_first=False, deny=deny, lifts=self._networks)
 
     def admits_name(self, host: str) -> bool:
         """Return whether *host* may be asked for: a name on the list, or an address as below."""
@@ -83,11 +105,11 @@ class Fence:
             name = plain_host(host)
         except ValueError:
             return False
-        if address_of(name) is not None:
+        if is_address(name):
             return self.admits_address(name)
         if self._outer is not None and not self._outer.admits_name(name):
             return False
-        return not self.denies_name(name) and _matches(name, self._names)
+        return self._policy.admits_name(name, 0)
 
     def admits_address(self, ip: str, host: str = "") -> bool:
         """Return whether *ip* may be dialled.
@@ -97,17 +119,17 @@ class Fence:
             host: the name whose answer it is; empty: nobody asked for it, so that only networks of
                 the list can admit it.
         """
-        if self.denies_address(ip, host):
-            return False
+        try:
+            name = plain_host(host) if host else ip
+        except ValueError:
+            return False  # no host that could be looked up
         if self._outer is not None and not self._outer.admits_address(ip, host):
             return False
-        if host and address_of(plain_host(host)) is None:
-            return self.admits_name(host)
-        return all(any(rule.covers(it) for rule in self._networks) for it in forms(ip))
+        return self._policy.admits(name, 0, ip)
 
     def denies_name(self, host: str) -> bool:
         """Return whether the deny-list holds a name, in its plain form."""
-        return _matches(host, self._denied_names)
+        return not self._denials.admits_name(host, 0)
 
     def denies_address(self, ip: str, host: str = "") -> bool:
         """Return whether the deny-list holds *ip*, or *host* whose answer it is."""
@@ -115,10 +137,6 @@ class Fence:
             return not self._denials.admits(plain_host(host) if host else "", 0, ip)
         except ValueError:
             return True  # no host that could be looked up
-
-
-def _matches(host: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatchcase(host, pattern) for pattern in patterns)
 
 
 @dataclass(frozen=True, slots=True)

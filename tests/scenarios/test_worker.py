@@ -303,7 +303,8 @@ def test_a_locust_file_that_ends_the_test_leaves_a_last_word(
     assert book.total("iteration.due") == book.total("iteration.started") + book.total(
         "iteration.dropped"
     )
-    assert book.total("iteration.due") <= 2
+    # the plan goes on for 1,200: it ends within a quarter of a second, also on a busy host
+    assert book.total("iteration.due") <= 10
 
 
 def test_what_users_do_beside_their_clients_is_seen(runs: dict[str, Ran]) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -108,13 +107,6 @@ def write_file(place: Path, target: str, delay: str, allow: str = "127.0.0.1/32"
     (place / "odd.py").write_text(ODD.format(delay=delay))
     (place / "delays.csv").write_text("ms\n" + "".join(f"{ms}\n" for ms in range(400, 1300, 100)))
     return place / "probes.yaml"
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 class Process:

@@ -1,4 +1,8 @@
-"""The network between master and worker is cut: a worker in a network namespace of its own."""
+"""The network between master and worker is cut: each is in a network namespace of its own.
+
+The namespaces have no names: they end with the processes in them, and what a killed run leaves
+behind can't take the addresses from the next one.
+"""
 
 import asyncio
 import os
@@ -10,49 +14,50 @@ from time import monotonic
 
 import pytest
 
-from tests.scenarios.afar.processes import START_S, Delay, Process, crowd, free_port, write_file
+from tests.scenarios.afar.processes import START_S, Delay, Process, crowd, write_file
 from tests.scenarios.afar.test_master_rows import fleet_for
-from tests.waiting import until
+from tests.servers.network import own_network
+from tests.servers.process import free_port
+from tests.waiting import until, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.service, pytest.mark.timeout(120)]
-# of TEST-NET-2 and -3: nobody else has them
+# of TEST-NET-2 and -3
 MASTER, MASTERS_GUEST = "198.51.100.1", "198.51.100.2"
 TARGET, TARGETS_GUEST = "203.0.113.1", "203.0.113.2"
-SPACE = f"sonde-{os.getpid()}"
-WAYS = {
-    f"sm{os.getpid()}": (MASTER, MASTERS_GUEST),
-    f"st{os.getpid()}": (TARGET, TARGETS_GUEST),
-}
+WAYS = {"to-master": (MASTER, MASTERS_GUEST), "to-target": (TARGET, TARGETS_GUEST)}
 
 
-def ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, capture_output=True)
+def ip(words: str, prefix: tuple[str, ...] = ()) -> None:
+    subprocess.run([*prefix, "ip", *words.split()], check=True, capture_output=True)
 
 
 @pytest.fixture
-def space() -> Iterator[str]:
-    """A network namespace with a way to the master and one to the target; the first can be cut."""
+def inside() -> Iterator[tuple[str, ...]]:
+    """The words before a command that put it into a network with a way to ours for the master
+    and one for the target.
+    """
     if os.geteuid() or shutil.which("ip") is None:
         pytest.skip("want root and ip for a network namespace, got none")
-    try:
-        ip("netns", "add", SPACE)
-    except subprocess.CalledProcessError as error:
-        pytest.skip(f"want a network namespace, got {error.stderr!r}")
-    try:
-        for way, (here, there) in WAYS.items():
-            ip("link", "add", way, "type", "veth", "peer", "name", f"{way}p", "netns", SPACE)
-            ip("addr", "add", f"{here}/30", "dev", way)
-            ip("link", "set", way, "up")
-            ip("-n", SPACE, "addr", "add", f"{there}/30", "dev", f"{way}p")
-            ip("-n", SPACE, "link", "set", f"{way}p", "up")
-        yield SPACE
-    finally:
-        # the pairs go with it
-        ip("netns", "del", SPACE)
+    with own_network():
+        # it holds the other network, and ends by itself if nobody ends it
+        holder = subprocess.Popen(["unshare", "--net", "sleep", "150"])
+        try:
+            enter = ("nsenter", "--target", str(holder.pid), "--net")
+            theirs, ours = Path(f"/proc/{holder.pid}/ns/net"), Path("/proc/thread-self/ns/net")
+            wait_until(lambda: theirs.readlink() != ours.readlink())
+            for way, (here, there) in WAYS.items():
+                ip(f"link add {way} type veth peer name {way} netns {holder.pid}")
+                for prefix, address in ((), here), (enter, there):
+                    ip(f"addr add {address}/30 dev {way}", prefix)
+                    ip(f"link set {way} up", prefix)
+            yield enter
+        finally:
+            holder.kill()
+            holder.wait()
 
 
 def test_workers_2_a_cut_network_is_known_within_6_s_and_ends_the_load(
-    space: str, tmp_path: Path
+    inside: tuple[str, ...], tmp_path: Path
 ) -> None:
     delay, port = Delay(TARGET), free_port()
     file = write_file(tmp_path / "cut", delay.url, delay.url, f"{TARGET}/32")
@@ -62,7 +67,7 @@ def test_workers_2_a_cut_network_is_known_within_6_s_and_ends_the_load(
             await fleet.ready(START_S)
             fleet.begin()
             await until(lambda: len(delay.came_at) >= 30, START_S)
-            await asyncio.to_thread(ip, "link", "set", next(iter(WAYS)), "down")
+            await asyncio.to_thread(ip, "link set to-master down")
             cut_at = monotonic()
             await until(lambda: bool(fleet.lost), 10)
             known_s = monotonic() - cut_at
@@ -72,8 +77,7 @@ def test_workers_2_a_cut_network_is_known_within_6_s_and_ends_the_load(
 
     with crowd() as them:
         words = ("load-worker", "--master", f"{MASTER}:{port}", "--config", str(file))
-        prefix = ("ip", "netns", "exec", space)
-        them.append(Process(file.parent, "worker", *words, prefix=prefix))
+        them.append(Process(file.parent, "worker", *words, prefix=inside))
         try:
             cut_at, known_s = asyncio.run(play(them[0]))
         finally:

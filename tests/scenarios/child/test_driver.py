@@ -16,7 +16,7 @@ import trustme
 
 from probes.journey.model import Dialog, Heard, Part, Pause, Played, Query, Request, Response, Rows
 from probes.result import Reason
-from probes.wire.tls import TlsOptions
+from probes.wire.tls.settings import TlsOptions
 from probes.wire.url import parse_url
 from scenarios.child.driver import LoadDriver
 from scenarios.child.resolver import Resolver

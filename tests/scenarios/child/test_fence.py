@@ -14,7 +14,7 @@ import pytest
 from probes.journey.model import Part, Request
 from probes.result import Reason
 from probes.wire.failures import FAR_AWAY, has_route
-from probes.wire.tls import TlsOptions
+from probes.wire.tls.settings import TlsOptions
 from probes.wire.url import parse_url
 from scenarios.child.driver import LoadDriver
 from scenarios.child.fence import MAX_REMEMBERED, Fenced, Guard, guard

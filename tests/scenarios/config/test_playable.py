@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from scenarios.config.playable import obstacles, requests_of
+from scenarios.config.playable import as_loaded, obstacles, played, requests_of
 from tests.probes.journey.written import made
 
 HOME = {"name": "home", "get": "/"}
@@ -52,3 +52,19 @@ def test_steps_of_probes_are_obstacles_unless_a_load_skips_them() -> None:
         "its step 'chat' (ws) is for probes alone",
     ]
     assert list(obstacles(made(skipped))) == []
+
+
+def test_a_journey_as_loaded_has_the_steps_of_a_load_in_every_run() -> None:
+    only = {**HOME, "name": "only", "load": "only"}
+    inner = repeated({**HOME, "name": "in"}, {**PAY, "name": "pay-in"})
+    journey = made(
+        {"setup": [PAY, HOME], "steps": [only, inner], "cleanup": [{**PAY, "name": "x"}]}
+    )
+
+    loaded = as_loaded(journey)
+
+    steps = [*played(loaded.setup), *played(loaded.steps), *played(loaded.cleanup)]
+    assert [(it.common.name, it.common.load) for it, _ in steps] == [
+        ("home", "both"), ("only", "both"), ("in", "both"),
+    ]  # fmt: skip
+    assert requests_of(loaded) == requests_of(journey)

@@ -31,6 +31,50 @@ async def test_a_signal_ends_what_is_waited_for() -> None:
     assert (caught.value.whys, patience.signal, ended.is_set()) == ((), 15, True)
 
 
+async def test_a_clean_up_is_waited_for_until_somebody_hurries() -> None:
+    patience, tidying, let_go = Patience(), asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            tidying.set()
+            await let_go.wait()
+            raise ValueError("which nobody waits for any more")
+
+    waiting = asyncio.create_task(patience.unless_interrupted(work()))
+    await asyncio.sleep(0)
+    patience.interrupt(15)
+    await tidying.wait()
+    assert not waiting.done()
+    patience.hurry()
+
+    with pytest.raises(NoLoad):
+        await waiting
+    let_go.set()
+
+
+async def test_who_hurries_does_without_what_is_not_there() -> None:
+    patience, cut = Patience(), asyncio.Event()
+
+    async def never() -> int:
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            cut.set()
+        return 1
+
+    async def good() -> int:
+        return 7
+
+    waiting = asyncio.create_task(patience.unless_hurried(never()))
+    assert await patience.unless_hurried(good()) == 7
+    patience.hurry()
+    assert await waiting is None
+    await cut.wait()
+    assert await patience.unless_hurried(never()) is None
+
+
 async def test_what_is_done_in_time_is_returned_or_raised() -> None:
     async def good() -> int:
         return 7

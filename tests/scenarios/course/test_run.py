@@ -59,10 +59,14 @@ class Stand:
         self.course: Course | None = None
 
     async def make(
-        self, tell: Callable[[str], None] = lambda _: None, duration: str = "200ms", **flags: Any
+        self,
+        tell: Callable[[str], None] = lambda _: None,
+        duration: str = "200ms",
+        more: str = "",
+        **flags: Any,
     ) -> Course:
         file = self.directory / "probes.yaml"
-        file.write_text(FILE.format(url=self.server.url(""), duration=duration))
+        file.write_text(FILE.format(url=self.server.url(""), duration=duration) + more)
         wish = Wish(self.directory / "reports", ("json",))
 
         def told(live: Live) -> None:
@@ -148,6 +152,33 @@ async def test_a_signal_in_any_phase_ends_the_run_and_is_told(
     assert stand.result(filed)["reasons"][0]["code"] == "signal"
 
 
+async def test_who_hurries_gets_what_was_measured_until_then(stand: Stand) -> None:
+    stand.mode = "ignores-stop"
+    interrupt, measured = stand.interrupt_in("load", 15), asyncio.Event()
+
+    def tell(phase: str) -> None:
+        interrupt(phase)
+        tally = stand.course.tally if stand.course is not None else None
+        if tally is not None and tally.book.total("iteration.completed"):
+            measured.set()
+
+    course = await stand.make(tell, "30s")
+    running = asyncio.create_task(course.run())
+    async with asyncio.timeout(10):
+        await measured.wait()
+
+    course.hurry()
+    async with asyncio.timeout(5):
+        filed = await running
+
+    report = filed.report
+    assert (report.verdict, report.exit_code) == (Verdict.ABORTED, 143)
+    assert [it.code for it in report.reasons][:2] == ["signal", "shard_lost"]
+    assert "want its end in time, got it still running" in report.reasons[1].text
+    assert report.book.total("iteration.completed") > 0
+    assert stand.result(filed)["verdict"] == "aborted"
+
+
 @pytest.mark.parametrize("method", ["take", "start"])
 async def test_a_signal_while_the_disk_is_waited_for_lets_no_load_begin(
     stand: Stand, method: str, monkeypatch: pytest.MonkeyPatch
@@ -215,6 +246,13 @@ async def test_a_child_that_is_gone_is_never_green(stand: Stand, mode: str) -> N
 
     assert (filed.report.verdict, filed.report.exit_code) == (Verdict.INCONCLUSIVE, 3)
     assert stand.result(filed)["reasons"][0]["code"] in ("shard_lost", "unready")
+
+
+async def test_a_page_of_locust_that_is_not_there_is_told(stand: Stand) -> None:
+    filed = await (await stand.make(more="    reports: {locust_html: true}\n")).run()
+
+    assert "want Locust's own page of each of 1 shards, got none of 1" in filed.report.notes
+    assert filed.report.verdict is Verdict.PASS
 
 
 async def test_a_plan_that_a_child_cannot_play_is_a_mistake_in_the_file(stand: Stand) -> None:

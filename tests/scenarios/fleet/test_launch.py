@@ -64,7 +64,7 @@ async def test_a_sane_fleet_runs_from_hello_to_its_files(place: Path) -> None:
     ],
 )  # fmt: skip
 async def test_a_fleet_that_is_not_ready_says_why_and_sends_no_load(
-    mode: str, is_plan: bool, text: str, place: Path
+    mode: str, is_plan: bool, text: str, place: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with fake_fleet(place, "sane", mode) as fleet:
         await until(lambda: 0 in fleet.hellos)
@@ -76,6 +76,8 @@ async def test_a_fleet_that_is_not_ready_says_why_and_sends_no_load(
     assert text in str(caught.value)
     assert caught.value.is_plan is is_plan
     assert not fleet.tally.book
+    # whom the fleet ends itself is no news
+    assert not [it for it in caplog.messages if "SIGKILL" in it and it.startswith("lost shard")]
 
 
 async def test_a_stop_reaches_every_shard_within_its_grace(place: Path) -> None:

@@ -81,6 +81,9 @@ GOOD, BAD, NONE = second(good=10), second(good=5, bad=5), Book()
         pytest.param(Rule(parse("min(throughput) >= 10/s"), abort=True),
                      [second(completed=10)] * 25 + [NONE] * 11, 34,
                      id="throughput so far: the window from 25 to 35"),
+        pytest.param(Rule(parse("min(throughput) >= 10/s"), abort=True),
+                     [NONE] * 6 + [second(completed=20)] + [second(completed=10)] * 28, None,
+                     id="a window that has only begun says nothing"),
     ],
 )  # fmt: skip
 def test_when_a_rule_ends_the_run(rule: Rule, seconds: list[Book], ended: int | None) -> None:

@@ -61,7 +61,7 @@ def browser() -> Iterator["Browser"]:
     program = find_program("chromium")
     with (
         # a path as long as pytest's is too long for the sockets of Chromium
-        tempfile.TemporaryDirectory(prefix="sl-", dir="/tmp") as path,
+        tempfile.TemporaryDirectory(prefix="sl-") as path,
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(

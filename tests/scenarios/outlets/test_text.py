@@ -60,6 +60,15 @@ def test_a_closed_run_drops_nothing_and_says_so_by_silence() -> None:
     assert "dropped" not in found.split("THRESHOLD")[0]
 
 
+def test_what_was_not_asked_for_and_not_counted_is_not_told() -> None:
+    made = replace(passed(), thresholds=(), timeline=(), reasons=())
+
+    found = to_text(made)
+
+    assert "at most" not in found
+    assert found.endswith("\nPASSED: no threshold was asked for\n")
+
+
 def test_colours_are_only_there_when_they_are_wanted() -> None:
     plain, coloured = to_text(stalled()), to_text(stalled(), colour=True)
 

@@ -1,13 +1,14 @@
 """Numbers as people read them."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from scenarios.outlets import words
 from scenarios.plan import Stage
 from scenarios.report import Compared
-from tests.scenarios.reports import judged, plan
+from tests.scenarios.reports import judged, passed, plan
 
 DASH = words.NOTHING
 
@@ -76,3 +77,15 @@ def test_load_reads_so() -> None:
     assert words.load(iterations) == "500 iterations by 5 users"
     assert words.load(users) == "closed: 0 to 10 users for 1:00 min, 10 users for 30 s"
     assert words.load(many).endswith(", 4/s for 1 s and 3 more stages")
+
+
+def test_a_run_that_was_ended_before_its_time_reads_so() -> None:
+    whole = passed()
+    assert whole.plan is not None
+
+    assert words.cut_short(whole) == ""
+    assert words.cut_short(replace(whole, seconds=8.2)) == "; ended after 8 s of 2:00 min"
+    assert words.cut_short(replace(whole, seconds=whole.plan.seconds - 0.5)) == ""
+    assert words.cut_short(replace(whole, seconds=0.0)) == "", "no load was sent"
+    counted = plan(model="iterations", stages=(), iterations=500, users=5)
+    assert words.cut_short(replace(whole, plan=counted, seconds=8.2)) == ""
