@@ -11,15 +11,16 @@ cancelled and not noted. Knows no HTTP but the status of a refusal.
 import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from types import MappingProxyType
 from typing import TypeVar
 
 from exporter.account import Level, account_of, page_of
+from exporter.aside import Aside, HeldUp
 from exporter.descriptors import room_for_requests
-from exporter.plans import BUILT_IN, REFUSED_TARGET, Draft, Plan, Plans, Unknown, built_in
+from exporter.plans import BUILT_IN, Draft, Plan, Plans, Unknown, built_in
 from exporter.question import (
     FORBIDDEN,
     OFFSET_S,
@@ -32,10 +33,13 @@ from exporter.recent import DEFAULT_LIMIT, Recent
 from exporter.slots import Full, Slots
 from probes.config.load import Config
 from probes.config.sections import MAX_IN_FLIGHT
+from probes.findings import turned
 from probes.probe import Probe
 from probes.prober_health import ProberHealth
+from probes.recorder import Recorder
 from probes.result import Failure, Outcome, Reason, Result
 from probes.run import run_once
+from probes.units import short
 from probes.wire.policy import POLICY
 
 T = TypeVar("T")
@@ -87,7 +91,7 @@ class Asked:
         self._health = health
         self._slots = Slots(MAX_IN_FLIGHT, MAX_IN_FLIGHT)
         # imports of drivers, TLS contexts, the texts of 10,000 targets: nothing for the loop
-        self._pool = ThreadPoolExecutor(1, "sonde-asked")
+        self._aside = Aside("sonde-asked")
         self._plans: Plans | None = None
 
     @property
@@ -99,6 +103,11 @@ class Asked:
     def queued(self) -> int:
         """Requests that wait for one of them to end."""
         return self._slots.waiting
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether what requests need has been in the making for longer than a disk may take."""
+        return self._aside.is_stuck
 
     async def answer(self, config: Config, question: Question) -> bytes:
         """Return the page of one run, or the account of it.
@@ -122,22 +131,22 @@ class Asked:
         try:
             plan = found
             if isinstance(plan, Draft):
-                plan = await self._in_thread(partial(plans.make, plan), ends)
+                plan = await self._made(_words(plan), partial(plans.make, plan), ends)
             result = await self._result(plan, began, limit_s)
         finally:
             self._slots.give_back()
         if result.failure is not None and result.failure.reason is Reason.POLICY:
-            raise Refused(FORBIDDEN, REFUSED_TARGET)
+            raise Refused(FORBIDDEN, plans.refusal)
         run = self.recent.add(plan, result, limit_s)
         return account_of(run, self.asking.level) if question.debug else page_of(run)
 
     async def aside(self, work: Callable[[], T]) -> T:
         """Do *work* off the loop: a page for people must not hold up a run."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        return await self._aside.do("a page for people", work)
 
     def close(self) -> None:
         """Plan nothing more."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._aside.close()
 
     def _begin(self, config: Config) -> Plans:
         """Answer by another config from now on."""
@@ -156,7 +165,8 @@ class Asked:
             await self._read(plans, began + NO_TIME_S)
         if question.module in BUILT_IN:
             # what it imports is nothing for the loop
-            await self._in_thread(partial(built_in, question.module), began + IMPORT_S)
+            what = f"module {short(question.module)} (its code)"
+            await self._made(what, partial(built_in, question.module), began + IMPORT_S)
         try:
             source = plans.source(question)
         except Unknown:
@@ -169,15 +179,13 @@ class Asked:
     async def _read(self, plans: Plans, ends: float) -> None:
         """Have the targets of the file read, once for each config."""
         if not plans.is_ready:
-            await self._in_thread(plans.read_names, ends)
+            await self._made("the targets of the probe file", plans.read_names, ends)
 
-    async def _in_thread(self, work: Callable[[], T], ends: float) -> T:
-        loop = asyncio.get_running_loop()
+    async def _made(self, what: str, work: Callable[[], T], ends: float) -> T:
         try:
-            async with asyncio.timeout_at(ends):
-                return await loop.run_in_executor(self._pool, work)
-        except TimeoutError:
-            raise Refused(UNAVAILABLE, NO_SLOT) from None
+            return await self._aside.do(what, work, ends)
+        except HeldUp as error:
+            raise Refused(UNAVAILABLE, f"{error}\n") from None
 
     async def _queue(self, ends: float) -> None:
         try:
@@ -186,7 +194,9 @@ class Asked:
             text = f"want at most {self._slots.queue} requests that wait, got more\n"
             raise Refused(UNAVAILABLE, text) from None
         except TimeoutError:
-            raise Refused(UNAVAILABLE, NO_SLOT) from None
+            # whoever waits for a plan has a slot: a disk that hangs takes them all
+            why = f"{self._aside.complaint('a free slot')}\n" if self.is_stuck else NO_SLOT
+            raise Refused(UNAVAILABLE, why) from None
 
     async def _result(self, plan: Plan, began: float, limit_s: float) -> Result:
         if plan.mistake is not None or limit_s <= 0:
@@ -204,12 +214,12 @@ class Asked:
             result = await run_once(
                 probe, health=self._health, until=until, abandoned=self._note_abandoned
             )
-        return result if result.attempts else self._timed_out(result, limit_s)
+        return result if result.attempts else self._timed_out(probe, result, limit_s)
 
     def _note_abandoned(self) -> None:
         self.abandoned += 1
 
-    def _timed_out(self, result: Result, limit_s: float) -> Result:
+    def _timed_out(self, probe: Probe, result: Result, limit_s: float) -> Result:
         """Return a run that was cut off as what it is: the target did not answer in time."""
         phase = result.failure.phase if result.failure is not None else None
         where = f" in phase {phase}" if phase else ""
@@ -218,8 +228,24 @@ class Asked:
             failure = Failure(Reason.NETWORK, f"{text}: the prober has no network", phase)
             return result._replace(outcome=Outcome.UNKNOWN, attempts=1, failure=failure)
         reason = Reason.DNS_TIMEOUT if phase == "resolve" else Reason.TIMEOUT
-        failure = Failure(reason, text, phase)
-        return result._replace(outcome=Outcome.DOWN, attempts=1, failure=failure)
+        found = Failure(reason, text, phase)
+        if not probe.must_fail:
+            return result._replace(outcome=Outcome.DOWN, attempts=1, failure=found)
+        # here, and not in a gate that is cut off, the time was the target's own: it proves that
+        notes = Recorder()
+        left = turned(probe, notes, found)
+        outcome = Outcome.UP if left is None else Outcome.DOWN
+        facts = {**result.facts, **notes.facts}
+        return result._replace(
+            outcome=outcome, attempts=1, failure=left, warnings=(), facts=MappingProxyType(facts)
+        )
+
+
+def _words(draft: Draft) -> str:
+    """Return what is made of *draft*; the name of a probe helps to guess, so it is not told."""
+    kind, name = draft.kind.name, draft.source.name
+    who = f"module {short(name)}" if name else "a probe"
+    return f"{who} (code and files of kind {kind})"
 
 
 def _shortened(probe: Probe, left_s: float, now: float) -> tuple[Probe, float | None]:

@@ -28,6 +28,9 @@ _SPECIAL = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}
 # names that begin with two underscores are Prometheus' own: its parsers refuse the whole page
 _NAME = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 
+# A chunk of a family that has no block in it.
+_NOTHING: list[bytes] = [b""] * SLOTS_PER_CHUNK
+
 Selection = Sequence[tuple[int, Sequence[int]]]
 """Pairs of a chunk's number and the places within it."""
 
@@ -143,7 +146,9 @@ class FamilyBlocks:
         self.is_dropped = name in total.drop
         self._total = total
         self.chunks: list[list[bytes]] = []
+        """Blocks by place, for each chunk of slots that is given out."""
         self.joined: list[bytes | None] = []
+        self.grow(total.count_of_chunks)
 
     def tell(self, kind: str, text: str) -> None:
         """Head the family with another type and help text from now on."""
@@ -155,24 +160,20 @@ class FamilyBlocks:
         if self.is_dropped:
             return
         at, place = slot // SLOTS_PER_CHUNK, slot % SLOTS_PER_CHUNK
-        chunks = self.chunks
-        if at >= len(chunks):
-            if not block:
-                return
-            self._grow(at)
-        chunk = chunks[at]
+        chunk = self.chunks[at]
         old = chunk[place]
         if old == block:
             return
+        if chunk is _NOTHING:
+            chunk = self.chunks[at] = [b""] * SLOTS_PER_CHUNK
         chunk[place] = block
         self.joined[at] = None
-        total = self._total
-        total.size += len(block) - len(old)
-        total.series += block.count(b"\n") - old.count(b"\n")
+        self._total.series += block.count(b"\n") - old.count(b"\n")
 
-    def _grow(self, at: int) -> None:
-        while at >= len(self.chunks):
-            self.chunks.append([b""] * SLOTS_PER_CHUNK)
+    def grow(self, count: int) -> None:
+        """Have *count* chunks at least."""
+        while len(self.chunks) < count:
+            self.chunks.append(_NOTHING)
             self.joined.append(b"")
 
     def pieces(self) -> list[bytes]:
@@ -187,7 +188,7 @@ class FamilyBlocks:
         """Return the blocks of the selected slots, a chunk a piece; empty when there is none."""
         found: list[bytes] = []
         for at, places in selection:
-            if at < len(self.chunks):
+            if at < len(self.chunks):  # a page may still be of before a change
                 chunk = self.chunks[at]
                 if piece := b"".join([chunk[place] for place in places]):
                     found.append(piece)
@@ -205,9 +206,13 @@ class Blocks:
         self.drop = drop
         self.families: dict[str, FamilyBlocks] = {}
         self.series = 0
-        self.size = 0
         self._next_slot = 0
         self._free_slots: list[int] = []
+
+    @property
+    def count_of_chunks(self) -> int:
+        """How many chunks the slots are in that are, or were, given out."""
+        return -(-self._next_slot // SLOTS_PER_CHUNK)
 
     def family(self, name: str, kind: str, text: str) -> FamilyBlocks:
         """Return the family of that name; its first use decides its place on the page."""
@@ -231,21 +236,24 @@ class Blocks:
         at, place = slot // SLOTS_PER_CHUNK, slot % SLOTS_PER_CHUNK
         families = self.families
         for name, text in lines.items():
-            family, block = families[name], text.encode()
-            chunks = family.chunks
-            if at < len(chunks) and (old := chunks[at][place]):
-                self.size += len(block) - len(old)
-                chunks[at][place] = block
+            family = families[name]
+            chunk = family.chunks[at]
+            if chunk[place]:
+                chunk[place] = text.encode()
                 family.joined[at] = None
             else:
-                family.put(slot, block)
+                family.put(slot, text.encode())
 
     def take_slot(self) -> int:
         """Return a slot that nobody has."""
         if self._free_slots:
             return self._free_slots.pop()
+        slot = self._next_slot
         self._next_slot += 1
-        return self._next_slot - 1
+        if slot % SLOTS_PER_CHUNK == 0:
+            for family in self.families.values():
+                family.grow(self.count_of_chunks)
+        return slot
 
     def free_slot(self, slot: int) -> None:
         """Empty a slot in every family and take it back."""

@@ -58,8 +58,21 @@ OUTPUT_ERRNOS = frozenset({errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EDQUOT})
 log = logging.getLogger("sonde.cli")
 
 
+def with_command(args: list[str]) -> list[str]:
+    """Return *args* with the command that arguments of blackbox_exporter do not name: ``run``."""
+    # no flag of ours has a dot, but for those that came from there
+    is_run = bool(args) and args[0].startswith("--") and "." in args[0].partition("=")[0]
+    return ["run", *args] if is_run else args
+
+
 class Commands(TyperGroup):
-    """Ends as promised where typer would not: a closed pipe is no 1, an interrupt not silent."""
+    """Ends as promised where typer would not: a closed pipe is no 1, an interrupt not silent.
+
+    The arguments of blackbox_exporter, which name no command, are those of `run`.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, with_command(args))
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -80,7 +93,6 @@ class Commands(TyperGroup):
 app = typer.Typer(
     name="sonde",
     cls=Commands,
-    help="Check for ever, gate a deployment, load: one file says what must work.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # rich tracebacks print local variables, secrets too
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -152,6 +164,7 @@ def probe(
     sonde probe --name frontend --output prometheus
     """
     from exporter import look
+    from probes.run import prepare
 
     if name is not None:
         if kind is not None or settings:
@@ -164,6 +177,7 @@ def probe(
     else:
         chosen, controls = look.from_words(kind, target, settings or [], timeout, fail), ()
     handle = open_log(log_level, log_format, chosen.redact)
+    prepare([chosen])  # here, not in the run: imports and TLS contexts are no time of the target
     result = run_loop(lambda: look.once(chosen, controls))
     handle.close()
     typer.echo(look.shown(result, chosen, output, colour=wants_colour(sys.stdout)), nl=False)

@@ -18,6 +18,7 @@ import typer
 
 from exporter.log import Format, Level, LogHandle, configure
 from probes.errors import ConfigError
+from probes.extras import wanted
 from probes.redact import Redactor
 from scenarios.config.section import SCENARIOS
 
@@ -77,6 +78,14 @@ Variables = Annotated[
         help="A variable of journeys, over their vars:; repeatable; no secrets.",
     ),
 ]
+Compat = Annotated[
+    Literal["fixed", "strict"] | None,
+    typer.Option(
+        "--compat",
+        help="Of a blackbox.yml alone: strict keeps three quirks of upstream.",
+        show_default="fixed",
+    ),
+]
 Junit = Annotated[
     Path | None, typer.Option("--junit", metavar="FILE", help="Write a JUnit XML report here.")
 ]
@@ -134,6 +143,13 @@ def load_config(given: Path | None, shards: int = 1, var: Sequence[str] | None =
     return loaded(lambda: load(path, shards=shards, variables=wanted, further=(SCENARIOS,)))
 
 
+def refuse_compat(compat: str | None, path: Path) -> None:
+    """Leave with 2 where ``--compat`` is for the probe file *path*, which has a key for it."""
+    if compat is not None:
+        text = f"--compat: want a blackbox.yml, got the probe file {path}"
+        fail(f"{text}: a line `compat: {compat}` in it says the same")
+
+
 def loaded(load: "Callable[[], Config]", what: str = "the probe file") -> "Config":
     """Return what *load* does, or say every mistake and leave with 2."""
     try:
@@ -162,19 +178,19 @@ def open_log(
 
 def named(config: "Config", name: str, also: Iterable[str] = ()) -> "Probe":
     """Return the probe *name*, or leave with 2 and the nearest name, be it one of *also*."""
-    from probes.pattern import suggest
+    from probes.pattern import offer
 
     for candidate in config.probes:
         if candidate.name == name:
             return candidate
     names = [*(candidate.name for candidate in config.probes), *also]
-    fail(f"want the name of a probe, got {name!r}{suggest(name, names)}")
+    fail(f"want the name of a probe, got {repr(name) if name else 'none'}{offer(name, names)}")
 
 
 def want_locust(what: str) -> None:
     """Leave with 2 and the extra to install when there is no Locust for *what*."""
     if find_spec("locust") is None:
-        fail(f"want the extra sonde[load] for {what}, got no locust: pip install 'sonde[load]'")
+        fail(f"{what}: {wanted('load')}")
 
 
 def run_interruptible(

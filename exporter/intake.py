@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 PRIVATE = 0o600
 
 app = typer.Typer(
-    help="Write a probe file out of what other tools have written.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -143,8 +142,7 @@ def blackbox(file: File, *, out: Out = None, force: Force = False) -> None:
         typer.echo(carried.text, nl=False)
     else:
         _create(out, carried.text, force=force)
-    told = [f"changed: {text}" for text in carried.changed]
-    told += [f"not carried over: {text}" for text in carried.lost]
+    told = [f"{word}: {text}" for word, text in carried.told()]
     if out is not None:
         told.append(f"wrote {out}: {_several(carried.modules, 'module')}; read it before use")
     typer.echo("\n".join(told), err=True)

@@ -31,7 +31,7 @@ from exporter.command import (
 )
 from exporter.log import wants_colour
 from probes.errors import ConfigError
-from probes.pattern import suggest
+from probes.pattern import offer
 from scenarios.config.section import scenarios_of
 
 if TYPE_CHECKING:
@@ -52,7 +52,12 @@ def scenario_names(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def load(  # noqa: PLR0913 - a command has many flags
-    name: Annotated[str, typer.Argument(help="Name of a scenario.", autocompletion=scenario_names)],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Name of a scenario.", autocompletion=scenario_names, show_default=False
+        ),
+    ] = "",
     *,
     users: Annotated[
         int | None,
@@ -275,8 +280,8 @@ def _workers(
 def _named(config: "Config", name: str) -> "ScenarioKeys":
     known = scenarios_of(config)
     if name not in known:
-        hint = suggest(name, known) or f" ({', '.join(sorted(known)) or 'the file has none'})"
-        fail(f"want the name of a scenario, got {name!r}{hint}")
+        got = repr(name) if name else "none"
+        fail(f"want the name of a scenario, got {got}{offer(name, sorted(known))}")
     return known[name]
 
 

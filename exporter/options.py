@@ -57,6 +57,11 @@ def metrics_options(config: Config) -> MetricsOptions:
     )
 
 
+def compat_of(config: Config) -> frozenset[str]:
+    """Return whose own metrics are served too; a blackbox.yml alone has nowhere to say it."""
+    return frozenset({*config.metrics.compat, *(("blackbox",) if config.is_drop_in else ())})
+
+
 def _buckets(wish: bool | tuple[float, ...]) -> tuple[float, ...]:  # noqa: FBT001 - a YAML key
     if isinstance(wish, tuple):
         return wish

@@ -22,6 +22,9 @@ from probes.result import Outcome, Result, Sample
 MAX_LINES = 4096
 # Certificates and versions of the targets of one kind.
 MAX_GROUPS = 512
+# Of what whole runs have measured: against an address nothing of it differs from run to run, with a
+# name the time of its resolution does.
+MAX_WHOLE = 256
 # A kind, and each set of metrics that its settings name; what a page has said is kept with it.
 KEPT_PAGES = 64
 
@@ -57,6 +60,7 @@ class _Pages:
         self._always = {name: f"{self._heads[name]}{name} 0\n" for name in shape.always}
         self._lines: dict[Sample, str] = {}
         self._groups: dict[tuple[Sample, ...], str] = {}
+        self._whole: dict[tuple[Sample, ...], str] = {}
 
     def render(self, result: Result, timeout_s: float | None) -> bytes:
         """Return the page of *result*."""
@@ -67,14 +71,30 @@ class _Pages:
         ]
         if timeout_s is not None:
             parts.append(f"{heads[TIMEOUT.name]}{TIMEOUT.name} {number(timeout_s)}\n")
-        self._add_samples(parts, result)
+        parts.append(self._measured(result))
         if told := phases.text(result.phases, NO_LABELS.more):
             parts += (heads[phases.family.name], told)
         for name, text in outcome_lines(result, NO_LABELS).items():
             parts += (heads[name], text)
         return "".join(parts).encode()
 
-    def _add_samples(self, parts: list[str], result: Result) -> None:
+    def _measured(self, result: Result) -> str:
+        """Return the lines of all samples of *result*."""
+        if self._shape.is_strict:
+            return self._joined_lines(result)  # they depend on more than the samples
+        key = result.samples
+        try:
+            text = self._whole.get(key)
+        except TypeError:
+            return self._joined_lines(result)
+        if text is None:
+            if len(self._whole) >= MAX_WHOLE:
+                self._whole.clear()
+            text = self._whole[key] = self._joined_lines(result)
+        return text
+
+    def _joined_lines(self, result: Result) -> str:
+        parts = list[str]()
         known, told, others = self._lines, dict[str, None](), list[Sample]()
         for sample in result.samples:
             name = sample[0]
@@ -93,6 +113,7 @@ class _Pages:
         parts += [text for name, text in self._always.items() if name not in names]
         if others or self._shape.is_strict:
             parts.append(self._others(result, others, names))
+        return "".join(parts)
 
     def _line(self, sample: Sample) -> str:
         """Return head and line of a sample; empty when it does not stand alone."""

@@ -1,7 +1,7 @@
 """The seconds of a run's phases as lines, as the phase family of the kind tells them.
 
     form    names of the phases, and whether each is complete: runs of a kind have few forms
-    plan    label text -> places of the phases that are told under it; made once for each form
+    plan    the lines without the numbers; made once for each form
 
 Knows neither samples, nor the life of a series.
 """
@@ -9,6 +9,7 @@ Knows neither samples, nor the life of a series.
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from operator import itemgetter
+from typing import NamedTuple
 
 from exporter.blocks import decimal, label_text
 from exporter.catalogue import PHASE
@@ -36,10 +37,21 @@ NEVER_ZERO = frozenset({"resolve", "auth"})
 # A handful per kind, but the names are up to the kind.
 MAX_PLANS = 256
 
+_Form = tuple[tuple[str, bool], ...]
 _form_of = itemgetter(0, 2)
+_seconds_of = itemgetter(1)
+# Stands for the start of a line in a plan; no label holds it (`exporter.blocks.clean`).
+_START = "\0"
+_NOT_FINITE = ("nan\n", "inf\n")
 
-Plan = tuple[tuple[str, tuple[int, ...]], ...]
-"""Label text, and the places of the phases whose seconds are told under it, for each line."""
+
+class _Plan(NamedTuple):
+    """How runs of one form are told."""
+
+    text: str
+    """The lines, with a place for each number that is told."""
+    sums: tuple[tuple[int, ...], ...] | None
+    """For each number the places of the phases that it is the sum of; None: it is that of each."""
 
 
 class PhaseLines:
@@ -66,7 +78,7 @@ class PhaseLines:
         self._order = order
         self._folds = folds
         self._is_strict = is_strict
-        self._plans: dict[tuple[tuple[str, bool], ...], Plan] = {}
+        self._plans: dict[_Form, _Plan] = {}
 
     def text(self, phases: Sequence[Phase], more: str) -> str:
         """Return the lines of a run's phases; a phase that is not finite has none.
@@ -75,38 +87,42 @@ class PhaseLines:
             phases: of the run.
             more: the labels of the probe, open for more.
         """
-        start = self.family.name + more
-        lines: list[str] = []
-        for label, places in self.plan(phases):
-            seconds = 0.0
-            for place in places:
-                seconds += phases[place][1]
-            if isfinite(seconds):
-                # two of five are 0 over plain TCP to an address
-                told = decimal(seconds) if seconds else "0"
-                lines.append(f"{start}{label}{told}\n")
-        return "".join(lines)
+        return self._text(phases, tuple(map(_form_of, phases)), more)
 
-    def are_alike(self, one: Sequence[Phase], other: Sequence[Phase]) -> bool:
-        """Return whether two runs have the same lines but for the numbers."""
-        total, is_same_form = 0.0, len(one) == len(other)
-        for (name, seconds, complete), (its_name, its_seconds, is_complete) in zip(
-            one, other, strict=False
-        ):
-            total += seconds + its_seconds
-            is_same_form = is_same_form and name == its_name and complete is is_complete
-        return is_same_form and isfinite(total)
-
-    def plan(self, phases: Sequence[Phase]) -> Plan:
-        """Return how phases of this form are told."""
+    def renewed(self, before: Sequence[Phase], phases: Sequence[Phase], more: str) -> str | None:
+        """Return the lines of a run that has as many as the one *before*; None if it has others."""
         form = tuple(map(_form_of, phases))
-        plan = self._plans.get(form)
-        if plan is None:
-            if len(self._plans) >= MAX_PLANS:
-                self._plans.clear()
-            told = self._places(phases).items()
-            plan = tuple((f"{label_text((('phase', name),))}}} ", tuple(at)) for name, at in told)
-            self._plans[form] = plan
+        if form != tuple(map(_form_of, before)):
+            return None
+        total = sum(map(_seconds_of, before)) + sum(map(_seconds_of, phases))
+        return self._text(phases, form, more) if isfinite(total) else None
+
+    def _text(self, phases: Sequence[Phase], form: _Form, more: str) -> str:
+        plan = self._plans.get(form) or self._plan(phases, form)
+        numbers = list(map(_seconds_of, phases))
+        if plan.sums is not None:
+            numbers = [sum([numbers[place] for place in places]) for places in plan.sums]
+        text = plan.text % tuple(map(decimal, numbers))
+        if not isfinite(sum(numbers)):
+            lines = text.splitlines(keepends=True)
+            text = "".join([line for line in lines if not line.endswith(_NOT_FINITE)])
+        return text.replace(_START, self.family.name + more)
+
+    def _plan(self, phases: Sequence[Phase], form: _Form) -> _Plan:
+        """Make the plan for phases of this form."""
+        told = self._places(phases)
+        text = ""
+        for name, places in told.items():
+            label = label_text((("phase", name),)).replace("%", "%%")
+            text += f"{_START}{label}}} {'%s' if places else '0'}\n"
+        sums = tuple(tuple(places) for places in told.values() if places)
+        if sums == tuple((place,) for place in range(len(phases))):
+            plan = _Plan(text, None)
+        else:
+            plan = _Plan(text, sums)
+        if len(self._plans) >= MAX_PLANS:
+            self._plans.clear()
+        self._plans[form] = plan
         return plan
 
     def _places(self, phases: Sequence[Phase]) -> dict[str, list[int]]:

@@ -33,8 +33,13 @@ BUILT_IN: Mapping[str, str] = MappingProxyType(
 )
 NAME = "asked"
 REFUSED_TARGET = "want a target of the probe file or within probe_policy.allow, got another one\n"
-# A Prometheus asks for thousands of targets again and again; a plan takes 2 KB.
-MAX_PLANS = 8192
+# Where any target may be asked for, these are all that is left.
+REFUSED_ADDRESS = "want a target other than link-local and cloud metadata, got one of these\n"
+# A Prometheus asks for thousands of targets again and again; a plan takes 1.5 KB, and what else is
+# remembered of a target 1 KB (T27: 10 MiB for whoever asks for 100,000).
+MAX_PLANS = 4096
+# Of what a request says; plans for longer ones would fill 100 MB.
+MAX_KEPT_CHARACTERS = 512
 # Scrape jobs of one target have a timeout each.
 MAX_TIMEOUTS = 16
 # It looks at this machine, and yet the policy has words for it.
@@ -135,6 +140,11 @@ class Plans:
         """Whether `read_names` has been called."""
         return self._names is not None
 
+    @property
+    def refusal(self) -> str:
+        """What is said of a target that may not be asked for: one text for all."""
+        return REFUSED_ADDRESS if self._is_open else REFUSED_TARGET
+
     def read_names(self) -> None:
         """Read the targets of the file, of which there may be ten thousand. From any thread."""
         probes = self.config.probes
@@ -191,7 +201,7 @@ class Plans:
             raise Refused(BAD_REQUEST, f"{error}\n") from None
         is_named = self._names is not None and plain(target) in self._names
         if not is_named and _is_target(kind, target) and not self._may_be_free(source, target):
-            raise Refused(FORBIDDEN, REFUSED_TARGET)
+            raise Refused(FORBIDDEN, self.refusal)
         policy = self._named if is_named else self._free
         return Draft(question, source, kind, target, policy, settings)
 
@@ -218,15 +228,19 @@ class Plans:
             mistake = str(error)
         else:
             prepare([probe])
-        plan = Plan(probe, draft.policy, source, digest_of(draft.target), mistake)
+        # /logs knows it by the words of whoever asked, not by what the kind made of them
+        digest = digest_of(question.target or draft.target)
+        plan = Plan(probe, draft.policy, source, digest, mistake)
         if not source.opening.params:
             self._keep(question, plan)
         return plan
 
     def _keep(self, question: Question, plan: Plan) -> None:
+        key = (question.module, question.target, question.hostname, question.probe)
+        if sum(map(len, key)) > MAX_KEPT_CHARACTERS:
+            return
         if len(self._plans) >= MAX_PLANS:
             del self._plans[next(iter(self._plans))]
-        key = (question.module, question.target, question.hostname, question.probe)
         self._plans[key] = plan
 
     def _may_be_free(self, source: Source, target: str) -> bool:

@@ -18,8 +18,9 @@ from probes.errors import CheckFailed
 from probes.recorder import Recorder
 from probes.redact import display_target
 from probes.units import short
-from probes.wire.http import HTTP1_ALPN, Options, exchange
-from probes.wire.message import Limits, Request
+from probes.wire.http.exchange import exchange
+from probes.wire.http.message import Limits, Request
+from probes.wire.http.options import HTTP1_ALPN, Options
 from probes.wire.url import Url, parse_url
 from scenarios.report import LoadReport
 

@@ -80,7 +80,7 @@ def _seconds(text: str) -> float:
     try:
         seconds = parse_number(text)
     except ValueError:
-        if text.lower().lstrip("+-") not in _IGNORED and "_" not in text:
+        if not _is_python(text):
             want = "Failed to parse timeout from Prometheus header: want a number of seconds"
             raise Refused(ERROR, f"{want}, got {short(text)}\n") from None
         seconds = -1.0
@@ -88,3 +88,14 @@ def _seconds(text: str) -> float:
         log.warning("want a scrape timeout of seconds >= 0, got %s: ignored", short(text))
         return 0.0
     return min(seconds, MAX_TIMEOUT_S)
+
+
+def _is_python(text: str) -> bool:
+    """Return whether *text* is no number of ours, but one to ``float``: nan, inf, 1_0."""
+    if text.lower().lstrip("+-") in _IGNORED:
+        return True
+    try:
+        parse_number(text.replace("_", ""))
+    except ValueError:
+        return False
+    return True

@@ -4,11 +4,12 @@ Knows how they are called; what they say comes from `probes.config` and `probes.
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from exporter.command import (
+    Compat,
     ConfigOption,
     Variables,
     completed_config,
@@ -17,16 +18,22 @@ from exporter.command import (
     kind_words,
     load_config,
     named,
+    refuse_compat,
     variables,
 )
 from probes.errors import ConfigError
+from probes.extras import missing
 from scenarios.config.section import SCENARIOS, scenarios_of
+
+if TYPE_CHECKING:
+    from probes.config.load import Config
 
 
 def lint(
-    file: Annotated[Path | None, typer.Argument(help="Probe file to judge.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="Probe file, or a blackbox.yml.")] = None,
     *,
     config: ConfigOption = None,
+    compat: Compat = None,
     var: Variables = None,
 ) -> None:
     """Tell every mistake in the probe file, or in a blackbox.yml.
@@ -38,32 +45,38 @@ def lint(
     path, wanted = file or config_path(config), variables(var)
     try:
         if is_blackbox(path):
-            loaded = load_blackbox(path, further=(SCENARIOS,))
+            loaded = load_blackbox(path, compat=compat or "fixed", further=(SCENARIOS,))
         else:
+            refuse_compat(compat, path)
             loaded = load(path, variables=wanted, further=(SCENARIOS,))
     except ConfigError as error:
         for problem in error.problems:
             typer.echo(problem.with_column())
         count = len(error.problems)
         fail(f"{count} {'mistake' if count == 1 else 'mistakes'} in {path}")
-    for problem in loaded.warnings:
-        typer.echo(f"warning: {problem.with_column()}")
-    for problem in loaded.faults:
-        typer.echo(problem.with_column())
+    _tell(loaded)
     if loaded.faults:
         count = len(loaded.faults)
         fail(f"{count} {'key' if count == 1 else 'keys'} in {path} that no run can obey")
     if loaded.is_drop_in:
-        count = len(loaded.modules)
-        what = "module" if count == 1 else "modules"
-        typer.echo(f"{path}: {count} {what} of a blackbox.yml, no mistake")
+        typer.echo(f"{path}: {loaded.counted(0)} of a blackbox.yml, no mistake")
         return
     rate = sum(1 / probe.every_s for probe in loaded.probes)
     inflight = sum(probe.timeout_s / probe.every_s for probe in loaded.probes)
     typer.echo(
-        f"{path}: {len(loaded.probes)} probes, no mistake; {_short(rate)} runs/s,"
+        f"{path}: {loaded.counted(len(loaded.probes))}, no mistake; {_short(rate)} runs/s,"
         f" {_short(inflight)} in flight if every target hangs"
     )
+
+
+def _tell(loaded: "Config") -> None:
+    """Tell what is odd about a file that loads."""
+    for problem in loaded.warnings:
+        typer.echo(f"warning: {problem.with_column()}")
+    if scenarios_of(loaded) and (why := missing("load", "locust")):
+        typer.echo(f"warning: {loaded.path}: scenarios: {why}")
+    for problem in loaded.faults:
+        typer.echo(problem.with_column())
 
 
 def schema(
@@ -74,10 +87,12 @@ def schema(
 ) -> None:
     """Print the JSON Schema of the file.
 
-    For completion in an editor: with the YAML language server, begin the probe file with
+    For completion in an editor with the YAML language server, keep it beside the probe file,
+    which names it in its first line.
 
     \b
-    # yaml-language-server: $schema=sonde.schema.json
+    sonde schema > probes.schema.json
+    # yaml-language-server: $schema=probes.schema.json
     """
     import json
 
@@ -97,19 +112,19 @@ def kinds(
 
     One kind in full: its target, keys, phases and samples.
     """
-    from probes.kinds import discover, find_kind, missing_extra
-    from probes.reference import kind_section
+    from probes.kinds import find_kind, glances, missing_extra
 
     if name is not None:
+        from probes.reference import kind_section
+
         try:
             typer.echo(kind_section(find_kind(name)))
         except ValueError as error:
             fail(str(error))
         return
-    for kind in discover().values():
-        first = (kind.__doc__ or "").strip().partition("\n")[0]
+    for kind in glances():
         extra = f"  [needs sonde[{kind.requires}]]" if missing_extra(kind) else ""
-        typer.echo(f"{kind.name:<12} {first}{extra}")
+        typer.echo(f"{kind.name:<12} {kind.summary}{extra}")
 
 
 def _entries(context: typer.Context, incomplete: str) -> list[str]:
@@ -123,8 +138,11 @@ def _entries(context: typer.Context, incomplete: str) -> list[str]:
 
 def explain(
     name: Annotated[
-        str, typer.Argument(help="Name of a probe or a scenario.", autocompletion=_entries)
-    ],
+        str,
+        typer.Argument(
+            help="Name of a probe or a scenario.", autocompletion=_entries, show_default=False
+        ),
+    ] = "",
     *,
     config: ConfigOption = None,
     var: Variables = None,

@@ -1,5 +1,9 @@
 """Reads the probe file again, away from the event loop, and keeps count of how that went.
 
+    Renewed
+    ├── config
+    └── news       Problem, ...: odd, and nobody was told of it yet
+
 Knows not what it means to put a config in force, only that it is done in slices of the loop's time.
 """
 
@@ -9,11 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
+from exporter.caveats import caveats, news
 from probes.config.load import Config, load, load_blackbox
 from probes.config.sections import Compat
-from probes.errors import ConfigError
+from probes.errors import ConfigError, Problem
 from probes.run import prepare
 from scenarios.config.section import SCENARIOS
 
@@ -32,6 +37,13 @@ async def in_slices(steps: Iterable[object]) -> None:
             began = monotonic()
 
 
+class Renewed(NamedTuple):
+    """A config that was put in force by a reload, and what is odd about it and was not before."""
+
+    config: Config
+    news: tuple[Problem, ...]
+
+
 class Reloads:
     """The reloads of one service, one after the other.
 
@@ -47,6 +59,7 @@ class Reloads:
         self.last_good_s = datetime.now(UTC).timestamp()
         self._path = config.path
         self._files = _watched(config)
+        self._caveats = caveats(config)
         self._shards = shards
         self._variables = config.variables
         # a blackbox.yml alone stays one, and its quirks were asked for on the command line
@@ -61,7 +74,7 @@ class Reloads:
         """Do off the loop what the kinds of *config* need once."""
         await asyncio.get_running_loop().run_in_executor(self._pool, prepare, config.probes)
 
-    async def renew(self, put: Callable[[Config], Awaitable[None]]) -> Config:
+    async def renew(self, put: Callable[[Config], Awaitable[None]]) -> Renewed:
         """Read what the file says now and *put* it in force; one renewal after the other.
 
         Raises:
@@ -85,7 +98,8 @@ class Reloads:
             now = await loop.run_in_executor(self._pool, _stamp, self._files)
             # what has been written since the reading began may not have been read
             self._stamp = {path: stamp.get(path, facts) for path, facts in now.items()}
-            return config
+            told, self._caveats = self._caveats, caveats(config)
+            return Renewed(config, news(self._caveats, told))
 
     def _load(self) -> Config:
         if self._compat is not None:

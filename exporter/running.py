@@ -4,6 +4,7 @@ Its flags are the service's; those of blackbox_exporter mean the same here, so t
 a container can stay. Knows no part of the service.
 """
 
+import logging
 import os
 import signal
 import sys
@@ -14,13 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from exporter.command import (
+    Compat,
     ConfigOption,
     Variables,
+    config_path,
     fail,
     leave,
     load_config,
     loaded,
     open_log,
+    refuse_compat,
     run_loop,
 )
 from exporter.log import Format, Level, LogHandle
@@ -32,6 +36,8 @@ from scenarios.config.section import SCENARIOS
 if TYPE_CHECKING:
     from exporter.account import Level as Depth
     from probes.config.load import Config
+
+log = logging.getLogger("sonde.run")
 
 DEFAULT_LISTEN = "127.0.0.1:9115"
 # Where a blackbox.yml alone, which has no key for it, finds the token of POST /-/reload.
@@ -60,18 +66,14 @@ def run(  # noqa: PLR0913 - a command has many flags
             show_default=False,
         ),
     ] = None,
-    compat: Annotated[
-        Literal["fixed", "strict"],
-        typer.Option(
-            "--compat", help="With --blackbox-config: strict keeps three quirks of upstream."
-        ),
-    ] = "fixed",
+    compat: Compat = None,
     listen: Annotated[
         list[str] | None,
         typer.Option(
             "--listen",
             "--web.listen-address",
             metavar="HOST:PORT",
+            envvar="SONDE_LISTEN",
             help="Serve here; may be given several times.",
             show_default=DEFAULT_LISTEN,
         ),
@@ -175,22 +177,25 @@ def run(  # noqa: PLR0913 - a command has many flags
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     # stack.md 15: each command imports what it needs
     from exporter.asked import Asking
+    from exporter.caveats import caveats
     from exporter.service import Options, Service
     from exporter.web.listen import FROM_SYSTEMD
     from exporter.web.prefix import prefix_of
 
     share = _share(shard)
     if blackbox_config is None:
+        refuse_compat(compat, config_path(config))
         found = load_config(config, share[1], var)
     else:
         source = context.get_parameter_source("config")
         is_given = source is not None and source.name == "COMMANDLINE"
-        found = _drop_in(blackbox_config, compat, config if is_given else None)
+        found = _drop_in(blackbox_config, compat or "fixed", config if is_given else None)
+    warnings = caveats(found)
     if check:
-        typer.echo(f"{found.path}: {_count(found)}, no mistake")
+        for problem in warnings:
+            typer.echo(f"warning: {problem}", err=True)
+        typer.echo(f"{found.path}: {found.counted(len(found.probes))}, no mistake")
         return
-    for problem in (*found.warnings, *found.faults):
-        typer.echo(f"warning: {problem}", err=True)
     try:
         options = Options(
             listen=(FROM_SYSTEMD,) if systemd else tuple(listen or (DEFAULT_LISTEN,)),
@@ -206,6 +211,8 @@ def run(  # noqa: PLR0913 - a command has many flags
         fail(str(error))
     form = _FORMATS[log_format] if log_format is not None else None
     handle = open_log(_LEVELS[log_level], form, found.redact, stream=sys.stdout)
+    for problem in warnings:
+        log.warning("%s", problem)
     code = _serve(lambda: Service(found, options, handle).run(), found, handle)
     if code:
         typer.echo(f"sonde: ended by {signal.Signals(code - 128).name}", err=True)
@@ -236,29 +243,15 @@ def _share(text: str) -> tuple[int, int]:
 
 
 def _drop_in(path: Path, compat: Literal["fixed", "strict"], probe_file: Path | None) -> "Config":
-    """Load a blackbox.yml that stands alone, and say what that means for who may be reached."""
+    """Load a blackbox.yml that stands alone."""
     from probes.config.load import load_blackbox
 
     if probe_file is not None:
         text = "want --config or --blackbox-config, got both"
         fail(f"{text}: `include: [{path.name}]` in the probe file joins them")
-    config = loaded(
+    return loaded(
         lambda: load_blackbox(path, compat=compat, further=(SCENARIOS,)), "the blackbox.yml"
     )
-    text = "/probe takes any target, as blackbox_exporter does, but those of cloud metadata"
-    with_secrets = [
-        name
-        for name, module in config.modules.items()
-        if module.settings is not None and module.settings.secrets("")
-    ]
-    if with_secrets:
-        text += f"; whoever asks chooses where the secrets go of {', '.join(with_secrets)}"
-    typer.echo(f"warning: {path}: {text}", err=True)
-    return config
-
-
-def _count(config: "Config") -> str:
-    return f"{len(config.modules)} modules" if config.is_drop_in else f"{len(config.probes)} probes"
 
 
 def _seconds(text: str) -> float:

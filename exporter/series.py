@@ -182,10 +182,10 @@ def changed_lines(
     None where they are not of one form: other samples, other phases, or a change in a sample that
     stands in a group; then all lines are to be made anew.
     """
-    told = shape.phases
-    if not told.are_alike(before.phases, result.phases):
+    phases = shape.phases.renewed(before.phases, result.phases, labels.more)
+    if phases is None:
         return None
-    lines = {told.family.name: told.text(result.phases, labels.more)}
+    lines = {shape.phases.family.name: phases}
     if before.samples == result.samples:
         return lines
     if len(before.samples) != len(result.samples):

@@ -19,7 +19,7 @@ from importlib.metadata import version
 
 from exporter.account import account_of
 from exporter.asked import Asked
-from exporter.descriptors import plan_capacity
+from exporter.descriptors import Capacity, plan_capacity
 from exporter.ending import break_off, on_loop_error
 from exporter.entry import checks_another
 from exporter.incidents import State, step
@@ -30,7 +30,7 @@ from exporter.loads.results import state_directory
 from exporter.loads.runs import LoadRuns
 from exporter.log import PROBE, LogHandle
 from exporter.metrics import SelfMetrics
-from exporter.options import metrics_options
+from exporter.options import compat_of, metrics_options
 from exporter.question import Question
 from exporter.recent import Recent, Run
 from exporter.reload import Reloads, in_slices
@@ -43,7 +43,7 @@ from exporter.vitals import Vitals, bind_vitals
 from exporter.web.listen import address_text
 from exporter.web.server import WebServer
 from probes.config.load import Config
-from probes.errors import ConfigError
+from probes.errors import ConfigError, Problem
 from probes.kinds import release_kinds
 from probes.probe import Probe
 from probes.prober_health import ProberHealth
@@ -64,10 +64,11 @@ NEW = State()
 # Old results disappear at most this long after their time (metrics.md 3).
 EXPIRE_EVERY_S = 1.0
 # What lives long is frozen at the start. Small young collections keep each pause short: with
-# 10,000 hanging targets (50_000, 50, 100) delayed starts by 146 ms (p99), this by 30 ms (2026-11).
+# 10,000 hanging targets (50_000, 50, 100) delayed starts by 146 ms (p99), 5_000 by 11, this by 4,
+# and 700, which costs 3 % of every run, by 3 (2026-11, bench/schedule.py --gc).
 # The last number bounds what old cycles pile up to, 2 million objects or 200 MB; at 100 the rise
 # to 10,000 runs in flight alone brought a look at all of them, which delayed 239 starts by > 0.5 s.
-GC_THRESHOLDS = (700, 10, 300)
+GC_THRESHOLDS = (2000, 10, 300)
 INTERRUPTED = 128 + signal.SIGINT
 
 Sink = Callable[[Result], None]
@@ -84,7 +85,7 @@ class Service:
     def __init__(self, config: Config, options: Options, handle: LogHandle) -> None:
         self.version = version("sonde")
         self.health = ProberHealth(config.prober.connectivity, reachable)
-        self.own = SelfMetrics(self.version, compat=_compat(config))
+        self.own = SelfMetrics(self.version, compat=compat_of(config))
         self.metrics = MetricsSink(self.own, metrics_options(config))
         self.sinks: tuple[Sink, ...] = (self._note, self._measure, self._tell, self._remember)
         self._config = config
@@ -99,6 +100,7 @@ class Service:
         self._asked = Asked(self.health, options.asking)
         self._stop = asyncio.Event()
         self._exit_code = 0
+        self._capacity: Capacity | None = None
         self._why_not_ready = "starting"
         self._scheduler = Scheduler(self._run_probe, capacity=1, on_delay=self.own.observe_delay)
         board = Board()
@@ -136,12 +138,12 @@ class Service:
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         self._scheduler.start()
-        self._scheduler.every("expire", EXPIRE_EVERY_S, self._expire)
+        self._scheduler.every("expire", EXPIRE_EVERY_S, self.metrics.expire)
         if self._options.reload_every_s is not None:
             self._scheduler.every("watch", self._options.reload_every_s, self._reload_if_changed)
         self._why_not_ready = ""
         addresses = ", ".join(address_text(*address) for address in self._web.addresses)
-        log.info("serving %d probes on %s", len(self._probes), addresses)
+        log.info("serving %s on %s", self._config.counted(len(self._probes)), addresses)
         try:
             await self._stop.wait()
         finally:
@@ -239,9 +241,6 @@ class Service:
     def _remember(self, result: Result) -> None:
         self._keeps.ran(result.probe)
 
-    def _expire(self) -> None:
-        self.metrics.expire()
-
     # --- config ---
 
     async def _put(self, config: Config) -> None:
@@ -252,12 +251,13 @@ class Service:
         """
         probes = {probe.name: probe for probe in share(config.probes, *self._options.shard)}
         capacity = plan_capacity(probes.values())
-        if capacity.warning:
+        if capacity.warning and capacity != self._capacity:
             log.warning("%s", capacity.warning)
+        self._capacity = capacity
         # a run of before may still fail with a secret of before
         self._handle.set_redactor(config.redact | self._config.redact.secrets)
         self._config = config
-        self.own.compat = _compat(config)
+        self.own.compat = compat_of(config)
         self.health.watch(config.prober.connectivity)
         # who leaves stops now; who comes starts when there is a place for the Result
         staying = self._probes.keys() & probes.keys()
@@ -321,18 +321,24 @@ class Service:
         """Return the config in force as YAML."""
         return (await self._asked.aside(partial(config_text, self._config))).encode()
 
-    async def reload(self) -> None:
+    async def reload(self) -> Sequence[Problem]:
         """Read the probe file again and put it in force; a bad file changes nothing.
+
+        Returns:
+            What is odd about the file and was not before.
 
         Raises:
             ConfigError: every mistake of the file.
         """
         try:
-            config = await self._reloads.renew(self._put)
+            config, news = await self._reloads.renew(self._put)
         except ConfigError as error:
             log.error("the reload was refused, the old config stays: %s", error)  # noqa: TRY400 - told, no bug
             raise
-        log.info("reloaded %s: %d probes", config.path, len(self._probes))
+        for problem in news:
+            log.warning("%s", problem)
+        log.info("reloaded %s: %s", config.path, config.counted(len(self._probes)))
+        return news
 
     def _on_hangup(self) -> None:
         self._reloads.when_free(self._reload_quietly)
@@ -392,8 +398,3 @@ class Service:
     def count_rejected(self, reason: str) -> None:
         """Count a refused request."""
         self.own.count("sonde_web_rejected_total", reason)
-
-
-def _compat(config: Config) -> frozenset[str]:
-    """Return whose own metrics are served too; a blackbox.yml alone has nowhere to say it."""
-    return frozenset({*config.metrics.compat, *(("blackbox",) if config.is_drop_in else ())})

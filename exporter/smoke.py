@@ -22,7 +22,7 @@ from probes.gate import Gate, Terms
 from probes.junit import as_junit
 from probes.kinds import release_kinds
 from probes.markdown import as_markdown
-from probes.pattern import suggest
+from probes.pattern import offer
 from probes.probe import Probe
 from probes.prober_health import ProberHealth
 from probes.report import as_json, text_end, verdict
@@ -80,11 +80,10 @@ def select(probes: Sequence[Probe], wish: Wish) -> list[Probe]:
     tags = {tag for probe in probes for tag in probe.tags}
     for tag in wish.tags:
         if tag not in tags:
-            known = suggest(tag, tags) or f" (tags: {', '.join(sorted(tags)) or 'none'})"
-            raise ValueError(f"want a tag that a probe has, got {tag!r}{known}")
+            raise ValueError(f"want a tag that a probe has, got {tag!r}{offer(tag, sorted(tags))}")
     for name in wish.names:
         if not any(fnmatchcase(probe.name, name) for probe in probes):
-            known = suggest(name, [probe.name for probe in probes])
+            known = offer(name, [probe.name for probe in probes])
             raise ValueError(f"want a name that a probe has, got {name!r}{known}")
     chosen = [
         probe

@@ -57,7 +57,7 @@ def bind_vitals(
         },
         "sonde_clock_jumps_total": lambda: stats.clock_jumps,
         "sonde_event_loop_lag_seconds": lambda: parts.health.worst_lag(LAG_WINDOW_S),
-        "sonde_stuck_workers": stuck_runs,
+        "sonde_stuck_workers": lambda: stuck_runs() + int(parts.asked.is_stuck),
         "sonde_log_dropped_total": parts.log.dropped,
         "sonde_config_last_reload_successful": lambda: float(reloads.last_was_good),
         "sonde_config_last_reload_success_timestamp_seconds": lambda: reloads.last_good_s,

@@ -34,6 +34,11 @@ _NEEDS: Mapping[str, str] = MappingProxyType(
         "load": "an entry under scenarios",
     }
 )
+# Rules of other probes hold no name and no number of a file: nothing is generated for them.
+_NOTHING = (
+    "want chains or scenarios to write rules for, got neither; those of other probes fit every "
+    "file and are ready to copy: examples/rules.yml, docs/alerts.md"
+)
 # metrics.md 12: told apart from a slip of the keyboard.
 PLANNED = frozenset(
     {
@@ -76,8 +81,10 @@ def rules_text(config: Config, names: Sequence[str], runbooks: str = "") -> str:
     groups = {pack: PACKS[pack](config) for pack in packs}
     empty = [pack for pack in packs if not groups[pack]]
     is_asked_for = bool(names) and ALL not in names
-    if empty and (is_asked_for or len(empty) == len(packs)):
+    if empty and is_asked_for:
         raise ValueError(f"want {_NEEDS[empty[0]]} for the pack {empty[0]}, got none")
+    if len(empty) == len(packs):
+        raise ValueError(_NOTHING)
     filled = [pack for pack in packs if groups[pack]]
     head = (
         f"sonde {version('sonde')}, config {config.hash[:HASH_DIGITS]}, packs {' '.join(filled)}: "

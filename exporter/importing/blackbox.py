@@ -50,6 +50,14 @@ class Carried:
     """What works differently from now on."""
     lost: list[str] = field(default_factory=list)
     """What has no native form."""
+    advice: list[str] = field(default_factory=list)
+    """What is the same, and better told in another way."""
+
+    def told(self) -> Iterator[tuple[str, str]]:
+        """Yield what there is to say: in a word, and in full."""
+        yield from (("changed", text) for text in self.changed)
+        yield from (("advice", text) for text in self.advice)
+        yield from (("not carried over", text) for text in self.lost)
 
 
 def carry(config: Config, source: str) -> Carried:
@@ -70,8 +78,7 @@ def carry(config: Config, source: str) -> Carried:
     if not config.modules:
         lines[-1] = "modules: {}"
     head = [f"# Taken over by `sonde import blackbox` from {config.path.name}."]
-    head += [f"# Changed: {text}" for text in carried.changed]
-    head += [f"# Not carried over: {text}" for text in carried.lost]
+    head += [f"# {word.capitalize()}: {text}" for word, text in carried.told()]
     carried.text = "\n".join([*head, *lines]) + "\n"
     return carried
 
@@ -79,13 +86,18 @@ def carry(config: Config, source: str) -> Carried:
 def _module(name: str, module: Module, carried: Carried) -> Iterator[str]:
     if module.origin is None:
         return
-    native = module.origin.native
-    carried.lost += [f"{name}: {key}: {why}" for key, why in native.lost.items()]
+    native, at = module.origin.native, f"{module.origin.place}: {name}"
+    carried.lost += [f"{at}: {key}: {why}" for key, why in native.lost.items()]
     settings = _without_defaults(native.settings, module.kind)
     why = "" if native.lost else native.broken or _refusal(module.kind, settings)
     if why:
-        carried.lost.append(f"{name}: {why}")
-    carried.changed += [f"{name}: {text}" for text in _notes(settings)]
+        carried.lost.append(f"{at}: {why}")
+    carried.changed += [f"{at}: {text}" for text in _changes(settings)]
+    carried.advice += [
+        f"{at}: {IN_CLEAR.format(key=key)}"
+        for key, value in _leaves(settings)
+        if isinstance(value, Secret)
+    ]
     keys: dict[str, Any] = {"kind": native.kind}
     if native.timeout_s is not None:
         keys["timeout"] = format_duration(native.timeout_s)
@@ -118,29 +130,26 @@ def _without_defaults(settings: Mapping[str, Any], kind: type[Kind]) -> dict[str
     }
 
 
-def _notes(settings: Mapping[str, Any]) -> Iterator[str]:
+def _changes(settings: Mapping[str, Any]) -> Iterator[str]:
     for section in ("answer", "authority", "additional"):
         expect = settings.get("expect")
         records = expect.get(section) if isinstance(expect, Mapping) else None
         if isinstance(records, Mapping) and "every_if_any" in records:
             yield ALL_MATCH.format(section=section)
-    yield from _leaf_notes(settings, "")
+    for path, value in _leaves(settings):
+        key = path.rpartition(".")[2]
+        is_path = isinstance(value, str) and (key == "file" or key.endswith("_file"))
+        if is_path and not Path(value).is_absolute():
+            yield RELATIVE.format(key=path, path=value)
 
 
-def _leaf_notes(value: Any, path: str) -> Iterator[str]:
-    if isinstance(value, Secret):
-        yield IN_CLEAR.format(key=path)
-    elif isinstance(value, Mapping):
-        for key, inner in value.items():
-            at = f"{path}.{key}" if path else str(key)
-            is_path = key == "file" or str(key).endswith("_file")
-            if is_path and isinstance(inner, str) and not Path(inner).is_absolute():
-                yield RELATIVE.format(key=at, path=inner)
-            else:
-                yield from _leaf_notes(inner, at)
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _leaf_notes(inner, f"{path}.{index}")
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each value with its dotted key."""
+    if not isinstance(value, Mapping | list):
+        yield path, value
+        return
+    for key, inner in value.items() if isinstance(value, Mapping) else enumerate(value):
+        yield from _leaves(inner, f"{path}.{key}" if path else str(key))
 
 
 def _written(value: Any) -> Any:

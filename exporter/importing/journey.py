@@ -29,7 +29,7 @@ from exporter.importing.recording import (
     written,
 )
 from probes.journey.loading.keys import MAX_STEPS
-from probes.wire.headers import TOKEN
+from probes.wire.http.headers import TOKEN
 
 # A journey of one name; it stands in names of variables of the environment, too.
 MAX_NAME_CHARACTERS = 40

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 # load.md 11.
 REFUSALS = (
     "not_allowed", "denied", "protected", "ceiling", "capacity", "busy", "untrusted",
-    "incident_open", "maintenance",
+    "incident_open",
 )  # fmt: skip
 OTHER = "other"
 _ADDED = (*COUNTED, RECORDS_LOST, OVERFLOW)

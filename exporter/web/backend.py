@@ -10,6 +10,7 @@ from exporter.exposition import Page
 from exporter.question import Question
 from exporter.recent import Recent, Run
 from exporter.scrape import PageQuery
+from probes.errors import Problem
 from probes.probe import Probe
 from probes.result import Outcome, Result
 
@@ -104,8 +105,8 @@ class Backend(Protocol):
         """Return the config in force as YAML, its defaults filled in, without its secrets."""
         ...
 
-    async def reload(self) -> None:
-        """Read the probe file again and swap it in whole.
+    async def reload(self) -> Sequence[Problem]:
+        """Read the probe file again and swap it in whole; return what is odd and was not before.
 
         Raises:
             ConfigError: the file is bad; the old config stays.

@@ -7,7 +7,8 @@ Pure: bytes in, a verdict out. Knows no socket, no route and no configuration.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import unquote
 
@@ -52,15 +53,19 @@ class Head:
     target: str
     version: str
     headers: tuple[tuple[str, str], ...]
+    path: str = field(init=False, compare=False)
+    """As it is routed: percent-decoded once, without the query."""
+    first: Mapping[str, str] = field(init=False, repr=False, compare=False)
+    """The first header of each name."""
 
-    @property
-    def path(self) -> str:
-        """The path as it is routed: percent-decoded once, without the query."""
-        return decode_path(self.target)
+    def __post_init__(self) -> None:
+        # a scraper's head is judged once and looked into a thousand times
+        object.__setattr__(self, "path", decode_path(self.target))
+        object.__setattr__(self, "first", dict(reversed(self.headers)))
 
     def get(self, name: str) -> str | None:
         """Return the first header of that lower-case name."""
-        return next((value for key, value in self.headers if key == name), None)
+        return self.first.get(name)
 
 
 def decode_path(target: str) -> str:

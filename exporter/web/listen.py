@@ -78,22 +78,39 @@ def _passed() -> list[Listener]:
     """Return the sockets that systemd has passed to this process.
 
     Raises:
-        ValueError: none, or one that is not of TCP.
+        ValueError: none, or one that is not of TCP or does not listen.
     """
     count = os.environ.get("LISTEN_FDS", "")
     is_ours = os.environ.get("LISTEN_PID") == str(os.getpid())
     if not (is_ours and count.isascii() and count.isdigit() and int(count) > 0):
         raise ValueError("want sockets from systemd (LISTEN_PID, LISTEN_FDS), got none")
-    listeners: list[Listener] = []
-    for number in range(FIRST_PASSED, FIRST_PASSED + int(count)):
+    numbers = range(FIRST_PASSED, FIRST_PASSED + int(count))
+    for number in numbers:
+        if not _is_listener(number):
+            raise ValueError(f"want TCP sockets that listen from systemd, got another at {number}")
+    return [_take_over(number) for number in numbers]
+
+
+def _is_listener(number: int) -> bool:
+    try:
         sock = socket.socket(fileno=number)
-        if sock.family not in (socket.AF_INET, socket.AF_INET6) or sock.type != socket.SOCK_STREAM:
-            sock.detach()
-            raise ValueError(f"want TCP sockets from systemd, got another kind at {number}")
-        sock.setblocking(False)  # noqa: FBT003 - the interface of socket
-        host = str(sock.getsockname()[0])
-        listeners.append(Listener(sock, ip_address(host.partition("%")[0]).is_loopback))
-    return listeners
+    except OSError:
+        return False  # no socket
+    try:
+        is_tcp = (
+            sock.family in (socket.AF_INET, socket.AF_INET6) and sock.type is socket.SOCK_STREAM
+        )
+        return is_tcp and bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    finally:
+        sock.detach()
+
+
+def _take_over(number: int) -> Listener:
+    sock = socket.socket(fileno=number)
+    sock.setblocking(False)  # noqa: FBT003 - the interface of socket
+    sock.set_inheritable(False)  # the children are not for our clients
+    host = str(sock.getsockname()[0])
+    return Listener(sock, ip_address(host.partition("%")[0]).is_loopback)
 
 
 def _open(host: str, port: int) -> Listener:

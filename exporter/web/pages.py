@@ -3,7 +3,7 @@
 Without script and without foreign resources. Pure text; every value is escaped. Knows no probe.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from html import escape
 
 from exporter.web.answers import STYLE, policy_header
@@ -40,8 +40,8 @@ _FORM = """<form action="{below}/probe" method="get">
 
 def landing_page(
     version: str, probes: int, runs: Iterable[tuple[str, ...]] = (), below: str = ""
-) -> bytes:
-    """Return the page of ``/``.
+) -> Iterator[str]:
+    """Yield the page of ``/``: what stands above the runs, each of them, what stands below.
 
     Args:
         version: of sonde.
@@ -55,8 +55,8 @@ def landing_page(
         for address, text, description in LINKS
     )
     form = _FORM.format(below=escape(below))
-    count = f"{probes} probe" if probes == 1 else f"{probes} probes"
-    return f"""<!DOCTYPE html>
+    count = f", {probes} probe{'s' * (probes > 1)}" if probes else ""
+    yield f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -67,27 +67,20 @@ def landing_page(
 <body>
 <header><h1>sonde</h1></header>
 <main>
-<p>Synthetic checks for Prometheus. Version {escape(version)}, {count}.</p>
+<p>Synthetic checks for Prometheus. Version {escape(version)}{count}.</p>
 <ul>
 {links}
 </ul>
 <h2>Ask for a run</h2>
 {form}
 <h2>Recent runs</h2>
-{_runs(runs, below)}
-</main>
-</body>
-</html>
-""".encode()
-
-
-def _runs(runs: Iterable[tuple[str, ...]], below: str) -> str:
-    rows = "\n".join(
-        f"<tr><td>{escape(module)}</td><td>{escape(target)}</td><td>{escape(verdict)}</td>"
-        f'<td>{escape(at)}</td><td><a href="{escape(f"{below}/{address}")}">account</a></td></tr>'
-        for address, module, target, verdict, at in runs
-    )
-    if not rows:
-        return "<p>None since the start.</p>"
-    head = "<tr><th>Module</th><th>Target</th><th>Result</th><th>At</th><th></th></tr>"
-    return f"<table>\n{head}\n{rows}\n</table>"
+<table>
+<tr><th>Module</th><th>Target</th><th>Result</th><th>At</th><th></th></tr>
+"""
+    for address, module, target, verdict, at in runs:
+        link = escape(f"{below}/{address}")
+        yield (
+            f"<tr><td>{escape(module)}</td><td>{escape(target)}</td><td>{escape(verdict)}</td>"
+            f'<td>{escape(at)}</td><td><a href="{link}">account</a></td></tr>\n'
+        )
+    yield "</table>\n</main>\n</body>\n</html>\n"

@@ -10,12 +10,13 @@ from exporter.question import BAD_REQUEST, DEFAULT_MODULE, Question, Refused
 
 TIMEOUT_HEADER = "x-prometheus-scrape-timeout-seconds"
 MAX_PARAMETERS = 100
-# A Prometheus asks the same again and again; a query has 8 KiB at most.
+# A Prometheus asks the same again and again.
 CACHED_QUESTIONS = 1024
+# Longer queries, of 8 KiB at most, would fill 25 MB.
+MAX_CACHED_CHARACTERS = 1024
 _OWN = ("module", "target", "hostname", "probe", "debug")
 
 
-@lru_cache(CACHED_QUESTIONS)
 def question_of(query: str, timeout: str | None) -> Question:
     """Read a request.
 
@@ -26,6 +27,10 @@ def question_of(query: str, timeout: str | None) -> Question:
     Raises:
         Refused: too many parameters.
     """
+    return (_again if len(query) <= MAX_CACHED_CHARACTERS else _read)(query, timeout)
+
+
+def _read(query: str, timeout: str | None) -> Question:
     found = parameters(query)
     own = {name: found.pop(name, "") for name in _OWN}
     return Question(
@@ -37,6 +42,9 @@ def question_of(query: str, timeout: str | None) -> Question:
         debug=own["debug"] == "true",
         others=tuple(found.items()),
     )
+
+
+_again = lru_cache(CACHED_QUESTIONS)(_read)
 
 
 def parameters(query: str) -> dict[str, str]:

@@ -25,6 +25,8 @@ log = logging.getLogger("sonde.web")
 
 # struct linger {l_onoff, l_linger}: close at once and send RST.
 _RESET = struct.pack("ii", 1, 0)
+_LINE_ENDS = b"\r\n"
+_BETWEEN = frozenset({Stage.IDLE, Stage.ARRIVING})
 
 
 class Host(Protocol):
@@ -86,6 +88,9 @@ class GuardedProtocol(asyncio.Protocol):
             return
         self._is_inner_connected = True
         self.inner.connection_made(stream)
+        # it would end a connection on which it sees no request, be there a hundred that it does not
+        # see: this stops its clock until it has answered one
+        self.inner.keep_alive(True)  # noqa: FBT003 - the interface of aiohttp
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -100,9 +105,7 @@ class GuardedProtocol(asyncio.Protocol):
         stage = self.connection.stage
         if stage is Stage.LINGERING or not self._is_inner_connected:
             return
-        if stage is Stage.IDLE:
-            self._enter(Stage.ARRIVING)
-        if stage is Stage.BUSY and not self._is_inner_used:
+        if not self._is_inner_used and (stage is Stage.BUSY or self._is_stalled):
             self._keep(data)
             return
         if stage is Stage.BUSY:
@@ -111,6 +114,8 @@ class GuardedProtocol(asyncio.Protocol):
             self.inner.data_received(data)
         else:
             self._collect(data)
+        if self.connection.stage is Stage.IDLE:
+            self._enter(Stage.ARRIVING)  # a head that is here whole is busy by now
 
     def eof_received(self) -> bool:
         if self.stops_when_lost is not None:
@@ -126,6 +131,11 @@ class GuardedProtocol(asyncio.Protocol):
     def resume_writing(self) -> None:
         self.connection.stalled_since = None
         self.inner.resume_writing()
+        self._go_on()
+
+    @property
+    def _is_stalled(self) -> bool:
+        return self.connection.stalled_since is not None
 
     def begin(self) -> None:
         """Note that a request of this connection is being answered."""
@@ -148,10 +158,10 @@ class GuardedProtocol(asyncio.Protocol):
             self._transport.abort()
 
     def _collect(self, data: bytes) -> None:
-        if data and not self._head:
-            # RFC 9112, 2.2: an empty line before a request is ignored
-            data = data.lstrip(b"\r\n")
         self._head += data
+        if self._head[:1] in _LINE_ENDS:
+            # RFC 9112, 2.2: an empty line before a request is ignored
+            self._head = self._head.lstrip(_LINE_ENDS)
         found = read_head(self._head) if self._head else None
         if found is None:
             return
@@ -180,7 +190,13 @@ class GuardedProtocol(asyncio.Protocol):
         self.finish()
         if not stays:
             self._transport.close()
-        elif self._head:
+        elif not self._is_stalled:
+            # a client that asks on and reads nothing would have its answers pile up here
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Take what has been sent ahead."""
+        if self._head and self.connection.stage in _BETWEEN:
             self._enter(Stage.ARRIVING)
             self._collect(b"")
 

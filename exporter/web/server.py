@@ -8,7 +8,7 @@ The only module that drives ``aiohttp.web``. Owns the life of connections; knows
 import asyncio
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -239,8 +239,7 @@ class WebServer:
 
     async def answer(self, head: Head, guarded: GuardedProtocol) -> tuple[bytes, bool]:
         """Answer a request that aiohttp does not see, whole."""
-        headers = dict(reversed(head.headers))
-        ask = self._ask(head.method, head.target, headers, guarded)
+        ask = self._ask(head.method, head.target, head.path, head.first, guarded)
         route, status = self._begin(ask, guarded), 500
         try:
             reply = await self._reply(route, ask, guarded)
@@ -299,7 +298,8 @@ class WebServer:
         if guarded is None:
             return _for_nobody()
         headers = {name.lower(): request.headers[name] for name in request.headers}
-        ask = self._ask(request.method, request.raw_path, headers, guarded)
+        target = request.raw_path
+        ask = self._ask(request.method, target, decode_path(target), headers, guarded)
         route, status = self._begin(ask, guarded), 500
         if route.takes_s:
             guarded.stops_when_lost = asyncio.current_task()
@@ -320,9 +320,14 @@ class WebServer:
             guarded.finish()
 
     def _ask(
-        self, method: str, target: str, headers: dict[str, str], guarded: GuardedProtocol
+        self,
+        method: str,
+        target: str,
+        path: str,
+        headers: Mapping[str, str],
+        guarded: GuardedProtocol,
     ) -> Ask:
-        path, visitor = decode_path(target), self._visitors.get(guarded.connection)
+        visitor = self._visitors.get(guarded.connection)
         owner = "" if visitor is None else visitor.owner
         query = target.partition("?")[2]
         return Ask(method, self._prefix.inner(path), query, headers, owner)
