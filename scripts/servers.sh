@@ -29,6 +29,7 @@ missing() {
     has prometheus || first_of prometheus
     has promtool || has prometheus || first_of promtool prometheus
     has prometheus-blackbox-exporter || first_of prometheus-blackbox-exporter
+    has prometheus-pushgateway || first_of prometheus-pushgateway
     has caddy || first_of caddy
     has unbound || first_of unbound
     has knotd || first_of knot
@@ -36,6 +37,13 @@ missing() {
     has danted || first_of dante-server
     has sshd || first_of openssh-server
     has openssl || first_of openssl
+    has vsftpd || first_of vsftpd
+    has slapd || first_of slapd
+    # one program, and what makes it speak a protocol
+    [ -e /usr/lib/dovecot/imap-login ] || first_of dovecot-imapd
+    [ -e /usr/lib/dovecot/pop3-login ] || first_of dovecot-pop3d
+    has prosody || first_of prosody
+    has mariadbd || first_of mariadb-server-core mariadb-server-core-10.6
     has chromium || first_of chromium
     has cc || first_of gcc
     # a header of the clock shim that gcc alone does not bring
@@ -43,11 +51,14 @@ missing() {
 }
 
 lacking() {
-    for name in redis-server nginx prometheus promtool prometheus-blackbox-exporter caddy unbound \
-        knotd tinyproxy danted sshd openssl chromium cc; do
+    for name in redis-server nginx prometheus promtool prometheus-blackbox-exporter \
+        prometheus-pushgateway caddy unbound knotd tinyproxy danted sshd openssl vsftpd slapd \
+        prosody mariadbd chromium cc; do
         has "$name" || echo "$name"
     done
     has_postgres || echo postgres
+    [ -e /usr/lib/dovecot/imap-login ] || echo dovecot-imapd
+    [ -e /usr/lib/dovecot/pop3-login ] || echo dovecot-pop3d
     [ -e /usr/include/stdio.h ] || echo libc6-dev
 }
 

@@ -39,6 +39,14 @@ for other in $others; do
     cat "$place/$number.log"
     number=$((number + 1))
 done
+# a test that ends its process, and well, would hide all that come behind it
+if [ "$processes" -gt 1 ]; then
+    told=$(find "$place/taken" -name '*.counts' | wc -l)
+    if [ "$told" -ne "$processes" ]; then
+        echo "want the counts of $processes processes, got $told: one ended in the middle of a test"
+        exit 1
+    fi
+fi
 [ "$processes" -eq 1 ] || awk '
     { sum[$2] += $1 }
     END { for (name in sum) { printf "%s%d %s", sep, sum[name], name; sep = ", " } print " in all" }

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import blockbuster
 import pytest
@@ -29,6 +30,7 @@ from tests.harness import PACKAGES, Check, ours, undeclared
 pytest_plugins = [
     "tests.servers.fixtures",
     "tests.servers.nodes_fixtures",
+    "tests.orphans",
     "tests.sharing",
     "tests.starvation",
 ]
@@ -37,8 +39,28 @@ pytest_plugins = [
 CHECK_TIMEOUT_S = 5.0
 
 
-# Under probes/ the slow ones prove more than lines, but for those of code that lives in a child.
-LINES_BY_SLOW = ("tests/probes/journey/script/", "tests/probes/browser/")
+# What a traced run takes: the mirror of the packages. Of the slow ones only those of code that
+# lives in a child, or in the commands that start one; the others prove more than lines.
+TRACED = ("tests/probes/", "tests/scenarios/", "tests/exporter/")
+LINES_BY_SLOW = (
+    "tests/probes/browser/",
+    "tests/probes/journey/script/",
+    "tests/probes/kinds/test_browser.py",
+    "tests/scenarios/afar/",
+    "tests/scenarios/child/",
+    "tests/scenarios/course/",
+    "tests/scenarios/fleet/test_launch",
+    "tests/scenarios/test_worker.py",
+    "tests/exporter/loads/",
+    "tests/exporter/test_cli.py",
+    "tests/exporter/test_command.py",
+    "tests/exporter/test_loading.py",
+    "tests/exporter/test_look.py",
+    "tests/exporter/test_service",
+    "tests/exporter/web/",
+)
+# a second look at what the fakes beside them have shown, in a real browser
+CHROMIUM = "_chromium.py"
 
 
 def pytest_configure() -> None:
@@ -62,10 +84,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _untraced(item: pytest.Item) -> bool:
-    return (
-        item.get_closest_marker("slow") is not None
-        and item.nodeid.startswith("tests/probes/")
-        and not item.nodeid.startswith(LINES_BY_SLOW)
+    name = item.nodeid
+    is_slow = item.get_closest_marker("slow") is not None
+    return not name.startswith(TRACED) or (
+        is_slow and (not name.startswith(LINES_BY_SLOW) or item.path.name.endswith(CHROMIUM))
     )
 
 
@@ -112,7 +134,14 @@ class Polite(asyncio.AbstractEventLoop):
 
 
 class FastLoop(Polite, uvloop.Loop):  # type: ignore[misc] # its stubs differ from asyncio's
-    """That of uvloop."""
+    """That of uvloop, as it runs in production.
+
+    Without the debug mode, which keeps a stack for each call: that was a third of the time of an
+    ordinary test, and the stock loop has told its findings.
+    """
+
+    def set_debug(self, enabled: bool) -> None:
+        pass
 
 
 class StockLoop(Polite, asyncio.SelectorEventLoop):
@@ -122,15 +151,19 @@ class StockLoop(Polite, asyncio.SelectorEventLoop):
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item | None
 ) -> Mapping[str, object]:
-    """Run every async test on both loops.
+    """Run every async test on both loops, a slow one on one of them.
 
-    ``@pytest.mark.asyncio(loop_factories=["uvloop"])`` narrows one test; ``LOOPS=uvloop`` all that
-    are not narrowed: a traced run counts lines, and the second loop adds none.
+    What is slow waits for programs and for limits, and for the loop least of all; its name chooses,
+    so either loop gets half of a room. ``@pytest.mark.asyncio(loop_factories=["uvloop"])`` is for a
+    test that wants a certain one, or both. ``LOOPS=uvloop`` is for all that want none: a traced run
+    counts lines, and the second loop adds none.
     """
     both = {"asyncio": StockLoop, "uvloop": FastLoop}
     mark = None if item is None else item.get_closest_marker("asyncio")
     narrowed = mark.kwargs.get("loop_factories") if mark is not None else None
     wanted = narrowed or os.environ.get("LOOPS", "").split() or list(both)
+    if narrowed is None and item is not None and item.get_closest_marker("slow"):
+        wanted = [wanted[crc32(item.nodeid.encode()) % len(wanted)]]
     return {name: both[name] for name in wanted}
 
 

@@ -11,7 +11,9 @@ tests against real servers meet a coincidence now and then, and what is listed i
 
 The same thread ends a process of a shared run that has neither begun nor ended a test for
 `SILENT_S`, with the stack of every thread: what hangs outside of a test, or deaf to signals, would
-hold up the whole run.
+hold up the whole run. Code that never lets the interpreter go stops this thread too: then the
+thread of `faulthandler` does it, which is wound up again every `WIND_S`. (pytest winds it for every
+test, which starts a thread and waits for its end: a third of the time of a small test.)
 
 A test that needs no second try is better: the fixture `lost_s` tells what an upper limit of
 seconds must allow on top, and Hypothesis gets a deadline that a stall does not reach.
@@ -22,7 +24,7 @@ import gc
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from datetime import timedelta
 from pathlib import Path
 
@@ -37,14 +39,20 @@ STARVED_S = 0.03
 CROWDED = 0.25
 # What fails one time in four on a machine that is crowded all day fails once in a thousand then.
 # Traced, it fails because of that, and another try adds no line.
-TRIES = 1 if "COVERAGE_PROCESS_CONFIG" in os.environ else 5
+IS_TRACED = "COVERAGE_PROCESS_CONFIG" in os.environ
+TRIES = 1 if IS_TRACED else 5
 CALM_RETRIES = 1 if os.environ.get("SECOND_TRY") == "1" else 0
+# Of a property; traced, as many as reach every line.
+EXAMPLES = 10 if IS_TRACED else 100
 # Hypothesis allows an example 200 ms, the length of one stall; a runaway takes far longer.
 EXAMPLE_S = 2.0
 # Limit for a test that is marked slow; it takes 12 s at most where nobody else computes.
 SLOW_S = 90
 # The longest limit of a test is 120 s, and each of its tries may end just before it.
 SILENT_S = 300.0
+# For how long nothing of Python may run, and how often that is put off.
+STUCK_S = 180.0
+WIND_S = 10.0
 PRESSURE = Path("/proc/pressure/cpu")
 _NAP_S = 0.005
 
@@ -54,13 +62,17 @@ class Watch(threading.Thread):
 
     Args:
         silent_s: ends the process when it heard nothing of a test for so long.
+        stuck_s: ends the process when this thread could not run for so long.
         stderr: descriptor for the stacks; the second one of a test is captured.
     """
 
-    def __init__(self, silent_s: float = float("inf"), stderr: int = 2) -> None:
+    def __init__(
+        self, silent_s: float = float("inf"), stuck_s: float = STUCK_S, stderr: int = 2
+    ) -> None:
         super().__init__(name="starvation", daemon=True)
         self._stderr = stderr
         self._silent_s = silent_s
+        self._stuck_s = stuck_s
         self.longest_s = 0.0
         self.all_s = 0.0
         self.heard_at = float("inf")
@@ -69,8 +81,11 @@ class Watch(threading.Thread):
 
     def run(self) -> None:
         """Sleep, and compare with the clock, until `end`."""
-        before = time.monotonic()
+        before, wind_at = time.monotonic(), 0.0
         while not self._ended.is_set():
+            if before >= wind_at:
+                faulthandler.dump_traceback_later(self._stuck_s, exit=True, file=self._stderr)
+                wind_at = before + WIND_S
             time.sleep(_NAP_S)
             now = time.monotonic()
             lost_s = now - before - _NAP_S
@@ -79,6 +94,7 @@ class Watch(threading.Thread):
             before = now
             if now - self.heard_at > self._silent_s:
                 self._give_up()
+        faulthandler.cancel_dump_traceback_later()
 
     def _give_up(self) -> None:
         os.write(self._stderr, f"no test began or ended for {self._silent_s:g} s\n".encode())
@@ -103,7 +119,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     # where nothing is shared there may be a person with a debugger
     silent_s = SILENT_S if session.config.getoption("share") else float("inf")
     stderr = session.config.stash.get(fault_handler_stderr_fd_key, 2)
-    watch = session.config.stash[WATCH] = Watch(silent_s, stderr)
+    watch = session.config.stash[WATCH] = Watch(silent_s, stderr=stderr)
     watch.start()
 
 
@@ -120,8 +136,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(SLOW_S))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect tests without the collector of garbage, which finds none: a sixth of the time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
 def pytest_collection_finish() -> None:
     """Keep what collecting made out of the collector's sight: a full collection took 100 ms."""
+    _settle()
+
+
+def _settle() -> None:
     gc.collect()
     gc.freeze()
 
@@ -155,6 +185,9 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
             report.user_properties += [(_PROPERTY, told) for told in starved]
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    if nextitem is None or nextitem.path != item.path:
+        # reports and modules stay to the end: with 8000 tests a full collection took a second
+        _settle()
     watch.heard_at = time.monotonic()
     return True
 
@@ -234,6 +267,7 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile(
         "patient",
         parent=settings(),
+        max_examples=EXAMPLES,
         deadline=timedelta(seconds=EXAMPLE_S),
         suppress_health_check=[HealthCheck.too_slow],
     )

@@ -10,7 +10,7 @@ import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from exporter.cli import app
+from exporter.cli import app, with_command
 from exporter.oneshot import probe_from_words
 from probes.config.load import load
 from probes.config.sections import SECTION_KEYS, CommonKeys, Sections
@@ -20,7 +20,8 @@ from scripts.docs import PAGES, ROOT, main, stale
 
 WRITTEN = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/index.md", "docs/config.md",
            "docs/design.md", "docs/security.md", "docs/chains.md", "docs/journeys.md",
-           "docs/journeys-python.md", "docs/load.md", "docs/blackbox.md")  # fmt: skip
+           "docs/journeys-python.md", "docs/load.md", "docs/blackbox.md", "docs/alerts.md",
+           "docs/coming-from.md")  # fmt: skip
 BLOCK = re.compile(r"^```yaml probes\.yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PLACES = (*WRITTEN, *PAGES, "probes.yaml")
 COMMANDS: Any = get_command(app)
@@ -114,11 +115,9 @@ def test_a_call_is_found_wherever_it_is_shown() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "line", sorted({line for name in PLACES for line in command_lines(text(name))})
-)
-def test_every_call_that_is_shown_is_understood(line: str) -> None:
-    words = shlex.split(re.split(r" [>|] ", line)[0])[1:]
+def understood(line: str) -> None:
+    """Read a call as the program does; what it does not understand raises."""
+    words = with_command(shlex.split(re.split(r" [>|] ", line)[0])[1:])
 
     with COMMANDS.make_context("sonde", words, resilient_parsing=True) as root:
         name, command, rest = COMMANDS.resolve_command(root, words)
@@ -137,12 +136,25 @@ def test_every_call_that_is_shown_is_understood(line: str) -> None:
         assert probe.kind.name == given["kind"]
 
 
+@pytest.mark.parametrize(
+    "line", sorted({line for name in PLACES for line in command_lines(text(name))})
+)
+def test_every_call_that_is_shown_is_understood(line: str) -> None:
+    understood(line)
+
+
 def test_the_pages_show_calls() -> None:
     shown = [name for name in PLACES if command_lines(text(name))]
 
     assert {"README.md", "docs/cli.md", "docs/config.md", "CHANGELOG.md", "probes.yaml"} <= set(
         shown
     )
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_nobody_is_sent_to_a_stranger_of_our_name(name: str) -> None:
+    """The public index of packages has another project under the name sonde."""
+    assert re.findall(r"pip install .?sonde\b(?!\[\w+\] @).*", text(name)) == []
 
 
 def test_the_readme_is_short() -> None:

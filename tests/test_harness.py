@@ -41,7 +41,16 @@ async def test_every_async_test_runs_on_both_loops(request: pytest.FixtureReques
     wanted = uvloop.Loop if "uvloop" in request.node.name else asyncio.SelectorEventLoop
 
     assert isinstance(loop, wanted)
-    assert loop.get_debug()
+    assert loop.get_debug() is (wanted is asyncio.SelectorEventLoop)
+
+
+@pytest.mark.slow
+async def test_a_slow_one_runs_on_one_loop(request: pytest.FixtureRequest) -> None:
+    function = request.node.originalname
+
+    names = [item.name for item in request.session.items if item.name.startswith(function)]
+
+    assert names == [function]
 
 
 async def test_check_returns_the_result_of_one_run(check: Check) -> None:
@@ -186,6 +195,24 @@ def test_a_worker_that_falls_silent_is_ended_with_its_stacks() -> None:
     assert "in wait" in done.stderr
 
 
+@pytest.mark.slow
+def test_a_process_that_never_lets_the_interpreter_go_is_ended_with_its_stacks() -> None:
+    code = (
+        "import faulthandler, re, threading; from tests.starvation import Watch;"
+        "wound, wind = threading.Event(), faulthandler.dump_traceback_later;"
+        "faulthandler.dump_traceback_later = lambda *a, **k: (wind(*a, **k), wound.set());"
+        "Watch(stuck_s=1.0).start(); wound.wait(); re.match('(a+)+b', 'a' * 99)"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("Timeout (0:00:01)!\n")
+    assert "in match" in done.stderr
+
+
 SHARED = """
 import os
 import pathlib
@@ -233,3 +260,34 @@ def test_processes_that_share_a_run_take_each_file_once(tmp_path: Path) -> None:
     assert log.count("end") == len(names)
     # of its own, 100 %
     assert all("[100%]" in it or "no tests ran" in it for it in said), "\n".join(said)
+
+
+ROOT = Path(__file__).parents[1]
+# Counts as tests/sharing.py leaves them; one of the two may end in the middle of a test.
+PYTEST = """#!/bin/sh
+for word; do
+    case $word in --share=*) place=${word#*=} ;; --from-end) end=1 ;; esac
+done
+[ -n "${end:-}" ] && [ -n "${DIES:-}" ] || echo "1 passed" >"$place/$$.counts"
+"""
+
+
+@pytest.mark.parametrize(
+    ("dies", "code", "told"),
+    [("", 0, "2 passed in all\n"), ("1", 1, "want the counts of 2 processes, got 1: ")],
+)
+def test_a_process_that_ends_in_the_middle_of_a_test_fails_the_suite(
+    tmp_path: Path, dies: str, code: int, told: str
+) -> None:
+    fake = tmp_path / "pytest"
+    fake.write_text(PYTEST)
+    fake.chmod(0o755)
+
+    done = subprocess.run(
+        [ROOT / "scripts/suite.sh", "2", fake],
+        cwd=tmp_path, env={"PATH": os.environ["PATH"], "DIES": dies}, capture_output=True,
+        text=True, check=False, timeout=20,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (code, "")
+    assert told in done.stdout

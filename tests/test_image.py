@@ -66,7 +66,9 @@ def test_it_asks_itself_whether_it_is_healthy() -> None:
 
 
 def test_it_listens_beyond_its_own_loopback_and_ends_on_sigterm() -> None:
-    assert json.loads(last("CMD")) == ["run", "--listen", "0.0.0.0:9115"]
+    assert json.loads(last("CMD")) == ["run"]
+    # not an argument: those of a container replace CMD
+    assert any("SONDE_LISTEN=0.0.0.0:9115" in it.arguments for it in steps() if it.name == "ENV")
     assert last("EXPOSE") == "9115"
     assert last("STOPSIGNAL") == "SIGTERM"
 
@@ -207,6 +209,7 @@ def test_it_serves_and_checks_itself_where_nothing_can_be_written(
         "PATH": f"/opt/sonde/bin:{os.environ['PATH']}",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
+        "SONDE_LISTEN": "0.0.0.0:9115",
         "ROOT": str(tmp_path / "root"),
         "CONFIG": str(ROOT / "probes.yaml"),
         "BUILT": str(installed.parent),

@@ -12,10 +12,13 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter.metrics import MetricsOptions, MetricsSink, SelfMetrics
+from exporter.plans import Plan, Source, digest_of
+from exporter.recent import Recent
 from exporter.scrape import PageQuery
 from probes.kind import Kind, Metric
 from probes.probe import Probe
 from probes.result import Failure, Outcome, Phase, Reason, Result, Sample
+from probes.wire.policy import Policy
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 HTTP_PHASES = ("resolve", "connect", "tls", "processing", "transfer")
@@ -74,6 +77,21 @@ def down(name: str = "frontend", reason: Reason = Reason.REFUSED, **fields: Any)
     return up(
         name, outcome=outcome, failure=failure, phases=(Phase("connect", 0.1, False),), **fields
     )
+
+
+def plan_of(target: str, module: str = "m") -> Plan:
+    """Return what was run when somebody asked for *target*."""
+    kind = Plain()
+    probe = Probe("asked", kind, target, module=module)
+    return Plan(probe, Policy(), Source(kind, module), digest_of(target))
+
+
+def kept(limit: int, *results: Result) -> Recent:
+    """Return the history behind these runs."""
+    recent = Recent(limit)
+    for result in results:
+        recent.add(plan_of(result.target), result, 5.0)
+    return recent
 
 
 def sink_of(*probes: Probe, options: MetricsOptions | None = None, **clocks: Any) -> MetricsSink:

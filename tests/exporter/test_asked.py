@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from exporter import aside, plans
 from exporter import asked as module
-from exporter import plans
 from exporter.asked import Asked
 from exporter.plans import REFUSED_TARGET
 from exporter.question import Question, Refused
@@ -344,12 +344,48 @@ async def test_what_a_kind_needs_once_holds_up_no_answer(
     loop = asyncio.get_running_loop()
     began = loop.time()
 
-    with pytest.raises(Refused, match="want a free slot before the deadline"):
+    what = r"module 'port' \(code and files of kind tcp\)"
+    text = f"^want {what} before the deadline, got it still in the making after .* s$"
+    with pytest.raises(Refused, match=text):
         await asked.answer(config, ask("port", silent, limit_s))
 
     assert loop.time() - began < 5
     assert (asked.in_flight, asked.queued) == (0, 0)
     slow.set()
+
+
+async def test_a_disk_that_hangs_is_named_to_all_whom_it_holds_up(
+    silent: str, load_text: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, asked = Event(), Asked(ProberHealth((), reachable))
+    monkeypatch.setattr(aside, "STUCK_S", 0.0)
+    monkeypatch.setattr(plans, "prepare", lambda _: slow.wait(20))
+    config = await load_text(MODULES + ONE_AT_A_TIME)
+    first = asyncio.get_running_loop().create_task(
+        asked.answer(config, ask("port", silent, 0.4))
+    )  # fmt: skip
+    while not asked.is_stuck:  # noqa: ASYNC110 - it begins in a thread
+        await asyncio.sleep(0.001)
+
+    with pytest.raises(Refused) as without_slot:
+        await asked.answer(config, ask("slow", silent, 0.05))
+    with pytest.raises(Refused) as own:
+        await first
+    with pytest.raises(Refused) as behind:
+        await asked.answer(config, ask("slow", silent, 0.05))
+
+    port, slow_one = (f"module '{name}' (code and files of kind tcp)" for name in ("port", "slow"))
+    for refused, wanted, got in (
+        (without_slot, "a free slot", f"none while {port} is"),
+        (own, port, "it"),
+        (behind, slow_one, f"none while {port} is"),
+    ):
+        assert refused.value.status == 503
+        text = refused.value.text
+        assert text.startswith(f"want {wanted} before the deadline, got {got} still in the making")
+        assert text.endswith(f"{aside.REMEDY}\n")
+    slow.set()
+    asked.close()
 
 
 async def test_requests_that_wait_for_the_thread_are_counted(
@@ -467,6 +503,43 @@ async def test_the_account_of_a_run_is_answered_and_kept(
     assert run is not None
     assert run.result.ok
     assert asked.recent.match(plans.digest_of(silent), "port") is run
+
+
+async def test_a_run_is_found_by_the_words_of_whoever_asked(asked: Asked, drop_in: Config) -> None:
+    """The kind made a URL of them."""
+    await asked.answer(drop_in, ask("http", "127.0.0.1:1"))
+
+    assert asked.recent.match(plans.digest_of("127.0.0.1:1"), "http") is asked.recent.find(1)
+
+
+MUST_FAIL = """
+probes:
+- {{name: closed, kind: tcp, target: '{0}', timeout: 200ms, expect: {{banner: x}}, must_fail: true}}
+- {{name: refuses, kind: tcp, target: '{0}', timeout: 200ms, expect: {{banner: x}},
+    must_fail: [refused]}}
+"""
+
+
+@pytest.mark.parametrize("is_watched", [False, True])
+async def test_a_target_that_must_not_answer_and_does_not_is_up(
+    silent: str, load_text: Load, *, is_watched: bool
+) -> None:
+    """Also where the run ends by the time of the scraper: a first run waits, a control is asked."""
+    health = ProberHealth((silent,) if is_watched else (), reachable)
+    asked, config = Asked(health), await load_text(MUST_FAIL.format(silent))
+
+    pages = [(await asked.answer(config, Question(probe="closed"))).decode() for _ in range(2)]
+    other = (await asked.answer(config, Question(probe="refuses"))).decode()
+
+    for page in pages:
+        assert 'sonde_probe_outcome{outcome="up"} 1' in page
+        assert "sonde_probe_failure_info" not in page
+    assert 'sonde_probe_failure_info{phase="dialog",reason="timeout"} 1' in other
+    run = asked.recent.find(2)
+    assert run is not None
+    assert "want an answer within 0.2 s, got none" in run.result.facts["failed as wanted"]
+    asked.close()
+    await health.stop()
 
 
 async def test_nothing_is_noted_of_a_run_whose_client_has_gone(

@@ -96,9 +96,11 @@ def test_smoke_fails_with_1_and_says_why_on_one_line(tmp_path: Path, closed: int
     ("words", "message"),
     [
         pytest.param(
-            ["--tag", "x"], "sonde: want a tag that a probe has, got 'x' (tags: none)", id="tag"
+            ["--tag", "x"], "sonde: want a tag that a probe has, got 'x' (none is known)", id="tag"
         ),
-        pytest.param(["--name", "b*"], "sonde: want a name that a probe has, got 'b*'", id="name"),
+        pytest.param(
+            ["--name", "b*"], "sonde: want a name that a probe has, got 'b*' (known: a)", id="name"
+        ),
         pytest.param(
             ["--wait"], "sonde: want --deadline together with --wait, got none", id="wait"
         ),
@@ -271,7 +273,7 @@ def test_run_check_judges_and_leaves(tmp_path: Path) -> None:
 
     done = asked("run", "--config", config, "--check")
 
-    assert (done.returncode, done.stdout) == (0, f"{config}: 1 probes, no mistake\n")
+    assert (done.returncode, done.stdout) == (0, f"{config}: 1 probe, no mistake\n")
 
 
 def test_an_occupied_port_is_2_and_named(tmp_path: Path, listening: int) -> None:
@@ -337,6 +339,8 @@ def test_an_error_of_our_own_is_3_never_1(tmp_path: Path) -> None:
 def test_help_teaches_every_command() -> None:
     top = asked("--help").stdout
 
+    assert "Start with `sonde lint`" in top
+    assert "4 refused by a safety rail" in " ".join(top.split())
     for command in ("run", "smoke", "probe", "explain", "lint", "schema", "kinds"):
         assert f"  {command} " in top
         assert asked(command, "-h").returncode == 0

@@ -25,9 +25,10 @@ class Lines:
         self.gate = asyncio.Event()
         self.gate.set()
         self.error: Exception | None = None
+        taken = [self.blocks.take_slot() for _ in range(slots)]
         for name in ("a", "b"):
             family = self.blocks.family(name, "gauge", name)
-            for slot in range(slots):
+            for slot in taken:
                 family.put(slot, f'{name}{{slot="{slot}"}} 1\n'.encode())
 
     def select(self, query: PageQuery) -> Selection | None:
@@ -98,6 +99,8 @@ async def test_a_large_page_comes_in_pieces_and_the_loop_turns_in_between(
     source: Lines, pages: Exposition
 ) -> None:
     """P11: nobody waits for a whole page to be joined."""
+    while source.blocks.take_slot() < 2 * SLOTS_PER_CHUNK - 1:
+        pass
     for number in range(20):
         family = source.blocks.family(f"family_{number}", "gauge", "large")
         for slot in range(2 * SLOTS_PER_CHUNK):

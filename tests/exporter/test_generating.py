@@ -1,4 +1,4 @@
-"""`sonde generate rules`: where the text goes, and with which code the command ends."""
+"""`sonde generate ...`: where the text goes, and with which code the command ends."""
 
 import stat
 import subprocess
@@ -6,13 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner, Result
 
 from exporter.cli import app
-from exporter.generating import rules
+from exporter.generating import prometheus, rules
 from tests.exporter.test_cli import sonde
 from tests.exporter.test_command import completed
 from tests.servers.process import find_program
+from tests.servers.prometheus import promtool
 
 CHAINS = """
 version: 1
@@ -40,8 +42,8 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-def call(*words: str | Path) -> Result:
-    return CliRunner().invoke(app, ["generate", "rules", *map(str, words)])
+def call(*words: str | Path, what: str = "rules") -> Result:
+    return CliRunner().invoke(app, ["generate", what, *map(str, words)])
 
 
 def test_the_rules_come_out_on_stdout(config: Path) -> None:
@@ -171,8 +173,8 @@ def test_a_file_without_chains_is_2_in_one_line(tmp_path: Path) -> None:
 
     assert done.exit_code == 2
     assert done.stderr == (
-        f"sonde: {path}: want an entry under chains, or a probe of kind evm, solana or cosmos for "
-        "the pack chain, got none\n"
+        f"sonde: {path}: want chains or scenarios to write rules for, got neither; those of other "
+        "probes fit every file and are ready to copy: examples/rules.yml, docs/alerts.md\n"
     )
     assert not (tmp_path / "out").exists()
 
@@ -247,5 +249,106 @@ def test_help_shows_how_it_is_called() -> None:
     done = CliRunner().invoke(app, ["generate", "--help"])
 
     assert done.exit_code == 0
-    first = (rules.__doc__ or "").partition("\n")[0]
-    assert first in done.stdout
+    assert "no secret stands in them" in done.stdout
+    for command in (rules, prometheus):
+        assert (command.__doc__ or "").partition("\n")[0] in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        pytest.param((), "- job_name: sonde\n", id="as sonde schedules"),
+        pytest.param(("--page", "probe"), "- job_name: sonde-probe\n", id="as Prometheus does"),
+        pytest.param(("--address", "sonde:80"), "    - sonde:80\n", id="elsewhere"),
+        pytest.param(("--address", "[::1]:80"), "    - '[::1]:80'\n", id="IPv6"),
+    ],
+)
+def test_scrape_jobs_come_out_on_stdout(config: Path, words: tuple[str, ...], line: str) -> None:
+    done = call("--config", config, *words, what="prometheus")
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.stdout.startswith("# sonde ")
+    assert line in done.stdout
+
+
+@pytest.mark.service
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["metrics", "probe"])
+def test_promtool_takes_the_whole_file_with_its_rules(
+    config: Path, tmp_path: Path, page: str
+) -> None:
+    words = ("--rules", "rules/rules.yml", "--rules", "more/*.yml", "--page", page)
+    told = ("--alertmanager", "127.0.0.1:9093", "--alertmanager", "[::1]:9093")
+
+    done = call("--config", config, *words, *told, "--out", tmp_path, what="prometheus")
+    without = promtool("check", "config", str(tmp_path / "prometheus.yml"))
+    call("--config", config, "--out", tmp_path / "rules")
+    checked = promtool("check", "config", str(tmp_path / "prometheus.yml"))
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    # it does look for the file and into it
+    assert without.returncode != 0
+    assert b"does not point to an existing file" in without.stderr
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert b"SUCCESS: 34 rules found" in checked.stdout
+    found = yaml.safe_load((tmp_path / "prometheus.yml").read_text())
+    assert list(found) == ["rule_files", "alerting", "scrape_configs"]
+    assert found["rule_files"] == ["rules/rules.yml", "more/*.yml"]
+    assert found["alerting"] == {
+        "alertmanagers": [{"static_configs": [{"targets": ["127.0.0.1:9093", "[::1]:9093"]}]}]
+    }
+
+
+@pytest.mark.parametrize("path", ["", "*/rules.yml", "a*/b.yml"])
+def test_a_path_of_rules_that_prometheus_refuses_is_2(path: str, config: Path) -> None:
+    done = call("--config", config, "--rules", path, what="prometheus")
+
+    assert done.exit_code == 2
+    want = "--rules: want a path, with a * in its last part at most"
+    assert done.stderr == f"sonde: {want}, got {path!r}\n"
+
+
+def test_scrape_jobs_are_written_and_compared_as_rules_are(config: Path, tmp_path: Path) -> None:
+    words = ("--config", config, "--out", tmp_path)
+
+    wrote, same = call(*words, what="prometheus"), call(*words, "--check", what="prometheus")
+    differs = call(*words, "--check", "--page", "probe", what="prometheus")
+
+    path = tmp_path / "prometheus.yml"
+    assert (wrote.exit_code, wrote.stdout) == (0, f"wrote {path}\n")
+    assert (same.exit_code, same.stdout) == (0, f"{path}: up to date\n")
+    want = "want it as the probe file gives it, got '- job_name: sonde'"
+    assert (differs.exit_code, differs.stderr) == (1, f"sonde: {path}:3: {want}\n")
+
+
+def test_scrape_jobs_need_something_to_compare(config: Path) -> None:
+    done = call("--config", config, "--check", what="prometheus")
+
+    assert done.exit_code == 2
+    assert done.stderr == "sonde: want --out DIR, whose file --check compares, got none\n"
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("sonde", "want host:port, got 'sonde' without a port"),
+        ("http://sonde:9115", "want host:port without a scheme, got 'http://sonde:9115'"),
+        ("", "want host:port, got ''"),
+    ],
+)
+def test_an_address_that_is_none_is_2(address: str, message: str, config: Path) -> None:
+    for option in ("--address", "--alertmanager"):
+        done = call("--config", config, option, address, what="prometheus")
+
+        assert done.exit_code == 2
+        assert done.stderr.startswith(f"sonde: {option}: {message}")
+
+
+def test_a_file_without_probes_has_no_job_for_them(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text("version: 1\nmodules: {web: {kind: http}}\nprobes: []\n")
+
+    done = call("--config", path, "--page", "probe", what="prometheus")
+
+    assert done.exit_code == 2
+    assert done.stderr == f"sonde: {path}: want a probe to ask for, got none\n"

@@ -297,4 +297,4 @@ def test_without_the_extra_the_command_names_it(
     done = CliRunner().invoke(app, ["load", "good", "--config", str(site.file)])
 
     assert done.exit_code == 2
-    assert done.stderr.startswith("sonde: want the extra sonde[load] for a load run, got no locust")
+    assert done.stderr.startswith("sonde: a load run: want the extra 'load', got none: install ")

@@ -4,9 +4,14 @@ import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from exporter.cli import app
+from probes.kinds.tcp import Tcp
 from tests.exporter.test_cli import asked, sonde, write
 
 pytestmark = pytest.mark.slow
@@ -65,6 +70,26 @@ def test_a_probe_of_the_file_is_looked_at_with_a_timeout_of_its_own(
     assert result["failure"]["message"].startswith("want an answer within 0.3 s, ")
     # timers of uvloop fire up to 1 ms early; the file would have said 5 s
     assert 0.298 <= result["seconds"] < 2.5
+
+
+def test_what_a_kind_has_to_load_is_no_time_of_the_target(
+    monkeypatch: pytest.MonkeyPatch, silent: int
+) -> None:
+    ran: list[str] = []
+
+    def leave(code: int) -> NoReturn:
+        raise typer.Exit(code)
+
+    monkeypatch.setattr("exporter.cli.leave", leave)  # it would end this process
+    monkeypatch.setattr(Tcp, "prepare", lambda *_: ran.append("prepared"))
+
+    async def run(*_: object) -> None:
+        ran.append("run")
+
+    monkeypatch.setattr(Tcp, "run", run)
+    done = CliRunner().invoke(app, ["probe", "tcp", f"127.0.0.1:{silent}"])
+
+    assert (done.exit_code, ran) == (0, ["prepared", "run"])
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])

@@ -159,6 +159,22 @@ def test_steps_with_different_labels_are_one_family() -> None:
     }
 
 
+def test_after_a_run_that_judged_nothing_the_head_of_the_verdict_is_true_as_well() -> None:
+    failure = Failure(Reason.CONFIG, "want a target, got none")
+    result = up("it")._replace(outcome=Outcome.UNKNOWN, failure=failure)
+
+    lines = render_result(result, Web(), 5.0).decode().splitlines()
+
+    meaning = (
+        "1 if the last run was up or degraded, 0 if down; after unknown 0 on /probe, else absent"
+    )
+    assert lines[:3] == [
+        f"# HELP probe_success {meaning}",
+        "# TYPE probe_success gauge",
+        "probe_success 0",
+    ]
+
+
 def test_a_page_of_one_shape_tells_each_head_once() -> None:
     page = render_result(
         up("it", *OVER_TLS, phases=tuple(Phase(name, 1) for name in HTTP_PHASES)), Web(), 5.0

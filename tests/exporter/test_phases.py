@@ -19,8 +19,7 @@ def test_runs_of_one_form_differ_in_numbers_only(http: PhaseLines) -> None:
     one = [Phase("connect", 0.25), Phase("processing", 0.5)]
     other = [Phase("connect", 0.125), Phase("processing", 1.0)]
 
-    assert http.are_alike(one, other)
-    assert http.text(other, '{probe="a",') == (
+    assert http.renewed(one, other, '{probe="a",') == (
         'probe_http_duration_seconds{probe="a",phase="connect"} 0.125\n'
         'probe_http_duration_seconds{probe="a",phase="tls"} 0\n'
         'probe_http_duration_seconds{probe="a",phase="processing"} 1\n'
@@ -37,7 +36,28 @@ def test_runs_of_one_form_differ_in_numbers_only(http: PhaseLines) -> None:
     ],
 )
 def test_runs_of_other_forms_are_not_alike(http: PhaseLines, other: list[Phase]) -> None:
-    assert not http.are_alike([Phase("connect", 0.25), Phase("processing", 0.5)], other)
+    assert http.renewed([Phase("connect", 0.25), Phase("processing", 0.5)], other, "{") is None
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), float("-inf")])
+def test_runs_differ_in_more_than_numbers_where_one_is_not_finite(
+    http: PhaseLines, odd: float
+) -> None:
+    fine, other = [Phase("connect", 0.25)], [Phase("connect", odd)]
+
+    assert http.renewed(fine, other, "{") is None
+    assert http.renewed(other, fine, "{") is None
+    assert http.renewed(other, other, "{") is None
+
+
+def test_each_phase_is_told_its_own_seconds_whatever_came_first(http: PhaseLines) -> None:
+    told = [Phase("processing", 0.5), Phase("tls", 0.25), Phase("connect", 0.125)]
+
+    assert http.text(told, "{") == (
+        'probe_http_duration_seconds{phase="connect"} 0.125\n'
+        'probe_http_duration_seconds{phase="tls"} 0.25\n'
+        'probe_http_duration_seconds{phase="processing"} 0.5\n'
+    )
 
 
 def test_a_token_is_told_where_one_was_asked_for() -> None:
@@ -52,13 +72,23 @@ def test_a_token_is_told_where_one_was_asked_for() -> None:
 
 
 def test_a_phase_that_is_not_finite_has_no_line(http: PhaseLines) -> None:
-    assert http.text([Phase("connect", float("nan"))], "{") == ""
+    told = [Phase("connect", float("nan")), Phase("tls", float("-inf")), Phase("processing", 1.0)]
+
+    assert http.text(told, "{") == 'probe_http_duration_seconds{phase="processing"} 1\n'
 
 
 def test_names_that_differ_in_each_run_do_not_pile_up() -> None:
     lines = PhaseLines(PHASE, ())
 
-    plans = {id(lines.plan([Phase(f"step {number}", 1.0)])) for number in range(3 * MAX_PLANS)}
+    told = {lines.text([Phase(f"step {number}", 1.0)], "{") for number in range(3 * MAX_PLANS)}
 
-    assert len(plans) > 1
+    assert len(told) == 3 * MAX_PLANS
     assert len(lines._plans) <= MAX_PLANS
+
+
+def test_a_name_may_hold_what_a_form_of_text_is_made_of() -> None:
+    lines = PhaseLines(PHASE, ())
+
+    assert lines.text([Phase("100 % of %s", 0.5)], '{probe="%s",') == (
+        'sonde_probe_phase_duration_seconds{probe="%s",phase="100 % of %s"} 0.5\n'
+    )

@@ -173,7 +173,8 @@ def test_a_drop_in_takes_any_target_with_its_secrets_and_quirks(drop_in: Plans) 
         assert found.source.is_strict
     with pytest.raises(Refused) as caught:
         draft(drop_in, module="port", target="169.254.169.254:80")
-    assert caught.value.status == 403
+    want = "want a target other than link-local and cloud metadata, got one of these\n"
+    assert (caught.value.status, caught.value.text) == (403, want)
 
 
 def test_a_hostname_is_asked_for_over_tls(drop_in: Plans) -> None:
@@ -191,3 +192,12 @@ def test_plans_do_not_pile_up(drop_in: Plans, monkeypatch: pytest.MonkeyPatch) -
     assert drop_in.known(Question("port", "h:2")) is None
     assert drop_in.known(Question("port", "h:5")) is not None
     assert len(drop_in._plans) == 3
+
+
+def test_t27_a_plan_for_a_long_question_is_not_kept(drop_in: Plans) -> None:
+    """4,096 of those of 8 KiB would be 100 MB, for whoever asks for that many."""
+    for length, is_kept in ((500, True), (600, False)):
+        target = "h" * length
+        drop_in.make(draft(drop_in, module="port", target=target))
+
+        assert (drop_in.known(Question("port", target)) is not None) is is_kept

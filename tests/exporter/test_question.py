@@ -39,10 +39,13 @@ def test_the_time_there_is(module_s: float, header: str, offset_s: float, limit_
     assert max(0, effective_s(header, offset_s, module_s)) == pytest.approx(limit_s)
 
 
-def test_a_timeout_that_is_no_number_is_told_as_upstream_does() -> None:
-    want = "Failed to parse timeout from Prometheus header: want a number of seconds, got 'soon'"
+@pytest.mark.parametrize("header", ["soon", "1s", "so_on", "_"])
+def test_a_timeout_that_is_no_number_is_told_as_upstream_does(header: str) -> None:
+    want = (
+        f"Failed to parse timeout from Prometheus header: want a number of seconds, got {header!r}"
+    )
     with pytest.raises(Refused, match=want) as caught:
-        effective_s("soon", 0.5, 0)
+        effective_s(header, 0.5, 0)
 
     assert caught.value.status == 500
 

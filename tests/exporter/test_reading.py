@@ -59,6 +59,19 @@ def test_a_scenario_and_a_probe_of_one_name_are_both_explained(file: Path) -> No
     assert "\nname: shop\nkind: journey\n" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("explain", "sonde: want the name of a probe, got none (known: shop, quick)\n"),
+        ("load", "sonde: want the name of a scenario, got none (known: quick)\n"),
+    ],
+)
+def test_who_names_nothing_is_told_what_there_is(file: Path, command: str, message: str) -> None:
+    done = CliRunner().invoke(app, [command, "--config", str(file)])
+
+    assert (done.exit_code, done.stdout, done.stderr) == (2, "", message)
+
+
 def test_names_of_scenarios_are_suggested_too(file: Path) -> None:
     done = CliRunner().invoke(app, ["explain", "quik", "--config", str(file)])
 

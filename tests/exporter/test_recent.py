@@ -4,25 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.plans import Plan, Source, digest_of
+from exporter.plans import digest_of
 from exporter.recent import Recent, Run
-from probes.probe import Probe
 from probes.result import Result
-from probes.wire.policy import Policy
-from tests.exporter.pages import Plain, down, up
-
-
-def plan_of(target: str, module: str = "m") -> Plan:
-    kind = Plain()
-    probe = Probe("asked", kind, target, module=module)
-    return Plan(probe, Policy(), Source(kind, module), digest_of(target))
-
-
-def kept(limit: int, *results: Result) -> Recent:
-    recent = Recent(limit)
-    for result in results:
-        recent.add(plan_of(result.target), result, 5.0)
-    return recent
+from tests.exporter.pages import down, kept, plan_of, up
 
 
 def numbers(recent: Recent) -> list[int]:

@@ -1,5 +1,9 @@
 """The command ``sonde run``, as far as it goes without serving: flags, files, refusals."""
 
+import json
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,7 @@ from exporter.cli import app
 from exporter.running import TOKEN_FILE, _seconds, _token
 from probes.config.load import load_blackbox
 
+ROOT = Path(__file__).resolve().parents[2]
 UPSTREAM = "modules:\n  http_2xx: {prober: http, timeout: 5s}\n"
 WITH_SECRET = (
     "modules:\n  login: {prober: http, timeout: 5s,"
@@ -46,7 +51,32 @@ def test_a_blackbox_file_is_judged(blackbox: Path, words: tuple[str, ...]) -> No
 
     done = CliRunner().invoke(app, ["run", *given])
 
-    assert (done.exit_code, done.stdout) == (0, f"{blackbox}: 1 modules, no mistake\n")
+    assert (done.exit_code, done.stdout) == (0, f"{blackbox}: 1 module, no mistake\n")
+
+
+def test_arguments_of_blackbox_exporter_need_no_command(blackbox: Path) -> None:
+    done = CliRunner().invoke(app, [f"--config.file={blackbox}", "--config.check"])
+    ours = CliRunner().invoke(app, ["--config", str(blackbox)])
+
+    assert (done.exit_code, done.stdout) == (0, f"{blackbox}: 1 module, no mistake\n")
+    assert ours.exit_code == 2
+    assert "No such option: --config" in ours.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "wanted"),
+    [((), "vsock://env:1"), (("--web.listen-address=vsock://flag:1",), "vsock://flag:1")],
+    ids=["by the environment", "a flag wins"],
+)
+def test_where_it_listens_may_stand_in_the_environment(
+    blackbox: Path, flags: tuple[str, ...], wanted: str
+) -> None:
+    done = CliRunner().invoke(
+        app, ["run", "--config.file", str(blackbox), *flags], env={"SONDE_LISTEN": "vsock://env:1"}
+    )
+
+    assert done.exit_code == 2
+    assert f"want an address to listen on such as 127.0.0.1:9115, got {wanted!r}" in done.stderr
 
 
 def test_whoever_asks_chooses_where_secrets_go_and_is_told_so(blackbox: Path) -> None:
@@ -58,6 +88,37 @@ def test_whoever_asks_chooses_where_secrets_go_and_is_told_so(blackbox: Path) ->
     assert "/probe takes any target" in done.stderr
     assert "whoever asks chooses where the secrets go of login" in done.stderr
     assert "canary" not in done.output
+
+
+@pytest.mark.slow
+def test_a_service_tells_its_warnings_in_its_log(blackbox: Path) -> None:
+    # a port that is taken, so it ends before it serves
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        words = ["run", "--config.file", str(blackbox), "--listen", listen]
+
+        done = subprocess.run(
+            [sys.executable, "-c", "from exporter.cli import main; main()", *words],
+            cwd=ROOT, capture_output=True, text=True, timeout=20, check=False,
+        )  # fmt: skip
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("sonde: ")
+    (line,) = map(json.loads, done.stdout.splitlines())
+    assert line["level"] == "WARN"
+    assert line["message"].startswith(f"{blackbox}: /probe takes any target")
+
+
+def test_what_will_fail_in_every_run_is_told_by_a_check_too(blackbox: Path) -> None:
+    blackbox.write_text(
+        "modules: {m: {prober: tcp, timeout: 5s,"
+        " tcp: {tls_config: {min_version: TLS13, max_version: TLS12}}}}\n"
+    )
+
+    done = CliRunner().invoke(app, ["run", "--config.file", str(blackbox), "--config.check"])
+
+    assert done.exit_code == 0
+    assert "got TLS13 and TLS12: every run will fail" in done.stderr
 
 
 def test_a_bad_blackbox_file_ends_with_2(blackbox: Path) -> None:

@@ -238,6 +238,32 @@ async def test_a_bad_file_changes_nothing_and_is_counted(
         assert await values(service, "sonde_config_reload_failures_total") == {(): 1.0}
 
 
+async def test_what_is_odd_about_a_new_file_is_told_once(
+    tmp_path: Path, log_handle: LogHandle, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "p.yaml"
+    probe = "name: a, kind: tcp, target: '127.0.0.1:1', every: 1h, timeout: 1s"
+    path.write_text(text_of(probe))
+
+    def told() -> list[str]:
+        # of the probe it may be told as well that it is down
+        texts = [it.getMessage() for it in caplog.records if it.levelno == logging.WARNING]
+        return [text for text in texts if text.startswith(str(path))]
+
+    async with serving(path, log_handle) as service:
+        path.write_text(text_of(probe) + "include: ['more-*.yaml']\n")
+        first = await service.reload()
+        path.write_text(text_of(probe, probe.replace("a,", "b,", 1)) + "include: ['more-*.yaml']\n")
+        again = await service.reload()
+        path.write_text(text_of(probe))
+        mended = await service.reload()
+
+    (news,) = first
+    assert news.message == "want at least one file, got none like 'more-*.yaml'"
+    assert told() == [str(news)]
+    assert (again, mended) == ((), ())
+
+
 async def test_a_changed_file_is_found_by_the_watch(
     tmp_path: Path, log_handle: LogHandle, target: int
 ) -> None:

@@ -111,8 +111,32 @@ def test_a_reload_that_is_asked_for_before_it_is_ready_comes_after(
 
     service.send_signal(signal.SIGHUP)
 
-    assert "serving 1 probes" in service.stdout.readline()
+    assert "serving 1 probe on" in service.stdout.readline()
     assert "reloaded" in service.stdout.readline()
+
+
+def test_a_lack_of_descriptors_is_told_once_and_not_at_each_reload(tmp_path: Path) -> None:
+    file = tmp_path / "p.yaml"
+    targets = ", ".join(f"'127.0.0.1:{port}'" for port in range(1, 401))
+    file.write_text(
+        "version: 1\nprobes: [{name: a, kind: tcp, every: 1h, timeout: 1h,"
+        f" targets: [{targets}]}}]\n"
+    )
+    command = [SONDE, "run", "--config", str(file), "--listen", f"127.0.0.1:{free_port()}"]
+    # a limit that is lowered does not rise again: not in this process
+    limited = ["sh", "-c", 'ulimit -n 256; exec "$@"', "sh", *command]
+    with subprocess.Popen(limited, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            told = [process.stdout.readline(), process.stdout.readline()]
+            process.send_signal(signal.SIGHUP)
+            told.append(process.stdout.readline())
+        finally:
+            process.kill()
+
+    assert "want 400 runs in flight when every target hangs" in told[0]
+    assert "serving 400 probes" in told[1]
+    assert "reloaded" in told[2]
 
 
 def holds_hangups(pid: int) -> bool:

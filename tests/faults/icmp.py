@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from probes.wire.icmp import checksum
+from probes.wire.icmp.codec import checksum
 from tests.servers.network import own_network, sysctl
 
 PEER, ROUTER = "127.0.0.5", "127.0.0.9"

@@ -107,3 +107,14 @@ def test_no_label_out_of_an_answer_shows_a_secret(name: str, written: str) -> No
         assert "***" in one.samples[0].labels[0][1]
     # a word of ours is a word of ours, whatever the password is
     assert result.samples[1] == Sample("tcp_parts", 2, (("part", SECRET),))
+
+
+def test_a_digest_of_our_own_making_keeps_letters_that_are_a_secret_elsewhere() -> None:
+    recorder = Recorder()
+    labels = {"fingerprint_sha256": "2c27" + "abc" * 20, "subject": "CN=abc.test"}
+    recorder.sample("ssl_last_chain_info", 1.0, **labels)
+    probe = Probe(name="a", kind=Tcp(), target="127.0.0.1:1", redact=Redactor(["abc"]))
+
+    shown = dict(result_of(probe, recorder, None, NOW, 0.5, 1).samples[0].labels)
+
+    assert shown == {**labels, "subject": "CN=***.test"}

@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from probes import report
 from probes.config.explain import explain
 from probes.config.sections import ProbeKeys
+from probes.extras import wanted
 from probes.families import BLACKBOX, OWN_NAMESPACES, SHARED, family_name
 from probes.junit import as_junit
 from probes.kind import Kind
@@ -30,6 +31,7 @@ from probes.prober_health import ProberHealth
 from probes.redact import Secret
 from probes.result import Outcome, Reason, Result
 from probes.run import run_once
+from probes.settings import descriptions
 from tests.faults.tcp import Handler, closed_port, resetting, silent, talking, tcp_fault
 from tests.faults.udp import Answers, mute, udp_fault
 from tests.harness import Check, Law, ours, undeclared
@@ -141,8 +143,8 @@ def test_every_key_of_a_kind_is_described(name: str) -> None:
     bare = [
         f"{model.__name__}.{key}"
         for model in models_of(KINDS[name])
-        for key, field in model.model_fields.items()
-        if not field.description
+        for key in model.model_fields
+        if not descriptions(model).get(key)
     ]
 
     assert not bare
@@ -367,11 +369,11 @@ def test_importing_a_kind_does_not_import_its_driver(name: str) -> None:
 def test_a_missing_extra_is_named_by_the_linter_and_by_the_run(name: str) -> None:
     kind = KINDS[name]
     target = law_of(name).target.format(host="127.0.0.1", port=1)
-    wanted = f"want the extra {kind.requires!r}, got none: pip install 'sonde[{kind.requires}]'"
+    assert kind.requires is not None
 
     said = run_python(WITHOUT_THE_EXTRA.format(name=name, driver=kind.driver, target=target))
 
-    assert said == [wanted, f"unknown config {wanted}"]
+    assert said == [wanted(kind.requires), f"unknown config {wanted(kind.requires)}"]
 
 
 def test_every_extra_of_a_kind_is_in_standard() -> None:

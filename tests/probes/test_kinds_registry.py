@@ -9,8 +9,18 @@ from typing import ClassVar
 
 import pytest
 
+from probes.extras import wanted
 from probes.kind import Kind
-from probes.kinds import discover, find_kind, kind_names, missing_extra, release_kinds
+from probes.kinds import (
+    Glance,
+    _glance,
+    discover,
+    find_kind,
+    glances,
+    kind_names,
+    missing_extra,
+    release_kinds,
+)
 from tests.probes.config.conftest import DEMO_KIND, METADATA
 
 # other names than those of the package that the tests of the config install
@@ -128,7 +138,7 @@ def test_two_packages_with_the_same_kind_are_refused(site: Path) -> None:
 def test_a_missing_driver_is_told_with_the_command_that_installs_it(site: Path) -> None:
     bare = find_kind("driven", allowed=["driven"])
 
-    assert missing_extra(bare) == "want the extra 'driven', got none: pip install 'sonde[driven]'"
+    assert missing_extra(bare) == wanted("driven")
     assert missing_extra(find_kind("third", allowed=["third"])) is None
     assert missing_extra(find_kind("tcp")) is None
 
@@ -157,3 +167,28 @@ async def test_what_runs_share_is_released_of_every_kind_that_was_found(
     assert find_kind("tcp") is Shared
     await release_kinds()
     assert Shared.released == 1
+
+
+def test_a_glance_says_what_the_class_says() -> None:
+    assert glances() == [
+        Glance(kind.name, (kind.__doc__ or "").partition("\n")[0], kind.requires, kind.driver)
+        for kind in discover().values()
+    ]
+
+
+@pytest.mark.slow
+def test_a_list_of_kinds_imports_none() -> None:
+    code = (
+        "import json, sys; from probes.kinds import glances; glances();"
+        "print(json.dumps([m for m in sys.modules if m.startswith('probes.kinds.')]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True
+    )
+
+    assert json.loads(done.stdout) == []
+
+
+def test_a_glance_at_a_file_without_its_kind_says_so() -> None:
+    with pytest.raises(ValueError, match=r"^want a class with name = 'tcp' in tcp.py, got none$"):
+        _glance("tcp", b"name = 'tcp'\nclass Udp: name = 'udp'\n")

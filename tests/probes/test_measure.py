@@ -18,6 +18,8 @@ DOCUMENT = {
     "word": "many",
     "null": None,
     "huge": 10**400,
+    "vast": 1e308,
+    "most": {"a": 1e308, "b": 1e308, "c": 1e308},
     "by_category": {"run": 3, "swim": 4.5},
     "queues": [{"name": "mail", "size": 1}, {"name": "jobs", "size": 2, "prio": 1}],
 }
@@ -102,6 +104,14 @@ def test_a_value_is_found_where_it_stands(keys: Any, found: Any) -> None:
         ({"each": "$.nothing", "label": "x"}, "shop_value: want a number, got nothing"),
         ({"each": "$.lag", "label": "x"}, "shop_value: want an object at $.lag, got 7"),
         ({"json": "$.lag", "labels": {"x": "$.queues"}}, None),
+        (
+            {"json": "$.vast", "scale": 1000},
+            "shop_value: want numbers that a float can hold, got a larger one",
+        ),
+        (
+            {"each": "$.most", "label": "x", "max": 1},
+            "shop_value: want numbers that a float can hold, got a larger one",
+        ),
     ],
 )
 def test_what_is_missing_is_a_miss_unless_it_may_be(keys: Any, message: str | None) -> None:

@@ -158,3 +158,14 @@ def test_many_samples_at_once_stand_behind_the_earlier_ones() -> None:
     recorder.sample("a", 1.0)
     recorder.extend((Sample("b", 2.0), Sample("c", 3.0)))
     assert [sample.name for sample in recorder.samples] == ["a", "b", "c"]
+
+
+def test_a_part_of_a_run_is_as_old_as_the_run() -> None:
+    """The time for its name counts for each address of it."""
+    now = 10.0
+    recorder = Recorder(clock=lambda: now)
+    now = 12.0
+    part = recorder.fresh()
+    now = 13.0
+
+    assert (part.elapsed(), part.phases, part.samples) == (3.0, (), ())

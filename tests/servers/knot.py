@@ -4,8 +4,9 @@
 |---|---|
 | signed.test | by NSEC; addresses, an alias, a wildcard, an empty name |
 | sub.signed.test | a zone below, by NSEC3, with its DS record above |
+| open.signed.test | a zone below, by NSEC3 with opt-out: ``loose`` is a zone that is not signed |
 | plain.signed.test | a zone below without signatures, so without a DS record |
-| broken.test | signed before ``www`` was changed; the signature of ``old`` has ended |
+| broken.test | signed before ``www`` was changed; ``old`` was signed, ``new`` will be |
 
 Other names of each: see `ZONE`. `Knot.anchors` holds the DS records of signed.test and broken.test.
 """
@@ -46,6 +47,11 @@ policy:
     nsec3: on
     nsec3-iterations: 2
     nsec3-salt-length: 4
+  - id: open
+    manual: on
+    nsec3: on
+    nsec3-iterations: 0
+    nsec3-opt-out: on
 template:
   - id: default
     storage: {d}
@@ -60,6 +66,9 @@ zone:
   - domain: sub.signed.test
     dnssec-signing: on
     dnssec-policy: nsec3
+  - domain: open.signed.test
+    dnssec-signing: on
+    dnssec-policy: open
   - domain: plain.signed.test
   - domain: broken.test
 """
@@ -69,9 +78,16 @@ ns 3600 IN A 127.0.0.1
 www 300 IN A 192.0.2.1
 www 300 IN A 192.0.2.2
 old 300 IN A 192.0.2.3
+new 300 IN A 192.0.2.4
 alias 300 IN CNAME www
+chain 300 IN CNAME middle
+middle 300 IN CNAME alias
+nowhere 300 IN CNAME middle.nowhere
+ring 300 IN CNAME ring.again
+ring.again 300 IN CNAME ring
 away 300 IN CNAME www.sub.signed.test.
 *.wild 300 IN TXT "wild"
+*.like 300 IN CNAME alias
 below.empty 300 IN TXT "below a name without records"
 """
 QUESTION = b"\0\x21\0\1\0\0\0\1\0\0\0\0\0\0\3www\6signed\4test\0\0\1\0\1"
@@ -90,12 +106,13 @@ def start_knot(directory: Path) -> Knot:
     (directory / "db").mkdir()
     config = directory / "knot.conf"
     config.write_text(CONFIG.format(d=directory, port=port))
-    signed, below = (_make_key(config, zone) for zone in ("signed.test", "sub.signed.test"))
-    delegations = f"sub 300 IN NS ns.sub\nns.sub 300 IN A 127.0.0.1\n{below}\n"
-    delegations += "plain 300 IN NS ns.plain\nns.plain 300 IN A 127.0.0.1\n"
-    for zone in ("signed.test", "sub.signed.test", "plain.signed.test"):
-        more = delegations if zone == "signed.test" else ""
-        (directory / f"{zone}.zone").write_text(ZONE.format(zone=zone) + more)
+    signed, *below = (_make_key(config, f"{zone}signed.test") for zone in ("", "sub.", "open."))
+    more = {
+        "signed.test": "\n".join((*map(_delegation, ("sub", "open", "plain")), *below, "")),
+        "open.signed.test": _delegation("loose"),
+    }
+    for zone in ("signed.test", *(f"{name}.signed.test" for name in ("sub", "open", "plain"))):
+        (directory / f"{zone}.zone").write_text(ZONE.format(zone=zone) + more.get(zone, ""))
     broken = _write_broken(directory / "broken.test.zone")
     running = start(
         [program, "-c", config],
@@ -106,6 +123,10 @@ def start_knot(directory: Path) -> Knot:
     server = Knot(running.process, port, directory)
     server.anchors = (signed, broken)
     return server
+
+
+def _delegation(name: str) -> str:
+    return f"{name} 300 IN NS ns.{name}\nns.{name} 300 IN A 127.0.0.1\n"
 
 
 def _make_key(config: Path, zone: str) -> str:
@@ -139,15 +160,15 @@ def _write_broken(path: Path) -> str:
         inception=now - timedelta(days=2),
         expiration=now + timedelta(days=2),
     )
-    # what sign_zone() made for "old" is replaced by one that has ended
-    name = dns.name.from_text("old.broken.test.")
-    address = zone.find_rdataset(name, dns.rdatatype.A)
-    ended = dns.dnssec.sign(
-        (name, address), private, dns.name.from_text("broken.test."), key,
-        inception=now - timedelta(days=9), expiration=now - timedelta(days=1),
-    )  # fmt: skip
-    by_hand = dns.rdataset.from_rdata(300, ended)
-    zone.replace_rdataset(name, by_hand)
+    # what sign_zone() made is replaced by one that has ended, and one that is to begin
+    for word, begins, ends in (("old", -9, -1), ("new", 1, 9)):
+        name = dns.name.from_text(f"{word}.broken.test.")
+        address = zone.find_rdataset(name, dns.rdatatype.A)
+        by_hand = dns.dnssec.sign(
+            (name, address), private, dns.name.from_text("broken.test."), key,
+            inception=now + timedelta(days=begins), expiration=now + timedelta(days=ends),
+        )  # fmt: skip
+        zone.replace_rdataset(name, dns.rdataset.from_rdata(300, by_hand))
     other = dns.rdataset.from_text("IN", "A", 300, "192.0.2.66")
     zone.replace_rdataset("www.broken.test.", other)
     zone.to_file(str(path), relativize=False)

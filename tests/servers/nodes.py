@@ -1,16 +1,14 @@
 """Real chain nodes: each starter gives a `Node` that answered a real call.
 
 ``scripts/nodes.sh`` installs them into ``.testnodes``. They hold nothing worth keeping, so they are
-killed; the kernel does it where the test process died before it could. Here is anvil, which has the
-levers; others stand in `nodes_evm`, `nodes_solana` and `nodes_comet` beside it, the fixtures in
-`nodes_fixtures`. Knows no kind of probe.
+killed. Here is anvil, which has the levers; others stand in `nodes_evm`, `nodes_solana` and
+`nodes_comet` beside it, the fixtures in `nodes_fixtures`. Knows no kind of probe.
 """
 
 import asyncio
 import http.client
 import json
 import re
-import shutil
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from tests.servers.process import READY_S, RETRY_S, STOP_S, Server, absent, start
+from tests.servers.process import READY_S, RETRY_S, STOP_S, Server, absent, find_program, start
 
 ROOT = Path(__file__).parents[2]
 HOME = ROOT / ".testnodes"
@@ -272,11 +270,10 @@ def module(pattern: str) -> Path:
     return found[0]
 
 
-def guarded(command: Sequence[object]) -> list[str]:
-    """Return *command* so that the kernel kills it when the test process dies; same process id."""
-    setpriv = shutil.which("setpriv")
-    words = [str(word) for word in command]
-    return [setpriv, "--pdeathsig", "KILL", *words] if setpriv else words
+def node_program() -> str:
+    """Return the Node.js that ``scripts/nodes.sh`` has found, else that of the system."""
+    found = HOME / "bin" / "node"
+    return str(found) if found.exists() else find_program("node")
 
 
 def launch(
@@ -305,7 +302,7 @@ def launch(
             bound.append(int(told[1]))
         result_of(ask(bound[0], payload(method, [])).json())
 
-    running = start(guarded(command), 0, directory, ready=ready)
+    running = start([str(word) for word in command], 0, directory, ready=ready)
     return node(running.process, bound[0], directory)
 
 

@@ -7,8 +7,8 @@ is to happen on purpose happens on anvil.
 import re
 from pathlib import Path
 
-from tests.servers.nodes import MODULES, Node, launch, module
-from tests.servers.process import find_program, free_port
+from tests.servers.nodes import MODULES, Node, launch, module, node_program
+from tests.servers.process import free_port
 
 HARDHAT = re.compile(r"server at http://127\.0\.0\.1:(\d+)/")
 HARDHAT_CONFIG = """
@@ -25,7 +25,7 @@ def start_ganache(directory: Path) -> Node:
     # it refuses port 0
     port = free_port()
     words = ["--server.host", "127.0.0.1", "--server.port", port, "--miner.blockTime", "1"]
-    command = [find_program("node"), program, *map(str, words), "--chain.chainId", "1337"]
+    command = [node_program(), program, *map(str, words), "--chain.chainId", "1337"]
     return launch(Node, command, directory, "eth_chainId", port)
 
 
@@ -39,7 +39,7 @@ def start_hardhat(directory: Path) -> Node:
     command = [
         "env", f"HOME={directory}", f"XDG_DATA_HOME={directory}",
         "HARDHAT_DISABLE_TELEMETRY_PROMPT=true",
-        find_program("node"), "node_modules/hardhat/internal/cli/bootstrap.js",
+        node_program(), "node_modules/hardhat/internal/cli/bootstrap.js",
         "--config", "hardhat.config.cjs", "node", "--hostname", "127.0.0.1", "--port", "0",
     ]  # fmt: skip
     return launch(Node, command, directory, "eth_chainId", HARDHAT)
@@ -50,7 +50,7 @@ def start_ethereumjs(directory: Path) -> Node:
     program = module("@ethereumjs/client/dist/esm/bin/cli.js")
     port, ws_port, peer_port = free_port(), free_port(), free_port()
     command = [
-        find_program("node"), program, "--dev=poa", "--rpc", "--rpcPort", str(port),
+        node_program(), program, "--dev=poa", "--rpc", "--rpcPort", str(port),
         "--rpcAddr", "127.0.0.1", "--ws", "--wsPort", str(ws_port), "--wsAddr", "127.0.0.1",
         "--port", str(peer_port), "--dataDir", directory / "data", "--discV4=false",
     ]  # fmt: skip

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.nodes import Node, launch, module
-from tests.servers.process import find_program
+from tests.servers.nodes import Node, launch, module, node_program
 
 SCRIPT = Path(__file__).with_name("surfpool.mjs")
 TOLD = re.compile(r'"rpcUrl":"http://127\.0\.0\.1:(\d+)"')
@@ -52,7 +51,7 @@ def start_surfpool(directory: Path, *, mode: str = "clock", slot_ms: int = 400) 
         pytest.skip(f"want a package of surfpool for {platform.machine()}, got none: nobody has it")
     native = module("@solana/surfpool-*/*.node")
     config = json.dumps({"blockProductionMode": mode, "slotTimeMs": slot_ms})
-    command = [find_program("node"), SCRIPT, native, config]
+    command = [node_program(), SCRIPT, native, config]
     node = launch(Surfpool, command, directory, "getHealth", TOLD)
     told = TOLD_WS.search(node.log())
     if told is None:

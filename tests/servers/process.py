@@ -4,13 +4,16 @@ Knows no particular server; `Server` and `find_program` are what the starters be
 """
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,8 @@ READY_S = 30.0
 # Seconds between two tries: the only way to learn that a process is ready is to ask it.
 RETRY_S = 0.02
 STOP_S = 10.0
+# Below net.ipv4.ip_local_port_range of Linux, 32768 to 60999; macOS begins later.
+FIRST_PORT, PORTS, SHARES = 20_000, 12_000, 8
 # Debian keeps daemons where users do not look.
 EXTRA_PATH = ("/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/local/bin")
 
@@ -47,13 +52,28 @@ def find_program(name: str, *more: str) -> str:
     return found
 
 
+@cache
+def _ports_of(pid: int) -> Iterator[int]:
+    """Return the ports that one process of the tests takes, in turn, for ever.
+
+    Another one takes others: between the choice of a port and its program there may be a second.
+    """
+    size = PORTS // SHARES
+    first, begin = FIRST_PORT + pid % SHARES * size, secrets.randbelow(size)
+    return cycle(first + (begin + at) % size for at in range(size))
+
+
 def free_port() -> int:
-    """Return a port that was free a moment ago; the system hands them out round robin."""
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a port that nobody has, outside of those that the system gives away by itself.
+
+    One of those may belong to a connection of another test before a slow program binds it.
+    """
+    for port in _ports_of(os.getpid()):
+        with socket.socket() as listener, suppress(OSError):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("unreachable: they have no end")
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""A real Prometheus, its promtool, and a real blackbox_exporter."""
+"""A real Prometheus, its promtool, a real blackbox_exporter and a real Pushgateway."""
 
 import json
 import subprocess
@@ -69,6 +69,14 @@ def start_blackbox_exporter(directory: Path, config: str) -> Server:
         f"--web.listen-address=127.0.0.1:{port}",
     ]
     return start(command, port, directory, ready=lambda: get(port, "/metrics"))
+
+
+def start_pushgateway(directory: Path) -> Server:
+    """Start a Pushgateway that keeps nothing."""
+    program = find_program("prometheus-pushgateway")
+    port = free_port()
+    command = [program, f"--web.listen-address=127.0.0.1:{port}"]
+    return start(command, port, directory, ready=lambda: get(port, "/-/ready"))
 
 
 def promtool(*arguments: str, page: bytes | None = None) -> subprocess.CompletedProcess[bytes]:

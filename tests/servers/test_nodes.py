@@ -2,10 +2,7 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -466,33 +463,3 @@ async def eventually_hits(rule: Any, hits: int) -> None:
         return bool(rule.hits >= hits)
 
     await eventually(reached)
-
-
-# the harness
-
-
-def test_a_node_dies_with_the_process_that_started_it(tmp_path: Path, anvil: StartAnvil) -> None:
-    anvil()  # skips where there is none
-    script = (
-        "import os, pathlib, sys; from tests.servers.nodes import start_anvil;"
-        "print(start_anvil(pathlib.Path(sys.argv[1])).process.pid, flush=True); os._exit(1)"
-    )
-    root = Path(__file__).parents[2]
-
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path)],
-        cwd=root, capture_output=True, text=True, timeout=30, check=False,
-    )  # fmt: skip
-
-    process = Path("/proc") / done.stdout.strip()
-    assert done.returncode == 1, done.stderr
-    assert done.stdout.strip().isdecimal()
-    assert wait_until(lambda: not is_alive(process)) is None
-
-
-def is_alive(process: Path) -> bool:
-    """Tell whether it runs; one that nobody has waited for is dead all the same."""
-    try:
-        return ") Z " not in (process / "stat").read_text()
-    except FileNotFoundError:
-        return False

@@ -44,6 +44,7 @@ SLOW = """
   slow_grpc: {prober: grpc, timeout: 1s}
   slow_grpcs: {prober: grpc, timeout: 1s, grpc: {tls: true}}
   slow_websocket: {prober: websocket, timeout: 1s}
+  slow_icmp: {prober: icmp, timeout: 1s, icmp: {preferred_ip_protocol: ip4, source_ip_address: lo}}
 """
 NEWER_LABELS = {"probe_ssl_last_chain_info": "serialnumber"}
 Values = Mapping[str, tuple[float | None, float | None]]

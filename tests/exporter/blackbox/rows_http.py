@@ -1,5 +1,7 @@
 """Rows of kind http: each option of upstream, and what a server may do to it."""
 
+from typing import Any
+
 from tests.exporter.blackbox.rows import Row
 
 _V4 = "preferred_ip_protocol: ip4"
@@ -131,13 +133,13 @@ REQUEST = (
     http("password of a file", "basic_auth: {username: me, password_file: '{here}/word'},"
          " fail_if_body_not_matches_regexp: ['authorization: Basic bWU6c2VjcmV0LW9mLWEtZmlsZQ==']",
          "{http}/echo"),
-    http("bearer token", "bearer_token: abc, fail_if_body_not_matches_regexp:"
-         " ['authorization: Bearer abc']", "{http}/echo"),
+    http("bearer token", "bearer_token: xyzzy, fail_if_body_not_matches_regexp:"
+         " ['authorization: Bearer xyzzy']", "{http}/echo"),
     http("bearer token of a file", "bearer_token_file: '{here}/word',"
          " fail_if_body_not_matches_regexp: ['authorization: Bearer secret-of-a-file']",
          "{http}/echo"),
-    http("authorization of another type", "authorization: {type: Token, credentials: abc},"
-         " fail_if_body_not_matches_regexp: ['authorization: Token abc']", "{http}/echo"),
+    http("authorization of another type", "authorization: {type: Token, credentials: xyzzy},"
+         " fail_if_body_not_matches_regexp: ['authorization: Token xyzzy']", "{http}/echo"),
     http("user and password in the target", "fail_if_body_not_matches_regexp:"
          " ['authorization: Basic bWU6cHc=']", "http://me:pw@127.0.0.1:{port}/echo"),
     http("a target without a scheme", "", "127.0.0.1:{port}/ok"),
@@ -146,6 +148,14 @@ REQUEST = (
     http("a target with a fragment", "fail_if_body_not_matches_regexp: ['^GET /echo\\n']",
          "{http}/echo#part"),
 )  # fmt: skip
+_USER_IN_LOCATION: dict[str, Any] = {
+    "differs": "K15",
+    "values": {
+        "probe_failed_due_to_regex": (1, 0), "probe_success": (0, 1),
+        "probe_http_content_length": (154, 124),
+        "probe_http_uncompressed_body_length": (154, 124),
+    },
+}  # fmt: skip
 REDIRECTS = (
     http("one hop", "", "{http}/hops/1"),
     http("three hops", "", "{http}/hops/3"),
@@ -167,6 +177,9 @@ REDIRECTS = (
     http("308 keeps PUT", "method: PUT, body: xyz, fail_if_body_not_matches_regexp:"
          " ['^PUT /echo', 'xyz$']", "{http}/to/308?/echo"),
     http("no Location", "valid_status_codes: [302]", "{http}/noloc"),
+    http("an empty Location", "valid_status_codes: [302]", "{http}/to/302?"),
+    http("an empty Location, so a body", "valid_status_codes: [302],"
+         " fail_if_body_not_matches_regexp: [all]", "{http}/to/302?"),
     http("to another port", "", "{http}/to/302?{nginx}/hello.txt"),
     http("to TLS", _CA, "{http}/to/302?{https}/ok"),
     http("from TLS to clear text", _CA, "{https}/to/302?{http}/ok"),
@@ -180,6 +193,21 @@ REDIRECTS = (
              "probe_http_content_length": (148, 118),
              "probe_http_uncompressed_body_length": (148, 118),
          }),
+    http("a key is not told to others", "headers: {X-Api-Key: k},"
+         " fail_if_body_matches_regexp: ['x-api-key']",
+         "{http}/to/302?http://localhost:{port}/echo", differs="K15", values={
+             "probe_failed_due_to_regex": (1, 0), "probe_success": (0, 1),
+             "probe_http_content_length": (131, 118),
+             "probe_http_uncompressed_body_length": (131, 118),
+         }),
+    http("another header is told", "headers: {X-Plain: p},"
+         " fail_if_body_not_matches_regexp: ['x-plain: p']",
+         "{http}/to/302?http://localhost:{port}/echo"),
+    http("user and password in a Location", "fail_if_body_matches_regexp: ['authorization']",
+         "{http}/to/302?http://me:pw@localhost:{port}/echo", **_USER_IN_LOCATION),
+    http("user and password in a Location of its own host", "fail_if_body_matches_regexp:"
+         " ['authorization']", "{http}/to/302?http://me:pw@127.0.0.1:{port}/echo",
+         **_USER_IN_LOCATION),
     http("a cookie comes back", "fail_if_body_not_matches_regexp: ['cookie: session=abc'],"
          " headers: {User-Agent: me}", "{http}/setcookie"),
     http("Referer", "fail_if_body_not_matches_regexp: ['referer: http://127.0.0.1']",

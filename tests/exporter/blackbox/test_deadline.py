@@ -1,4 +1,8 @@
-"""Every prober against servers that keep it waiting: one second, and not much more (8.5)."""
+"""Every prober against servers that keep it waiting: one second, and not much more (8.5).
+
+Pings are lost on the loopback, behind which nobody has an address of RFC 5737: nothing leaves this
+machine, and no router is asked to be silent.
+"""
 
 import re
 from collections.abc import Callable, Mapping
@@ -47,6 +51,7 @@ CASES: Mapping[tuple[str, str], tuple[str, str]] = {
     ("slow_grpc", "{drip}"): (LATE, "call"),
     ("slow_grpc", "{half}"): (CUT, "call"),
     ("slow_grpcs", "{tlsdrip}"): (LATE, "tls"),
+    ("slow_icmp", "198.51.100.1"): (LATE, "rtt"),
     ("slow_websocket", "ws://{mute}/"): (LATE, "upgrade"),
     ("slow_websocket", "ws://{webdrip}/"): (LATE, "upgrade"),
     ("slow_websocket", "ws://{half}/"): (CUT, "upgrade"),
@@ -55,7 +60,7 @@ CASES: Mapping[tuple[str, str], tuple[str, str]] = {
 GROUPS = (
     ("http", "websocket"),
     ("tcp", "bytes", "tls", "unix"),
-    ("udp", "dns", "dot", "grpc", "grpcs"),
+    ("udp", "dns", "dot", "grpc", "grpcs", "icmp"),
 )
 Told = Mapping[tuple[str, str], tuple[Answer, float]]
 

@@ -26,7 +26,7 @@ ELSEWHERE = {
     "K10": ("tests/exporter/blackbox/test_api.py", "ODD_TIMEOUTS"),
     "K11": ("tests/exporter/test_asked.py", "test_runs_wait_for_a_slot_and_not_for_ever"),
     "K12": ("tests/exporter/blackbox/test_api.py", "K12: and every family"),
-    "K13": ("tests/probes/wire/test_tls.py", "hostname_checks_common_name"),
+    "K13": ("tests/probes/wire/tls/test_settings.py", "hostname_checks_common_name"),
     "K17": ("tests/exporter/blackbox/test_api.py", "ODD_TIMEOUTS"),
     "K18": (
         "tests/probes/kinds/test_http_blackbox.py",

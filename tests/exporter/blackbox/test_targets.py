@@ -16,6 +16,7 @@ from probes.prober_health import ProberHealth
 from probes.wire import net
 from tests.faults.dns import dns_fault
 from tests.faults.http import FaultServer, fault_server
+from tests.faults.tcp import silent, tcp_fault
 from tests.faults.unix import unix_fault
 from tests.servers.process import free_port
 
@@ -28,7 +29,13 @@ modules:
   dns: {kind: dns, query_name: a.test, query_type: A}
   dns_tcp: {kind: dns, query_name: a.test, query_type: A, transport: tcp}
   grpc: {kind: grpc}
-  websocket: {kind: websocket}
+  grpc_url: {kind: grpc}
+  grpc_tls: {kind: grpc, tls: true}
+  websocket: {kind: websocket, follow_redirects: true}
+  redis: {kind: redis}
+  rediss: {kind: redis}
+  postgres: {kind: postgres}
+  jsonrpc: {kind: jsonrpc, calls: [{method: ping}]}
   udp: {kind: udp, send: hello}
   smtp: {kind: smtp}
   ssh: {kind: ssh}
@@ -45,7 +52,13 @@ DIALS = {
     "dns": "{host}:{port}",
     "dns_tcp": "{host}:{port}",
     "grpc": "{host}:{port}",
+    "grpc_url": "http://{host}:{port}",
+    "grpc_tls": "http://{host}:{port}",
     "websocket": "ws://{host}:{port}/",
+    "redis": "redis://{host}:{port}",
+    "rediss": "rediss://{host}:{port}",
+    "postgres": "postgresql://u@{host}:{port}/d",
+    "jsonrpc": "http://{host}:{port}/",
     "udp": "{host}:{port}",
     "smtp": "{host}:{port}",
     "ssh": "{host}:{port}",
@@ -58,11 +71,16 @@ SPELLINGS = (
     "\uff11\uff12\uff17.\uff10.\uff10.\uff16\uff16", "127\u30020\u30020\u300266",
     "\u2460\u2461\u2466.0.0.66", "%31%32%37.0.0.66", "127.0.0.1@127.0.0.66", "forbidden.test",
     "FORBIDDEN.test.", "mapped.test",
+    "\U0001d7cf\U0001d7d0\U0001d7d5.0.0.66", "\u0661\u0662\u0667.0.0.66", "127.0.0.66\xad",
+    "127.0.0.66\u200b", "127.0.0.66%00", "127.0.0.66\uff0f", "::ffff:127.0.0.66",
+    "[64:ff9b::7f00:42%25lo]", "[::ffff:0:127.0.0.66]", "[127.0.0.66]", "[::ffff:127.0.0.66]x",
+    "\uff26orbidden\u3002test",
 )  # fmt: skip
 # Only a URL has a user.
 TRICKS = (
     "127.0.0.1:80@127.0.0.66", "127.0.0.1\\@127.0.0.66", "127.0.0.1@x@127.0.0.66",
     "127.0.0.1%09@127.0.0.66", "127.0.0.66\t", "127.0.0.66\\.example",
+    "127.0.0.1\uff20127.0.0.66", "127.0.0.1;@127.0.0.66", "@127.0.0.66", ":@127.0.0.66",
 )  # fmt: skip
 
 
@@ -135,9 +153,11 @@ def config(tmp_path: Path) -> Callable[[str], Awaitable[Config]]:
 Read = Callable[[str], Awaitable[Config]]
 
 
-async def outcome(config: Config, module: str, target: str, timeout_s: float = 0.3) -> str:
+async def outcome(
+    config: Config, module: str, target: str, timeout_s: float = 0.3, controls: tuple[str, ...] = ()
+) -> str:
     """Return the status of a refusal, or the reason of a run; ``up`` when it was none."""
-    asked = Asked(ProberHealth((), net.reachable))
+    asked = Asked(ProberHealth(controls, net.reachable))
     try:
         question = Question(module=module, target=target, timeout=str(timeout_s + 0.5))
         page = (await asked.answer(config, question)).decode()
@@ -175,6 +195,76 @@ async def test_no_spelling_reaches_what_is_denied(
 
     assert trap.hits == 0
     assert {target: it for target, it in found.items() if it not in REFUSALS} == {}
+
+
+# Of each kind whose targets are URLs: the scheme that it speaks.
+SCHEMES = {
+    "http": "http", "grpc_url": "http", "grpc_tls": "https", "websocket": "ws", "redis": "redis",
+    "rediss": "rediss", "postgres": "postgresql", "jsonrpc": "http",
+}  # fmt: skip
+ALL_SCHEMES = "http, https, ws, wss, redis, rediss, postgresql, postgres"
+
+
+@pytest.mark.parametrize("host", [FORBIDDEN, "forbidden.test"], ids=["address", "name"])
+@pytest.mark.parametrize("module", DIALS)
+async def test_what_another_scheme_may_reach_stays_out_of_reach(
+    trap: Trap, names: None, config: Read, module: str, host: str
+) -> None:
+    """The first entry lets any name be tried; where it leads is for the second one to say."""
+    others = ALL_SCHEMES.replace(f"{SCHEMES.get(module)}, ", "")
+    entry = f"{{cidr: 127.0.0.0/8, schemes: [{others}]}}"
+    loaded = await config(f"probe_policy: {{allow: [{{host: '*'}}, {entry}]}}\n")
+
+    found = await outcome(loaded, module, DIALS[module].format(host=host, port=trap.port))
+
+    assert (found, trap.hits) == ("403", 0)
+
+
+@pytest.mark.parametrize("module", SCHEMES)
+async def test_its_own_scheme_opens_the_way(
+    trap: Trap, names: None, config: Read, module: str
+) -> None:
+    written = DIALS[module].partition("://")[0]
+    entry = f"{{cidr: 127.0.0.0/8, schemes: [{SCHEMES[module]}, {written}]}}"
+    loaded = await config(f"probe_policy: {{allow: [{entry}]}}\n")
+
+    await outcome(loaded, module, DIALS[module].format(host=FORBIDDEN, port=trap.port))
+
+    async with asyncio.timeout(5):
+        await trap.reached.wait()
+
+
+async def test_a_websocket_is_not_led_to_a_place_of_another_scheme(
+    trap: Trap, config: Read, web: FaultServer
+) -> None:
+    entries = (
+        "{cidr: 127.0.0.1/32, schemes: [ws]}, "
+        f"{{cidr: {FORBIDDEN}/32, schemes: [http, https, wss]}}"
+    )
+    loaded = await config(f"probe_policy: {{allow: [{entries}]}}\n")
+
+    found = {
+        scheme: await outcome(
+            loaded,
+            "websocket",
+            web.url(f"/to/302?{scheme}://{FORBIDDEN}:{trap.port}/").replace("http", "ws", 1),
+        )
+        for scheme in ("ws", "http")
+    }
+
+    assert trap.hits == 0
+    assert found == {"ws": "blocked", "http": "blocked"}
+
+
+async def test_what_a_request_may_reach_does_not_bind_the_control_targets(config: Read) -> None:
+    """Else whoever asks for a closed port makes every failure of the prober its own."""
+    loaded = await config(f"probe_policy: {{allow: [{{cidr: {FORBIDDEN}/32}}]}}\n")
+
+    async with tcp_fault(silent) as control:
+        controls = (f"127.0.0.1:{control}",)
+        found = await outcome(loaded, "tcp", f"{FORBIDDEN}:{free_port()}", controls=controls)
+
+    assert found == "refused"
 
 
 async def test_no_redirect_leads_there(

@@ -26,7 +26,7 @@ from probes.kinds.cosmos import Cosmos
 from probes.kinds.evm import Evm
 from probes.kinds.solana import Solana
 from probes.probe import Probe
-from probes.wire.heads import News, Sighting
+from probes.wire.websocket.heads import News, Sighting
 from tests.probes.chain.judge.stage import START, Stage, group, head
 from tests.servers.process import find_program
 

@@ -9,6 +9,7 @@ import yaml
 from exporter.generate.packs import HASH_DIGITS, PACKS, PLANNED, chosen_packs, rules_text
 from exporter.vitals import SHOWN_HASH_DIGITS
 from probes.config.load import Config, load
+from scripts.docs import ROOT
 
 CHAIN = "chains: [{name: c, kind: evm, chain_id: 1, endpoints: [{name: a, http: http://a:1}]}]"
 LONE = "probes: [{name: l2, kind: evm, target: 'http://a:1', chain_id: 8453}]"
@@ -95,15 +96,28 @@ def test_every_alert_leads_to_its_section(tmp_path: Path) -> None:
     assert len(set(pages.values())) == len(pages)
 
 
-@pytest.mark.parametrize("names", [[], ["all"], ["chain"]])
-def test_a_file_without_chains_has_nothing_to_watch(names: list[str], tmp_path: Path) -> None:
+def test_a_file_without_chains_has_nothing_for_their_pack(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="want") as caught:
-        rules_text(config(tmp_path, PORT), names)
+        rules_text(config(tmp_path, PORT), ["chain"])
 
     assert str(caught.value) == (
         "want an entry under chains, or a probe of kind evm, solana or cosmos for the pack chain, "
         "got none"
     )
+
+
+@pytest.mark.parametrize("names", [[], ["all"]])
+def test_who_has_ordinary_probes_alone_is_told_where_their_rules_are(
+    names: list[str], tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="want") as caught:
+        rules_text(config(tmp_path, PORT), names)
+
+    assert str(caught.value) == (
+        "want chains or scenarios to write rules for, got neither; those of other probes fit "
+        "every file and are ready to copy: examples/rules.yml, docs/alerts.md"
+    )
+    assert (ROOT / "examples/rules.yml").exists()
 
 
 def test_no_secret_of_the_file_stands_in_the_rules(tmp_path: Path) -> None:

@@ -147,26 +147,29 @@ def test_it_tells_what_changes(directory: Path) -> None:
     dns = carried(directory, module("dns", f"query_name: a, {records}"))
     http = carried(directory, module("http", "bearer_token: geheim, tls_config: {ca_file: ca.pem}"))
 
+    at = directory / "blackbox.yml"
     assert dns.changed == [
         TARGETS,
         (
-            "m: expect.answer.every_if_any does what fail_if_all_match_regexp does: it fails"
-            " when NOT all records match; what that name says is not_every"
+            f"{at}:1: m: expect.answer.every_if_any does what fail_if_all_match_regexp does: it"
+            " fails when NOT all records match; what that name says is not_every"
         ),
     ]
     assert http.changed == [
         TARGETS,
         AGENT,
         (
-            "m: tls.ca_file: the relative path 'ca.pem' begins beside the probe file, not in the"
-            " working directory"
-        ),
-        (
-            "m: authorization.credentials is a secret in plain text: better {env: NAME} or"
-            " {file: path}"
+            f"{at}:1: m: tls.ca_file: the relative path 'ca.pem' begins beside the probe file, not"
+            " in the working directory"
         ),
     ]
-    assert f"# Changed: {http.changed[3]}\n" in http.text
+    assert http.advice == [
+        (
+            f"{at}:1: m: authorization.credentials is a secret in plain text: better"
+            " {env: NAME} or {file: path}"
+        ),
+    ]
+    assert f"# Changed: {http.changed[2]}\n# Advice: {http.advice[0]}\n" in http.text
 
 
 def test_what_has_no_native_form_stands_there_as_a_comment(directory: Path) -> None:
@@ -179,11 +182,12 @@ modules:
 
     found = carried(directory, text)
 
+    at = directory / "blackbox.yml"
     assert found.modules == 1
     assert found.lost[0] == (
-        "vault: http.basic_auth.password_ref: there is no secret manager: use a file"
+        f"{at}:4: vault: http.basic_auth.password_ref: there is no secret manager: use a file"
     )
-    assert found.lost[1].startswith("code: expect.rcode")
+    assert found.lost[1].startswith(f"{at}:5: code: expect.rcode")
     assert "  # vault:\n  #   kind: http\n" in found.text
     assert list(native(directory, found.text).modules) == ["good"]
 

@@ -6,11 +6,13 @@ crowded machine; everything else is as a user has it.
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import psutil
 import pytest
@@ -40,6 +42,14 @@ journeys:
   home:
     base_url: http://127.0.0.1:{port}
     steps: [{{name: home, get: /}}]
+  stuck:
+    base_url: http://127.0.0.1:{port}
+    steps:
+      - {{name: home, get: /}}
+      - {{name: wait, get: "http://127.0.0.1:{deaf}/", timeout: 1m}}
+    cleanup: [{{name: bye, get: "http://127.0.0.1:{deaf}/", timeout: 1m}}]
+    cleanup_timeout: 1m
+    timeout: 2m
 probes:
   - {{name: front, kind: http, target: "http://127.0.0.1:{port}/", every: 500ms, timeout: 400ms}}
   - {{name: gone, kind: tcp, target: "127.0.0.1:9", every: 500ms, timeout: 400ms}}
@@ -47,10 +57,30 @@ safety:
   targets: {{allow: [127.0.0.1/32]}}
   load: {{max_users: 100, max_rate: 50/s, max_duration: 2m}}
 scenarios:
-  nightly: {{journey: home, schedule: "* * * * *", {nightly}}}
+  nightly:
+    schedule: "* * * * *"
+{nightly}
 """
-SHORT = "rate: 20/s, duration: 3s, compat: [k6]"
-LONG = "rate: 20/s, duration: 100s"
+LONG = """
+    journey: home
+    rate: 20/s
+    duration: 100s
+"""
+SHORT = """
+    journey: home
+    rate: 20/s
+    duration: 3s
+    compat: [k6]
+"""
+STUCK = """
+    journey: stuck
+    rate: 20/s
+    duration: 100s
+    preflight: {{probe: front}}
+    thresholds: ["promql(up) > 0", "rate(request.failed) < 50%"]
+    prometheus: {{url: "http://127.0.0.1:{deaf}", timeout: 1m}}
+"""
+"""Nothing of it ends by itself: neither what users wait for, nor their clean-up, nor Prometheus."""
 
 
 class Place:
@@ -62,10 +92,13 @@ class Place:
         self.port = free_port()
         self.file = directory / "service.yaml"
         self.started: list[subprocess.Popen[bytes]] = []
+        # connections to it are taken, and never answered
+        self.deaf = socket.create_server(("127.0.0.1", 0), backlog=1000)
 
     def write(self, nightly: str) -> None:
-        port = self.site._server.server_address[1]
-        self.file.write_text(FILE.format(port=port, nightly=nightly))
+        port, deaf = self.site._server.server_address[1], self.deaf.getsockname()[1]
+        text = FILE.format(port=port, deaf=deaf, nightly=nightly.format(deaf=deaf))
+        self.file.write_text(text)
 
     def start(self, second: int) -> Sonde:
         self.begin(second)
@@ -94,11 +127,12 @@ class Place:
             process.kill()
             process.wait(10)
         self.site.close()
+        self.deaf.close()
 
     def log(self) -> str:
         return (self.directory / "log").read_text()
 
-    def results(self) -> list[dict[str, object]]:
+    def results(self) -> list[dict[str, Any]]:
         paths = sorted((self.directory / "data" / "reports" / "nightly").glob("*/result.json"))
         return [json.loads(path.read_text()) for path in paths]
 
@@ -113,9 +147,9 @@ def place(tmp_path: Path) -> Iterator[Place]:
 @pytest.fixture(scope="module")
 def under_way(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Place]]:
     """Services whose long runs begin while the first test waits for its own."""
-    made = {name: Place(tmp_path_factory.mktemp(name)) for name in ("ended", "cut off")}
-    for it in made.values():
-        it.write(LONG)
+    made = {name: Place(tmp_path_factory.mktemp(name)) for name in ("ended", "stuck", "cut off")}
+    for name, it in made.items():
+        it.write(STUCK if name == "stuck" else LONG)
         it.begin(DUE)
     yield made
     for it in made.values():
@@ -207,8 +241,11 @@ def test_a_scheduled_run_is_made_once_seen_by_prometheus_and_known_after_a_resta
     assert len(place.results()) == 1
 
 
-def test_the_end_of_the_service_is_the_end_of_its_run(under_way: dict[str, Place]) -> None:
-    place = under_way["ended"]
+@pytest.mark.parametrize("name", ["ended", "stuck"])
+def test_the_end_of_the_service_is_the_end_of_its_run(
+    under_way: dict[str, Place], name: str
+) -> None:
+    place = under_way[name]
     sonde = place.ready()
     until_it_loads(sonde)
     children = psutil.Process(sonde.process.pid).children(recursive=True)
@@ -222,6 +259,8 @@ def test_the_end_of_the_service_is_the_end_of_its_run(under_way: dict[str, Place
     assert not any(child.is_running() for child in children)
     (result,) = place.results()
     assert (result["verdict"], result["exit_code"]) == ("aborted", 143)
+    assert result["reasons"][0]["text"] == "SIGTERM ended the run"
+    assert result["totals"]["requests"] > 0, "what was measured until then"
 
 
 def test_a_run_that_was_cut_off_is_told_once_and_never_made_up_for(

@@ -1,8 +1,11 @@
-"""A process that serves a fake backend: its loop can be blocked for real, its descriptors be few.
+"""Processes that serve a fake backend: the loop can be blocked for real, descriptors be few.
 
-    python -m tests.exporter.web.program '{"loop": "uvloop", "nofile": 256}'
+    python -m tests.exporter.web.program      standard input: a socket
 
-Prints the port, then obeys its standard input: ``block`` hangs the loop until ``free`` comes.
+Each message on the socket is the options of one, ``{"loop": "uvloop", "nofile": 256}``, and its
+standard input, output and error. It is forked off, for to import all this takes 2 s; the answers
+are its pid, and how it ended. It prints the port, then obeys its standard input: ``block`` hangs
+the loop until ``free`` comes.
 """
 
 import asyncio
@@ -10,10 +13,11 @@ import json
 import logging
 import os
 import resource
-import sys
+import socket
+import traceback
 from pathlib import Path
 from time import monotonic, time
-from typing import Any
+from typing import Any, NoReturn
 
 import uvloop
 
@@ -61,10 +65,45 @@ def tell(text: str) -> None:
     os.write(1, text.encode() + b"\n")
 
 
-if __name__ == "__main__":
-    given = json.loads(sys.argv[1])
+def serve(given: dict[str, Any]) -> None:
     logging.basicConfig(level=logging.INFO)
     if "nofile" in given:
         resource.setrlimit(resource.RLIMIT_NOFILE, (given["nofile"], given["nofile"]))
     with asyncio.Runner(loop_factory=LOOPS[given["loop"]]) as runner:
         runner.run(main(given))
+
+
+def become(control: socket.socket, options: bytes, pipes: list[int]) -> NoReturn:
+    """Be the process that was asked for."""
+    code = 1
+    try:
+        control.close()
+        for number, pipe in enumerate(pipes):
+            os.dup2(pipe, number)
+            os.close(pipe)
+        serve(json.loads(options))
+        code = 0
+    finally:
+        if code:
+            traceback.print_exc()
+        os._exit(code)
+
+
+def fork_for(control: socket.socket) -> None:
+    """Fork one process off for each message, one after the other."""
+    while True:
+        options, pipes, _, _ = socket.recv_fds(control, 65536, 3)
+        if not options:
+            return
+        child = os.fork()
+        if not child:
+            become(control, options, pipes)
+        for pipe in pipes:
+            os.close(pipe)
+        control.send(str(child).encode())
+        _, status = os.waitpid(child, 0)
+        control.send(str(os.waitstatus_to_exitcode(status)).encode())
+
+
+if __name__ == "__main__":
+    fork_for(socket.socket(fileno=0))

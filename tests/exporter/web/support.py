@@ -14,6 +14,7 @@ from exporter.exposition import Page
 from exporter.question import Question
 from exporter.recent import Recent, Run
 from exporter.scrape import PageQuery, content_type
+from probes.errors import Problem
 from probes.kind import Kind
 from probes.probe import Probe
 from probes.recorder import Recorder
@@ -91,9 +92,11 @@ class FakeBackend:
     rejected: Counter[str] = field(default_factory=Counter)
     reloads: int = 0
     reload_error: Exception | None = None
+    reload_news: Sequence[Problem] = ()
     tick: float | None = None
     kept: Sequence[tuple[Probe, object, object]] = ()
     asked: list[Question] = field(default_factory=list)
+    ask_page: bytes = b"probe_success 1\n"
     ask_error: Exception | None = None
     ask_gate: asyncio.Event | None = None
     given_up: int = 0
@@ -125,7 +128,7 @@ class FakeBackend:
             except asyncio.CancelledError:
                 self.given_up += 1
                 raise
-        return b"Logs for the probe:\n" if question.debug else b"probe_success 1\n"
+        return b"Logs for the probe:\n" if question.debug else self.ask_page
 
     async def account(self, run: Run) -> bytes:
         return f"account of run {run.number}".encode()
@@ -133,10 +136,11 @@ class FakeBackend:
     async def config_text(self) -> bytes:
         return b"modules: {}\n"
 
-    async def reload(self) -> None:
+    async def reload(self) -> Sequence[Problem]:
         self.reloads += 1
         if self.reload_error is not None:
             raise self.reload_error
+        return self.reload_news
 
     def count_request(self, handler: str, code: str) -> None:
         self.requests[handler, code] += 1

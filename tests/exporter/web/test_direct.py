@@ -5,9 +5,11 @@ import asyncio
 import pytest
 
 from exporter.question import Refused
+from exporter.web import server as server_module
 from exporter.web.server import WebServer
-from tests.exporter.web.conftest import Connect
+from tests.exporter.web.conftest import Connect, Serve
 from tests.exporter.web.support import FakeBackend, request
+from tests.waiting import until
 
 PROBE = "/probe?target=h:1"
 
@@ -17,12 +19,6 @@ def gate(backend: FakeBackend) -> asyncio.Event:
     """Runs go on until it is set."""
     backend.ask_gate = asyncio.Event()
     return backend.ask_gate
-
-
-async def begun(backend: FakeBackend, count: int = 1) -> None:
-    async with asyncio.timeout(5):
-        while len(backend.asked) < count:  # noqa: ASYNC110 - a server has no event for it
-            await asyncio.sleep(0.001)
 
 
 async def test_one_connection_serves_runs_and_pages_in_turn(
@@ -54,7 +50,7 @@ async def test_who_sends_too_much_ahead_is_cut_off(
 ) -> None:
     client = await connect(server)
     await client.send(request("GET", PROBE))
-    await begun(backend)
+    await until(lambda: backend.asked)
 
     await client.send(b"x" * 40_000)
 
@@ -71,12 +67,10 @@ async def test_a_run_ends_when_its_client_has_gone(
     if first != PROBE:
         await client.ask("GET", first)
     await client.send(request("GET", PROBE))
-    await begun(backend)
+    await until(lambda: backend.asked)
 
     await client.close()
-    async with asyncio.timeout(5):
-        while not backend.given_up:  # noqa: ASYNC110 - as above
-            await asyncio.sleep(0.001)
+    await until(lambda: backend.given_up)
 
     assert backend.requests["probe", "4xx"] == 1
 
@@ -106,6 +100,23 @@ async def test_a_connection_stays_when_the_client_wants_it(
         assert (await client.ask("GET", PROBE)).status == 200
     else:
         assert await client.ended()
+
+
+async def test_a_connection_that_aiohttp_sees_nothing_of_stays(
+    serve: Serve,
+    connect: Connect,
+    gate: asyncio.Event,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A scraper's were cut 30 s after they had been opened, in the middle of a run."""
+    monkeypatch.setattr(server_module, "KEEP_ALIVE_S", 0.02)
+    client = await connect(await serve())
+    asyncio.get_running_loop().call_later(0.15, gate.set)
+
+    first = await client.ask("GET", PROBE)
+    then = await client.ask("GET", PROBE)
+
+    assert (first.status, then.status) == (200, 200)
 
 
 async def test_a_head_has_the_length_and_no_body(server: WebServer, connect: Connect) -> None:
@@ -139,3 +150,31 @@ async def test_a_page_is_packed_for_who_takes_it(server: WebServer, connect: Con
     assert reply.headers["content-encoding"] == "gzip"
     assert reply.headers["vary"] == "Accept-Encoding"
     assert reply.body[:2] == b"\x1f\x8b"
+
+
+async def test_an_empty_line_between_two_requests_is_ignored(
+    server: WebServer, connect: Connect
+) -> None:
+    """RFC 9112, 2.2: some clients send one behind a request."""
+    client = await connect(server)
+
+    await client.send(request("GET", PROBE) + b"\r\n")
+    assert (await client.reply()).status == 200
+    await client.send(request("GET", PROBE))
+
+    assert (await client.reply()).status == 200
+
+
+async def test_whoever_takes_no_answers_gets_no_more_of_them(
+    server: WebServer, connect: Connect, backend: FakeBackend
+) -> None:
+    """They would pile up in our memory: 300 requests fit into what may be sent ahead."""
+    backend.ask_page = b"x" * 2**20
+    client = await connect(server)
+    await client.send(request("GET", PROBE) * 64)
+    await until(lambda: any(one.stalled_since for one in server.connections.all()))
+    for _ in range(200):  # as many turns of the loop as all would take
+        await asyncio.sleep(0)
+
+    assert len(backend.asked) < 32
+    assert {len((await client.reply()).body) for _ in range(64)} == {2**20}

@@ -1,5 +1,6 @@
 """``/probe``: what a scraper asks for, and how long it waits."""
 
+import gzip
 from contextlib import suppress
 
 import pytest
@@ -41,6 +42,13 @@ def test_further_parameters_are_kept_apart() -> None:
     assert question_of("probe=frontend", None) == Question(probe="frontend")
 
 
+def test_t27_a_long_query_is_read_anew_each_time() -> None:
+    for size, is_kept in ((1000, True), (1100, False)):
+        query = "target=".ljust(size, "x")
+
+        assert (question_of(query, None) is question_of(query, None)) is is_kept
+
+
 def test_too_many_parameters_are_refused() -> None:
     with pytest.raises(Refused, match="want at most 100 parameters, got more") as caught:
         question_of("&" * MAX_PARAMETERS, None)
@@ -61,6 +69,19 @@ async def test_a_page_is_served(backend: FakeBackend, ask: Ask) -> None:
     assert reply.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert backend.asked == [Question("m", "h:1", timeout="3")]
     assert backend.requests["probe", "2xx"] == 1
+
+
+@pytest.mark.parametrize("lines", [1, 10_000])
+async def test_a_page_is_packed_for_whom_can_unpack_it(
+    backend: FakeBackend, ask: Ask, lines: int
+) -> None:
+    """A page of a user's numbers may be larger than the window of the packer."""
+    backend.ask_page = b"".join(b"shop_lag_blocks %d\n" % number for number in range(lines))
+
+    reply = await ask("GET", "/probe?module=m&target=h:1", accept_encoding="gzip")
+
+    assert reply.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(reply.body) == backend.ask_page
 
 
 @pytest.mark.parametrize(

@@ -228,6 +228,7 @@ async def test_p16_t30_without_a_token_nothing_can_be_changed(
     assert (read.status, read.text) == (405, "This endpoint requires a POST request.\n")
     assert reply.status == 403
     assert "web.admin_token" in reply.text
+    assert "SONDE_ADMIN_TOKEN_FILE" in reply.text
     assert backend.reloads == 0
 
 
@@ -285,6 +286,18 @@ async def test_p8_a_bad_file_is_told_with_its_line(ask: Ask, backend: FakeBacken
 
     assert reply.status == 500
     assert reply.text == "failed to reload config: probes.yaml:3: probes.0: want X, got Y\n"
+
+
+async def test_what_is_odd_about_a_new_file_is_told_to_who_reloads(
+    ask: Ask, backend: FakeBackend
+) -> None:
+    backend.admin_token = "correct-horse"
+    backend.reload_news = [Problem("probes.yaml", 3, 1, "probes.0", "want X, got Y")]
+
+    reply = await ask("POST", "/-/reload", authorization="Bearer correct-horse")
+
+    assert reply.status == 200
+    assert reply.text == "warning: probes.yaml:3: probes.0: want X, got Y\n"
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,17 @@
 
 import base64
 import json
+import os
+import signal
 import socket
 import ssl
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from time import monotonic
 from typing import Any
 
@@ -24,32 +27,51 @@ pytestmark = pytest.mark.slow
 
 
 class Program:
-    """A serving process."""
+    """A serving process.
 
-    def __init__(self, options: dict[str, Any]) -> None:
-        command = [sys.executable, "-W", "error", "-m", "tests.exporter.web.program"]
-        self.process = subprocess.Popen(
-            [*command, json.dumps(options)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+    Args:
+        control: of `tests.exporter.web.program`, which forks it off.
+        options: how it serves.
+    """
+
+    def __init__(self, control: socket.socket, options: dict[str, Any]) -> None:
+        self._control = control
+        self._code: int | None = None
+        with ExitStack() as given:
+            (read, self._input), (output, write) = os.pipe(), os.pipe()
+            self._log = TemporaryFile()  # noqa: SIM115 - as below
+            for number in (read, write):
+                given.callback(os.close, number)
+            fds = [read, write, self._log.fileno()]
+            socket.send_fds(control, [json.dumps(options).encode()], fds)
+        self._output = open(output, "rb")  # noqa: SIM115, PTH123 - closed by kill()
+        self._pid = int(control.recv(100))
         self.port = int(self.line())
         self.context: ssl.SSLContext | None = None
 
     def tell(self, text: str) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(text.encode() + b"\n")
-        self.process.stdin.flush()
+        os.write(self._input, text.encode() + b"\n")
 
     def line(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().decode().strip()
+        return self._output.readline().decode().strip()
 
     def end(self) -> tuple[dict[str, Any], list[str]]:
         """Stop it; return its counters and what it logged."""
         self.tell("end")
-        out, err = self.process.communicate(timeout=10)
-        assert self.process.returncode == 0, err.decode()
-        return json.loads(out), err.decode().splitlines()
+        told = self._output.read()
+        self._code = int(self._control.recv(100))
+        self._log.seek(0)
+        log = self._log.read().decode()
+        assert self._code == 0, log
+        return json.loads(told), log.splitlines()
+
+    def kill(self) -> None:
+        if self._code is None:
+            os.kill(self._pid, signal.SIGKILL)
+            self._code = int(self._control.recv(100))
+        os.close(self._input)
+        self._output.close()
+        self._log.close()
 
     def connect(self, timeout_s: float = 5.0) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout_s)
@@ -68,21 +90,29 @@ class Program:
         return int(head.split()[1]), body, monotonic() - started
 
 
+@pytest.fixture(scope="module")
+def control() -> Iterator[socket.socket]:
+    """What forks the processes off: to start one from nothing takes 2 s."""
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    here.settimeout(15)
+    command = [sys.executable, "-W", "error", "-m", "tests.exporter.web.program"]
+    with here, there, subprocess.Popen(command, stdin=there.fileno()) as process:
+        there.close()
+        yield here
+        here.close()
+        assert process.wait(10) == 0
+
+
 @pytest.fixture
-def start() -> Iterator[Start]:
-    programs: list[Program] = []
+def start(control: socket.socket) -> Iterator[Start]:
+    with ExitStack() as ending:
 
-    def start(**options: Any) -> Program:
-        programs.append(Program(options))
-        return programs[-1]
+        def start(**options: Any) -> Program:
+            program = Program(control, options)
+            ending.callback(program.kill)
+            return program
 
-    yield start
-    for program in programs:
-        program.process.kill()
-        program.process.wait()
-        for pipe in (program.process.stdin, program.process.stdout, program.process.stderr):
-            if pipe is not None:
-                pipe.close()
+        yield start
 
 
 class Attack:

@@ -13,11 +13,12 @@ import pytest
 
 from probes.browser import proxy
 from probes.browser.owners import Owners
-from probes.browser.proxy import Origin, Outlet
+from probes.browser.proxy import Outlet
 from probes.browser.socks import Reply
 from probes.result import Reason
 from probes.wire.net import close_resolvers
-from probes.wire.policy import Policy, Rule
+from probes.wire.policy import Policy, PolicyOptions, Rule
+from probes.wire.url import parse_url
 from tests.faults.dns import dns_fault
 from tests.faults.tcp import closed_port, echoing, ending, flooding, tcp_fault
 from tests.waiting import until
@@ -34,9 +35,10 @@ async def _no_resolver_left() -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def outlet(
-    policy: Policy | None = TRUSTED, first: Origin | None = None, **how: object
+    policy: Policy | None = TRUSTED, first: str = "", **how: object
 ) -> AsyncIterator[tuple[Outlet, int]]:
-    it = Outlet(policy, first, **how)  # type: ignore[arg-type]
+    # *how* are keywords of its own, each of another type
+    it = Outlet(policy, parse_url(first) if first else None, **how)  # type: ignore[arg-type]
     port = await it.open()
     try:
         yield it, port
@@ -140,7 +142,7 @@ async def test_a_reader_that_is_slow_holds_the_target_back() -> None:
     ],
 )
 async def test_metadata_is_out_of_reach_for_a_page_in_every_spelling(host: str) -> None:
-    async with outlet(TRUSTED, ("shop.example", 443)) as (it, port):
+    async with outlet(TRUSTED, "https://shop.example") as (it, port):
         with closing(await tunnel(port, host, 80)) as found:
             assert found.code == Reply.NOT_ALLOWED
 
@@ -154,7 +156,7 @@ async def test_only_the_origin_of_the_journey_is_the_first_hop() -> None:
     async with (
         tcp_fault(echoing) as shop,
         tcp_fault(echoing) as other,
-        outlet(NO_LOOPBACK, ("127.0.0.1", shop)) as (it, port),
+        outlet(NO_LOOPBACK, f"http://127.0.0.1:{shop}") as (it, port),
     ):
         with (
             closing(await tunnel(port, "127.0.0.1", shop)) as first,
@@ -169,11 +171,43 @@ async def test_only_the_origin_of_the_journey_is_the_first_hop() -> None:
 async def test_a_target_from_outside_is_judged_at_the_first_hop_too() -> None:
     async with tcp_fault(echoing) as shop:
         policy = Policy(trusts_first=False, allow=())
-        async with outlet(policy, ("127.0.0.1", shop)) as (it, port):
+        async with outlet(policy, f"http://127.0.0.1:{shop}") as (it, port):
             with closing(await tunnel(port, "127.0.0.1", shop)) as found:
                 assert found.code == Reply.NOT_ALLOWED
 
     assert it.ledger.refused["127.0.0.1", shop].reason is Reason.POLICY
+
+
+HOME = {"cidr": "127.0.0.0/8"}
+
+
+@pytest.mark.parametrize(
+    ("allow", "deny", "reached"),
+    [
+        pytest.param([], [], (True, True), id="any scheme"),
+        pytest.param(["http"], [], (True, False), id="its own"),
+        pytest.param(["https"], [], (False, False), id="another"),
+        pytest.param([], ["https"], (True, False), id="another is denied"),
+    ],
+)
+async def test_what_a_page_speaks_to_others_is_of_no_scheme_that_may_be_counted_on(
+    allow: list[str], deny: list[str], reached: tuple[bool, bool]
+) -> None:
+    denied = [{**HOME, "schemes": deny}] if deny else []
+    keys = {"allow": [{**HOME, "schemes": allow}], "deny": denied}
+    policy = PolicyOptions.model_validate(keys).policy()
+    async with (
+        tcp_fault(echoing) as shop,
+        tcp_fault(echoing) as other,
+        outlet(policy, f"http://127.0.0.1:{shop}") as (_, port),
+    ):
+        tunnels = [await tunnel(port, "127.0.0.1", there) for there in (shop, other)]
+
+        found = tuple(it.code == Reply.GRANTED for it in tunnels)
+
+        for it in tunnels:
+            it.close()
+    assert found == reached
 
 
 async def test_a_name_that_changes_its_mind_reaches_nobody_who_is_forbidden() -> None:

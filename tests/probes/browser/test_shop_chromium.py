@@ -53,7 +53,7 @@ pytestmark = [
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     find_program("chromium")
     # a path as long as pytest's is too long for the sockets of Chromium
-    with tempfile.TemporaryDirectory(prefix="sb-", dir="/tmp") as path:
+    with tempfile.TemporaryDirectory(prefix="sb-") as path:
         monkeypatch.setattr(tempfile, "tempdir", path)
         yield Path(path)
 

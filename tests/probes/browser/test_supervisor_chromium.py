@@ -51,7 +51,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             pytest.fail("want chromium, got none")
         pytest.skip("needs chromium")
     # a path as long as pytest's is too long for the sockets of Chromium
-    with tempfile.TemporaryDirectory(prefix="sb-", dir="/tmp") as path:
+    with tempfile.TemporaryDirectory(prefix="sb-") as path:
         monkeypatch.setattr(tempfile, "tempdir", path)
         yield Path(path)
 

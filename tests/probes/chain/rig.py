@@ -27,7 +27,7 @@ from probes.prober_health import ProberHealth
 from probes.recorder import Keep
 from probes.result import Failure, Result
 from probes.run import run_once
-from probes.wire import heads
+from probes.wire.websocket import heads
 from tests.servers.nodes import Anvil, eventually
 from tests.servers.nodes_fixtures import StartAnvil
 

@@ -12,7 +12,7 @@ from probes.chain.reasons import ChainReason
 from probes.chain.talk import Answer, Ask, Dialect, Talk
 from probes.chain.visit import Access, Setup, Visit
 from probes.recorder import Recorder
-from probes.wire.http import HTTP1_ALPN, Options
+from probes.wire.http.options import HTTP1_ALPN, Options
 from probes.wire.url import Url, parse_url
 
 

@@ -94,6 +94,24 @@ ROWS = [
         id="no kind",
     ),
     pytest.param(
+        "probes: [{name: a, type: demo, target: up}]",
+        [
+            (
+                "3:10: probes.0: want the key 'kind' or 'module', got neither;"
+                " did you mean 'kind' by 'type'?"
+            )
+        ],
+        id="no kind, in the words of another",
+    ),
+    pytest.param(
+        "probes: [{name: a, kind: http, target: 'http://a/', url: b, conditions: c}]",
+        [
+            "3:53: probes.0.url: want a known key, got 'url'; did you mean 'target'?",
+            "3:61: probes.0.conditions: want a known key, got 'conditions'; did you mean 'expect'?",
+        ],
+        id="keys in the words of another",
+    ),
+    pytest.param(
         "modules: {m: {kind: demo}}\nprobes: [{name: a, kind: demo, module: m, target: up}]",
         ["4:32: probes.0.module: want kind or module, got both"],
         id="kind and module",
@@ -115,7 +133,12 @@ ROWS = [
     ),
     pytest.param(
         "probes: [{name: a, kind: bare, target: up}]",
-        ["3:26: probes.0.kind: want the extra 'bare', got none: pip install 'sonde[bare]'"],
+        [
+            (
+                "3:26: probes.0.kind: want the extra 'bare', got none:"
+                " install sonde[bare] from where sonde came from"
+            )
+        ],
         id="driver is not installed",
     ),
     pytest.param(

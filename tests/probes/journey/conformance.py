@@ -26,7 +26,7 @@ from probes.journey.model import Played, Request, Response, StepResult
 from probes.journey.playing.play import Context, play
 from probes.journey.steps import Journey
 from probes.result import Failure, Reason
-from probes.wire.http import HTTP1_ALPN, Options
+from probes.wire.http.options import HTTP1_ALPN, Options
 from tests.probes.journey import memory
 
 # Headers of which each driver sends its own.

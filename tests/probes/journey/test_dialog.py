@@ -12,9 +12,9 @@ from websockets.asyncio.server import ServerConnection, serve
 from probes.journey.dialog import hold
 from probes.journey.model import Dialog, Hear, Heard, Say, Wanted
 from probes.result import Reason
-from probes.wire.http import Options
+from probes.wire.http.options import Options
 from probes.wire.url import Url, parse_url
-from probes.wire.websocket import load_library
+from probes.wire.websocket.connection import load_library
 from tests.faults.tcp import closed_port, silent, tcp_fault
 from tests.harness import ours
 

@@ -16,7 +16,7 @@ from probes.kinds.cosmos import Cosmos
 from probes.probe import Probe
 from probes.result import Outcome, Reason, Result
 from probes.run import run_once
-from probes.wire.heads import News
+from probes.wire.websocket.heads import News
 from tests.faults.rpc_actions import body, result, status
 from tests.faults.rpc_proxy import RpcProxy, rpc_proxy
 from tests.faults.tcp import closed_port

@@ -357,7 +357,7 @@ async def test_over_tls_the_server_is_verified(
         pytest.param(
             {"transport": "sctp"}, Outcome.UNKNOWN, Reason.CONFIG, 0, id="unknown transport"
         ),
-        pytest.param({"source": "eth0"}, Outcome.UNKNOWN, Reason.CONFIG, 0, id="no source address"),
+        pytest.param({"source": "a/b"}, Outcome.UNKNOWN, Reason.CONFIG, 0, id="no source address"),
         pytest.param({"query_name": "a..b"}, Outcome.UNKNOWN, Reason.CONFIG, 0, id="no name"),
     ],
 )
@@ -391,7 +391,12 @@ def test_without_a_section_the_dialect_asks_for_the_root() -> None:
         pytest.param({"query_type": "a"}, "did you mean 'A'", id="type in small letters"),
         pytest.param({"query_class": "INN"}, "want one of IN, CS, CH", id="class"),
         pytest.param({"transport": "dot"}, "want one of udp, tcp, tls, https", id="transport"),
-        pytest.param({"source": "eth0"}, "want an address of this host", id="source"),
+        pytest.param(
+            {"query_class": "CH", "dnssec": "validated"}, "want class IN for a validated", id="CH"
+        ),
+        pytest.param({"transport": "quic"}, "does not speak DNS over QUIC", id="QUIC"),
+        pytest.param({"tsig": {"name": "k"}}, "Extra inputs are not permitted", id="TSIG"),
+        pytest.param({"source": "a/b"}, "want an address or an interface of", id="source"),
         pytest.param({"expect": {"rcode": ["NOEROR"]}}, "did you mean 'NOERROR'", id="code"),
         pytest.param({"expect": {"rcode": []}}, "want at least one rcode", id="no code"),
         pytest.param({"expect": {"answer": {"some": ["("]}}}, "want an RE2 pattern", id="pattern"),

@@ -15,7 +15,11 @@ from tests.servers.unbound import Unbound, start_unbound
 
 pytestmark = pytest.mark.service
 
-ZONES = ("signed.test", "sub.signed.test", "plain.signed.test", "broken.test")
+ZONES = (
+    "signed.test",
+    *(f"{name}.signed.test" for name in ("sub", "open", "plain")),
+    "broken.test",
+)
 
 
 @dataclass(frozen=True)
@@ -165,6 +169,10 @@ NXDOMAIN = {"expect": {"rcode": "NXDOMAIN"}}
         pytest.param("www.{z}", "A", {}, id="addresses"),
         pytest.param("alias.{z}", "A", {}, id="an alias"),
         pytest.param("alias.{z}", "CNAME", {}, id="the alias itself"),
+        pytest.param("chain.{z}", "A", {}, id="a chain of aliases"),
+        pytest.param("chain.{z}", "MX", {}, id="a chain to a name without the type"),
+        pytest.param("nowhere.{z}", "A", NXDOMAIN, id="an alias to no name"),
+        pytest.param("x.like.{z}", "A", {}, id="an alias by a wildcard"),
         pytest.param("x.wild.{z}", "TXT", {}, id="a wildcard"),
         pytest.param("*.wild.{z}", "TXT", {}, id="the wildcard itself"),
         pytest.param("x.wild.{z}", "A", {}, id="a wildcard without the type"),
@@ -189,6 +197,45 @@ async def test_what_a_signed_zone_says_is_verified_by_ourselves(
     zones = "signed.test. sub.signed.test." if zone.startswith("sub") else "signed.test."
     assert result.facts["validated"] == zones
     assert values(result)["dns_signature_expiry_timestamp_seconds"] > 1.7e9
+
+
+@pytest.mark.parametrize(
+    ("name", "type_", "message"),
+    [
+        pytest.param("www.{z}", "A", None, id="addresses"),
+        pytest.param("www.{z}", "MX", None, id="a name without the type"),
+        pytest.param("x.wild.{z}", "TXT", "x.wild.{z}. is a wildcard's", id="a wildcard"),
+        pytest.param("nope.{z}", "A", "nope.{z}. does not exist", id="no name"),
+        pytest.param("loose.{z}", "DS", "loose.{z}. has no DS", id="a zone that is not signed"),
+    ],
+)
+async def test_a_zone_that_leaves_unsigned_names_out_proves_what_is_there_alone(
+    check: Check, servers: Servers, name: str, type_: str, message: str | None
+) -> None:
+    """RFC 5155, 9.2: its gaps are no proof."""
+    zone = "open.signed.test"
+    keys = {"expect": {"rcode": ["NOERROR", "NXDOMAIN"]}, "recursion": False}
+    probe = kind(name.format(z=zone), type_, dnssec=servers.own, **keys)
+
+    result = await check(probe, f"127.0.0.1:{servers.knot.port}")
+
+    wanted = None if message is None else (
+        Reason.BODY, "validate",
+        f"want a proof that {message.format(z=zone)}, got one that leaves unsigned names out",
+    )  # fmt: skip
+    assert verdict(result) == wanted
+
+
+async def test_aliases_in_a_ring_lead_nowhere(check: Check, servers: Servers) -> None:
+    probe = kind("ring.signed.test", dnssec=servers.own, recursion=False)
+
+    result = await check(probe, f"127.0.0.1:{servers.knot.port}")
+
+    assert verdict(result) == (
+        Reason.BODY,
+        "validate",
+        "want records of ring.signed.test., or a proof that there are none, got neither",
+    )
 
 
 async def test_an_alias_leads_to_another_zone(check: Check, servers: Servers) -> None:
@@ -217,6 +264,11 @@ async def test_an_alias_leads_to_another_zone(check: Check, servers: Servers) ->
             "old.broken.test",
             "want a valid signature of broken.test. over old.broken.test. A, got one that expired",
             id="expired",
+        ),
+        pytest.param(
+            "new.broken.test",
+            "want a valid signature of broken.test. over new.broken.test. A, got one that begins",
+            id="not yet valid",
         ),
         pytest.param(
             "www.plain.signed.test",

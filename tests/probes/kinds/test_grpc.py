@@ -15,8 +15,8 @@ from probes.families import family_name
 from probes.kinds.grpc import Grpc, read_target
 from probes.redact import Secret
 from probes.result import Outcome, Reason, Result
-from probes.wire.h2 import TURN_FRAMES
-from probes.wire.unary import NEARLY_S
+from probes.wire.grpc.unary import NEARLY_S
+from probes.wire.http.h2 import TURN_FRAMES
 from tests.faults.grpc import HEAD, SERVING, Play, answer, answering
 from tests.faults.tcp import Handler, closed_port, ending, resetting, silent, talking, tcp_fault
 from tests.harness import Check, Law
@@ -301,6 +301,12 @@ TRAILERS_ONLY = (("content-type", "application/grpc"), ("grpc-message", "not%20h
             Reason.STATUS, 2,
             "want status OK, got HTTP 200 without a gRPC status, which means UNKNOWN",
             id="no status",
+        ),
+        pytest.param(
+            lambda peer: answer(peer, SERVING, head=(*HEAD, ("grpc-status", "0")), trailers=None),
+            Reason.PROTOCOL, 13,
+            "want trailers with a status, got the end of the stream behind a message",
+            id="a status ahead of the message",
         ),
         pytest.param(
             lambda peer: answer(peer, SERVING, trailers=(("grpc-status", "four"),)),

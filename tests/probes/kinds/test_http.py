@@ -11,12 +11,13 @@ import pytest
 import pytest_asyncio
 from pydantic import ValidationError
 
-from probes.kinds.http import MAX_PLANS, Http
+from probes.kinds.http import Http
 from probes.probe import Probe
 from probes.recorder import Recorder
 from probes.result import Outcome, Reason, Result
 from probes.run import run_once
-from probes.wire.tls import TlsOptions
+from probes.wire.http_check.check import MAX_PLANS
+from probes.wire.tls.settings import TlsOptions
 from tests.faults.http import FaultServer, fault_server
 from tests.harness import Check, Law
 
@@ -101,7 +102,7 @@ async def test_every_sample_is_declared(
         ("/ok", {"body": {"matches": "^well"}}, Reason.BODY, None),
         ("/ok/json", {"json": {"$.status": "sick"}}, Reason.BODY, NOT_SICK),
         ("/ok", {"json": {"$.status": "sick"}}, Reason.PROTOCOL, None),
-        ("/ok", {"latency": "1ms"}, Reason.LATENCY, None),
+        ("/ok", {"latency": "0.001ms"}, Reason.LATENCY, None),
         ("/ok", {"certificate": {"expires_in": "7d"}}, Reason.PROTOCOL, NO_TLS),
         ("/short", {}, Reason.CLOSED, CUT_OFF),
         ("/short", 500, Reason.STATUS, "want status 500, got 200 OK"),
@@ -143,8 +144,8 @@ async def test_what_is_as_expected_is_up(
         (204, Reason.STATUS),
         ({"headers": {"x-a": "b"}}, Reason.BODY),
         ({"json": {"$.lag": {"lt": 1}}}, Reason.BODY),
-        ({"latency": "1ms"}, Reason.LATENCY),
-        ({"latency": {"warn": "1ms"}}, Reason.LATENCY),
+        ({"latency": "0.001ms"}, Reason.LATENCY),
+        ({"latency": {"warn": "0.001ms"}}, Reason.LATENCY),
     ],
 )
 async def test_a_missed_warning_degrades(
@@ -275,15 +276,15 @@ async def test_a_wrong_answer_is_shown_without_secrets(server: FaultServer, chec
 async def test_one_kind_serves_many_targets(server: FaultServer) -> None:
     kind = http()
     for number in range(MAX_PLANS + 5):
-        kind._plan(server.url(f"/{number}"))
-    assert len(kind._plans) <= MAX_PLANS
+        kind._made().check.plan(server.url(f"/{number}"))
+    assert len(kind._made().check.plans) <= MAX_PLANS
 
 
 def test_a_copy_does_not_use_the_plans_of_its_original() -> None:
     kind = http()
-    kind._plan("http://127.0.0.1/")
+    kind._made().check.plan("http://127.0.0.1/")
     copy = kind.model_copy(update={"method": "HEAD"})
-    made = copy._plan("http://127.0.0.1/").request
+    made = copy._made().check.plan("http://127.0.0.1/").request
     assert made is not None
     assert made.method == "HEAD"
 
@@ -312,7 +313,7 @@ def test_another_origin_is_prepared_too(tls: TlsOptions, certificates: Path) -> 
     kind = http(tls=tls.model_copy(update=own))
     kind.prepare("https://127.0.0.1/")
 
-    options = kind._plan("https://127.0.0.1/").options
+    options = kind._made().check.options
     assert (
         list(options.tls._contexts) == list(options.foreign_tls._contexts) == [(options.alpn, True)]
     )
@@ -326,7 +327,7 @@ def test_plain_text_needs_no_context() -> None:
 
 def test_a_used_kind_equals_an_unused_one() -> None:
     used = http(method="HEAD")
-    used._plan("http://127.0.0.1/")
+    used._made().check.plan("http://127.0.0.1/")
     assert used == http(method="HEAD")
 
 

@@ -17,9 +17,9 @@ from probes.probe import Probe
 from probes.recorder import Recorder
 from probes.result import Outcome, Reason, Result
 from probes.run import run_once
-from probes.wire.asking import MAX_BODY_FILE_BYTES
-from probes.wire.bodies import MAX_JUDGED_BYTES
-from probes.wire.tls import TlsOptions
+from probes.wire.http_check.bodies import MAX_JUDGED_BYTES
+from probes.wire.http_check.request import MAX_BODY_FILE_BYTES
+from probes.wire.tls.settings import TlsOptions
 from probes.wire.url import parse_url
 from tests.faults.http import BODY, Call, FaultServer, fault_server
 from tests.harness import Check, undeclared
@@ -303,6 +303,39 @@ async def test_a_password_out_of_a_file_is_hidden_in_its_encoded_form_too(
     sent = base64.b64encode(b"me:canary42").decode()
     assert server.requests[0].headers["authorization"] == f"Basic {sent}"
     assert sent not in str(result)
+
+
+@pytest.mark.parametrize("key", ["bearer", "authorization", "headers"])
+async def test_a_secret_of_several_lines_is_no_header(
+    server: FaultServer, check: Check, tmp_path: Path, key: str
+) -> None:
+    """Its second line would be a header of its own."""
+    path = tmp_path / "token"
+    path.write_text("canary42\nX-Injected: 1")
+    context = {"environ": {"TOKEN": "canary42\nX-Injected: 1"}}
+
+    def keyed(value: dict[str, Any]) -> Http:
+        forms = {"authorization": {"credentials": value}, "headers": {"X-Token": value}}
+        return Http.model_validate({key: forms.get(key, value)}, context=context)
+
+    with pytest.raises(ValidationError, match="want a text of one line, got line breaks or NUL"):
+        keyed({"env": "TOKEN"})
+    result = await check(keyed({"file": str(path), "every_run": True}), server.url(), unknown=True)
+
+    assert result.failure is not None
+    assert result.failure.reason is Reason.CONFIG
+    assert result.failure.message == f"want a secret of one line in {path}, got several"
+    assert not server.requests
+
+
+async def test_a_password_may_have_several_lines(
+    server: FaultServer, check: Check, tmp_path: Path
+) -> None:
+    (tmp_path / "password").write_text("one\ntwo")
+    late = {"file": str(tmp_path / "password"), "every_run": True}
+    await check(http(basic_auth={"username": "me", "password": late}), server.url())
+    sent = base64.b64encode(b"me:one\ntwo").decode()
+    assert server.requests[0].headers["authorization"] == f"Basic {sent}"
 
 
 async def test_any_type_of_authorization(server: FaultServer, check: Check) -> None:

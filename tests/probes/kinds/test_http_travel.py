@@ -19,7 +19,7 @@ from probes.probe import Probe
 from probes.result import Outcome, Reason, Result
 from probes.run import run_once
 from probes.wire.net import close_resolvers
-from probes.wire.tls import TlsOptions
+from probes.wire.tls.settings import TlsOptions
 from tests.faults.dns import dns_fault
 from tests.faults.dns_peer import dns_peer
 from tests.faults.http import Call, FaultServer, fault_server
@@ -261,6 +261,29 @@ async def test_a_resolver_may_be_asked_over_tls_the_next_one_when_the_first_is_d
     assert phases(result) == ["resolve", "connect", "processing", "transfer"]
     assert refused.failure is not None
     assert (refused.failure.reason, refused.failure.phase) == (Reason.REFUSED, "resolve")
+
+
+async def test_the_authority_of_a_resolver_is_read_anew_when_its_file_changes(
+    server: FaultServer, server_context: ssl.SSLContext, ca: trustme.CA, tmp_path: Path,
+    check: Check,
+) -> None:  # fmt: skip
+    def known(query: bytes) -> list[bytes]:
+        return [answer_to(query, "only.test. 1 IN A 127.0.0.1")]
+
+    own, target = tmp_path / "ca.pem", f"http://only.test:{server.port}/ok"
+    trustme.CA().cert_pem.write_to_path(own)
+    async with dns_peer(known, context=server_context) as port:
+        keys = {"servers": [f"127.0.0.1:{port}"], "transport": "tls", "tls": {"ca_file": str(own)}}
+        kind = http(resolver=keys, ip=4)
+        refused = await check(kind, target)
+        ca.cert_pem.write_to_path(own)
+        kind.resolver.tls._looked.clear()  # a second later
+        result = await check(kind, target)
+    assert refused.failure is not None
+    assert (refused.failure.reason, refused.failure.phase) == (
+        Reason.CERTIFICATE_UNTRUSTED, "resolve",
+    )  # fmt: skip
+    assert result.outcome is Outcome.UP, result.failure
 
 
 async def test_a_name_that_the_resolver_denies_is_not_asked_for_again(

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from probes.kinds.icmp import Icmp
 from probes.redact import Secret
 from probes.result import Outcome, Reason, Result
-from probes.wire.echo import NO_PERMISSION
+from probes.wire.icmp.echo import NO_PERMISSION
 from probes.wire.policy import POLICY, Policy
 from tests.faults.icmp import (
     PEER,

@@ -14,7 +14,7 @@ from probes.probe import Probe
 from probes.recorder import Keep
 from probes.result import Outcome, Reason, Result
 from probes.run import run_once
-from probes.wire.http import Options
+from probes.wire.http.options import Options
 from tests.faults.kept import CLOSE, HANG, OK, STAY, KeptServer, answer, kept_server
 from tests.faults.tcp import closed_port
 from tests.harness import Check, Law

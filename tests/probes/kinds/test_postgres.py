@@ -14,7 +14,9 @@ from probes.probe import Probe
 from probes.recorder import Recorder
 from probes.result import Failure, Outcome, Reason, Result
 from probes.run import run_once
-from probes.wire.tls import TlsOptions
+from probes.wire.net import close_resolvers
+from probes.wire.tls.settings import TlsOptions
+from tests.faults.dns import dns_fault
 from tests.faults.postgres import (
     CLEAR,
     KERBEROS,
@@ -564,7 +566,40 @@ def test_a_kind_that_was_used_equals_one_that_was_not(ca_file: Path) -> None:
     used.prepare("postgresql://u@db.example/d")
 
     assert used == new
-    assert used._contexts
+    assert used._trusts
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("as_option", [False, True], ids=["tls.ca_file", "sslrootcert"])
+async def test_authorities_are_read_anew_when_their_file_changes(
+    postgres_server: Server, ca: trustme.CA, tmp_path: Path, check: Check, as_option: bool
+) -> None:
+    own = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(own)
+    dsn = f"postgresql://tlsonly:pw-tlsonly@localhost:{postgres_server.port}/postgres"
+    dsn += f"?sslmode=verify-full{f'&sslrootcert={own}' if as_option else ''}"
+    kind = postgres(ip=4, **({} if as_option else {"tls": TlsOptions(ca_file=str(own))}))
+    assert seen_as(await check(kind, dsn)) == (Reason.CERTIFICATE_UNTRUSTED, "tls")
+
+    ca.cert_pem.write_to_path(own)
+    for trust, _ in kind._trusts.values():
+        trust._looked.clear()  # a second later
+    assert (await check(kind, dsn)).outcome is Outcome.UP
+
+
+async def test_a_run_comes_from_where_it_is_told_and_asks_whom_it_is_told(check: Check) -> None:
+    peers: list[str] = []
+
+    async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peers.append(writer.get_extra_info("peername")[0])
+
+    async with dns_fault() as names, tcp_fault(note) as port:
+        kind = postgres(ip=4, source="127.0.0.9", resolver={"servers": [names.server]})
+        result = await check(kind, f"postgresql://u@one.test:{port}/d?sslmode=disable")
+        await close_resolvers()
+
+    assert seen_as(result) == (Reason.CLOSED, "auth")
+    assert (peers, set(names.questions)) == (["127.0.0.9"], {"one.test/1"})
 
 
 # ---- a query of a journey

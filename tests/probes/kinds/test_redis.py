@@ -1,5 +1,6 @@
 """Kind redis: against a scripted server that always runs, and against a real one."""
 
+import asyncio
 import ssl
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from pydantic import ValidationError
 
 from probes.kinds.redis import Redis
 from probes.result import Failure, Outcome, Reason, Result
-from probes.wire.tls import TlsOptions
+from probes.wire.net import close_resolvers
+from probes.wire.tls.settings import TlsOptions
+from tests.faults.dns import dns_fault
 from tests.faults.redis import HOSTILE, bulk, replying
 from tests.faults.tcp import closing, dripping, tcp_fault
 from tests.harness import Check, Law
@@ -329,3 +332,20 @@ async def test_a_real_redis_speaks_tls(
     assert {"connect", "tls", "ping"} <= set(phases(result))
     assert plain.failure is not None
     assert plain.failure.reason in (Reason.CLOSED, Reason.PROTOCOL)
+
+
+async def test_a_run_comes_from_where_it_is_told_and_asks_whom_it_is_told(check: Check) -> None:
+    peers: list[str] = []
+    answers = replying(PONG)
+
+    async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peers.append(writer.get_extra_info("peername")[0])
+        await answers(reader, writer)
+
+    async with dns_fault() as names, tcp_fault(note) as port:
+        keys = {"ip": 4, "source": "127.0.0.9", "resolver": {"servers": [names.server]}}
+        result = await check(redis(info=False, **keys), f"redis://one.test:{port}")
+        await close_resolvers()
+
+    assert result.outcome is Outcome.UP, result.failure
+    assert (peers, set(names.questions)) == (["127.0.0.9"], {"one.test/1"})

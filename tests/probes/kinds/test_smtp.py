@@ -255,7 +255,7 @@ async def test_a_message_is_sent_only_when_asked_for(
         pytest.param({"banner": "ready$"}, Reason.BODY, id="banner"),
         pytest.param({"capabilities": ["SIZE", "XFORWARD"]}, Reason.VALUE, id="capability"),
         pytest.param({"capabilities": ["auth GSSAPI"]}, Reason.VALUE, id="parameter"),
-        pytest.param({"latency": {"fail": "1ms"}}, Reason.LATENCY, id="latency"),
+        pytest.param({"latency": {"fail": "0.001ms"}}, Reason.LATENCY, id="latency"),
         pytest.param(
             {"banner": "aiosmtpd", "capabilities": ["auth login", "SIZE", "starttls"]},
             None,
@@ -378,6 +378,28 @@ async def test_each_server_that_does_not_behave_is_told(
 
     assert verdict(result) == (reason, phase), result.failure
     assert result.seconds < timeout_s + 0.25
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        pytest.param(
+            {b"": b"421 too busy\r\n"}, "want 220 as the greeting, got '421 too busy'", id="busy"
+        ),
+        pytest.param(
+            {b"": b"220 a\r\n", b"EHLO [127.0.0.1]\r\n": b"502 what?\r\n"},
+            "want 250 to 'EHLO [127.0.0.1]', got '502 what?'",
+            id="no EHLO",
+        ),
+    ],
+)
+async def test_another_code_is_told_with_what_it_answers(
+    check: Check, said: dict[bytes, bytes], message: str
+) -> None:
+    result = await look(check, smtp(), answering(said))
+
+    assert result.failure is not None
+    assert result.failure.message == message
 
 
 # --- settings

@@ -12,7 +12,7 @@ from probes.kinds.solana import Solana
 from probes.probe import Probe
 from probes.result import Outcome, Reason, Result
 from probes.run import run_once
-from probes.wire.heads import News
+from probes.wire.websocket.heads import News
 from tests.faults.rpc_actions import body, edit, error, result
 from tests.faults.rpc_proxy import RpcProxy, rpc_proxy
 from tests.harness import Law

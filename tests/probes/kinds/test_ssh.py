@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from probes.kinds.ssh import Ssh
 from probes.redact import Secret
 from probes.result import Outcome, Reason, Result
-from probes.wire.ssh import (
+from probes.wire.ssh.keys import EXCHANGES, HOST_KEYS
+from probes.wire.ssh.transport import (
     DISCONNECT,
     EXCHANGE_REPLY,
     IGNORE,
@@ -21,7 +22,6 @@ from probes.wire.ssh import (
     pack_offers,
     pack_string,
 )
-from probes.wire.sshkeys import EXCHANGES, HOST_KEYS
 from tests.faults.tcp import (
     Handler,
     closing,
@@ -127,12 +127,16 @@ async def test_each_key_of_a_host_can_be_known(
 
 
 @pytest.mark.service
-async def test_another_key_than_the_known_one_is_down(check: Check, sshd: Sshd) -> None:
-    result = await check(ssh(expect={"host_keys": [OTHER]}), sshd.server.address)
+@pytest.mark.parametrize("count", [1, 3])
+async def test_another_key_than_the_known_ones_is_down(
+    check: Check, sshd: Sshd, count: int
+) -> None:
+    result = await check(ssh(expect={"host_keys": [OTHER] * count}), sshd.server.address)
 
     assert verdict(result) == (Reason.VALUE, "key_exchange")
+    more = " or one of 2 more" if count > 1 else ""
     assert message(result) == (
-        f"want the host key '{OTHER}', got ssh-ed25519 {sshd.fingerprints['ed25519']}"
+        f"want the host key '{OTHER}'{more}, got ssh-ed25519 {sshd.fingerprints['ed25519']}"
         " (host_key_type asks for another one)"
     )
     assert labels(result, "ssh_host_key_info")["type"] == "ssh-ed25519"

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from probes.kinds.tcp import Tcp
 from probes.redact import Secret
 from probes.result import Outcome, Reason, Result
-from probes.wire.dialog import LINES_AT_ONCE, MAX_DIALOG_BYTES, MAX_LINES
-from probes.wire.tls import TlsOptions
+from probes.wire.dialog.steps import LINES_AT_ONCE, MAX_DIALOG_BYTES, MAX_LINES
+from probes.wire.tls.settings import TlsOptions
 from tests.faults.tcp import (
     Handler,
     answering,

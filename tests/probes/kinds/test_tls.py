@@ -21,11 +21,11 @@ from pydantic import ValidationError
 from probes.kinds.tls import Tls
 from probes.redact import Secret
 from probes.result import Outcome, Reason, Result
-from probes.wire.starttls import PROTOCOLS, Protocol
+from probes.wire.dialog.starttls import PROTOCOLS, Protocol
 from tests.faults.tcp import closing, silent, tcp_fault
 from tests.faults.tls import bad_certificate, server_context
 from tests.harness import Check, Law
-from tests.probes.wire.test_starttls import TALKS
+from tests.probes.wire.dialog.test_starttls import TALKS
 from tests.servers.nginx import Nginx
 from tests.servers.postgres import Postgres
 from tests.servers.process import Server, find_program, free_port, start

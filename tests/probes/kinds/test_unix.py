@@ -19,7 +19,7 @@ from probes.redact import Secret
 from probes.result import Outcome, Reason, Result
 from probes.run import run_once
 from probes.wire.policy import POLICY, Policy, Rule
-from probes.wire.tls import TlsOptions
+from probes.wire.tls.settings import TlsOptions
 from tests.faults.tcp import (
     Handler,
     answering,

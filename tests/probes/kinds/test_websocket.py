@@ -520,6 +520,14 @@ async def test_an_end_without_a_goodbye_has_no_close_code(check: Check) -> None:
     assert result.failure.message == "want close code 1000, got the end of the stream (1006)"
 
 
+async def test_what_is_wrong_with_the_frames_is_told_whatever_is_waited_for(check: Check) -> None:
+    result = await look(check, upgrading(b"\x83\0"), expect={"close_code": 1000})
+
+    assert verdict(result) == (Reason.PROTOCOL, "transfer")
+    assert result.failure is not None
+    assert result.failure.message == "want frames of a websocket, got invalid opcode"
+
+
 async def test_a_dollar_in_a_secret_is_no_reference(check: Check) -> None:
     steps = [{"expect": "(hello)", "send": Secret("pass$1")}, {"expect": r"^pass\$1$"}]
     async with library() as address:
@@ -560,7 +568,7 @@ def test_what_is_no_target(target: str) -> None:
     ("keys", "message"),
     [
         pytest.param({"headers": {"Sec-WebSocket-Key": "x"}}, "does not write itself", id="own"),
-        pytest.param({"headers": {"X": "a\nb"}}, "want a header of one line", id="lines"),
+        pytest.param({"headers": {"X": "a\nb"}}, "want a text of one line", id="lines"),
         pytest.param({"headers": {"Host": "a b"}}, "want a host name", id="host"),
         pytest.param(
             {"bearer": "x", "headers": {"authorization": "y"}}, "want one of basic_auth", id="two"

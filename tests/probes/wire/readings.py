@@ -4,7 +4,7 @@ from typing import Any
 
 from probes.recorder import Recorder
 from probes.wire.net import Address, dial
-from probes.wire.tls import TlsOptions
+from probes.wire.tls.settings import TlsOptions
 
 
 def here(port: int, host: str = "127.0.0.1") -> Address:

@@ -11,12 +11,11 @@ import pytest
 from probes.errors import CheckFailed
 from probes.recorder import Recorder
 from probes.result import Reason
-from probes.wire.address import Address
+from probes.wire.address import Address, socket_address
 from probes.wire.datagram import (
     MAX_DATAGRAM_BYTES,
     bind_source,
     open_datagram,
-    socket_address,
 )
 from probes.wire.policy import POLICY, Policy
 from tests.faults.udp import closed_udp_port, udp_fault

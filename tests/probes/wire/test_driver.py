@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from probes.errors import CheckFailed
+from probes.extras import wanted
 from probes.recorder import Recorder
 from probes.result import Reason
 from probes.wire.driver import load_driver
@@ -34,7 +35,7 @@ async def test_an_absent_driver_names_its_extra() -> None:
         await load_driver("no_such_driver.core", "nosuch", Recorder())
 
     assert failure.value.reason is Reason.CONFIG
-    assert failure.value.message == "want the extra 'nosuch', got none: pip install 'sonde[nosuch]'"
+    assert failure.value.message == wanted("nosuch")
 
 
 async def test_a_broken_driver_is_not_called_absent(package: Path) -> None:

@@ -34,7 +34,7 @@ def test_an_address_is_read(text: str, wanted: Dsn) -> None:
     [
         "", "h:1", "http://h", "redis:/h", "redis://", "redis://:1", "redis://u@", "redis://h:0",
         "redis://h:x", "redis://127.1", "redis://a b", "redis://h/\n", "redis://h\\x",
-        "redis://u:%zz@h", "redis://h?a", "redis://h?a=1&a=2", "redis://a,b", "redis://::1",
+        "redis://u:%zz@h", "redis://h?a", "redis://h?a=1&a=2", "redis://a,b", "redis://::1", "redis://2001:db8::1:7",
     ],
 )  # fmt: skip
 def test_what_is_no_address_is_refused(text: str) -> None:

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from probes.errors import CheckFailed
 from probes.recorder import Recorder
 from probes.result import Reason
-from probes.wire.http import Options
+from probes.wire.http.options import Options
 from probes.wire.jsonrpc import MARGIN_S, MAX_TIMED, Call, Line, Reply, below, encode_call
-from probes.wire.tls import TlsOptions
+from probes.wire.tls.settings import TlsOptions
 from probes.wire.url import parse_url
 from tests.faults.kept import CLOSE, HANG, OK, STAY, KeptServer, answer, kept_server
 from tests.faults.tcp import closed_port, full_backlog, silent, talking, tcp_fault

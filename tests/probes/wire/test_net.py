@@ -1,6 +1,8 @@
 """The dial: every reason told apart, one address, phases kept, nothing left behind."""
 
 import asyncio
+import os
+import resource
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from time import monotonic
@@ -20,7 +22,7 @@ from probes.wire.net import (
     resolve,
 )
 from probes.wire.policy import POLICY, PolicyOptions
-from probes.wire.tls import TlsOptions
+from probes.wire.tls.settings import TlsOptions
 from tests.faults.dns import dns_fault
 from tests.faults.tcp import (
     Handler,
@@ -213,14 +215,61 @@ async def test_the_source_address_is_the_one_asked_for() -> None:
     assert got == ["127.0.0.9"]
 
 
-async def test_a_foreign_source_address_is_a_mistake_of_ours() -> None:
+@pytest.fixture
+async def on_ipv6() -> AsyncIterator[int]:
+    """Port of a server at ::1."""
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "::1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize("source", [None, "::1"])
+async def test_a_zone_is_an_interface_on_both_event_loops(on_ipv6: int, source: str | None) -> None:
+    """asyncio looks such an address up as a name, uvloop drops the zone."""
+    address, odd = (Address(ip, on_ipv6, ip, 6) for ip in ("::1%lo", "::1%no-such"))
+    async with dial(address, Recorder(), source_ip=source) as connection:
+        assert await connection.read(1) == b""
+
     with pytest.raises(CheckFailed) as caught:
-        await open_connection(
-            asyncio.Protocol, here(closed_port()), Recorder(), source_ip="192.0.2.7"
-        )
+        await open_connection(asyncio.Protocol, odd, Recorder(), source_ip=source)
+    assert caught.value.reason is Reason.UNREACHABLE
+    assert caught.value.message == (
+        "want an interface 'no-such' of this host to reach ::1 by, got none"
+    )
+
+
+async def test_a_closed_port_behind_a_zone_is_refused() -> None:
+    address = Address("::1%lo", closed_port(), "::1%lo", 6)
+    with pytest.raises(CheckFailed) as caught:
+        await open_connection(asyncio.Protocol, address, Recorder())
+    assert (caught.value.reason, caught.value.phase) == (Reason.REFUSED, "connect")
+
+
+@pytest.mark.parametrize("source", ["192.0.2.77", "::1", "no-such-card"])
+async def test_a_foreign_source_is_a_mistake_of_ours(source: str) -> None:
+    with pytest.raises(CheckFailed) as caught:
+        await open_connection(asyncio.Protocol, here(closed_port()), Recorder(), source_ip=source)
 
     assert caught.value.reason is Reason.CONFIG
-    assert caught.value.message == "want a source address of this host, got '192.0.2.7'"
+    assert caught.value.message == f"want a source address of this host, got '{source}'"
+
+
+async def test_a_host_without_descriptors_is_told_whatever_the_source_address() -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    next_one = os.dup(0)
+    os.close(next_one)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_one, limits[1]))
+    try:
+        with pytest.raises(CheckFailed) as caught:
+            await open_connection(asyncio.Protocol, here(9), Recorder(), source_ip="127.0.0.1")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    assert (caught.value.reason, caught.value.phase) == (Reason.RESOURCE, "connect")
+    assert "EMFILE" in caught.value.message
 
 
 # --- the policy at the dial
@@ -260,14 +309,15 @@ async def test_a_name_that_was_rebound_is_judged_by_what_is_dialled() -> None:
     assert caught.value.reason is Reason.POLICY
 
 
-def test_a_scheme_is_judged_where_it_is_known() -> None:
+def test_a_scheme_is_judged_and_so_is_having_none() -> None:
     allow = [{"host": "*", "schemes": ["https"]}, {"cidr": "127.0.0.0/8", "schemes": ["https"]}]
+    others: list[str | None] = ["http", "", None]
 
     with POLICY.set(PolicyOptions.model_validate({"allow": allow}).policy()):
         judge(here(80), hop=0, scheme="https")
-        judge(here(80), hop=0)
-        with pytest.raises(CheckFailed):
-            judge(here(80), hop=0, scheme="http")
+        for scheme in others:
+            with pytest.raises(CheckFailed):
+                judge(here(80), hop=0, scheme=scheme)
 
 
 # --- nothing is left behind

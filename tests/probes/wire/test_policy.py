@@ -1,12 +1,16 @@
 """Who may be reached (P14, T18-T21, T24): the verdict is about the address that is dialled."""
 
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from probes.errors import CheckFailed
+from probes.wire.address import Address
+from probes.wire.forms import forms, is_public
 from probes.wire.policy import (
     BUILT_IN_DENY,
     POLICY,
@@ -14,8 +18,7 @@ from probes.wire.policy import (
     PolicyOptions,
     Rule,
     RuleOptions,
-    forms,
-    is_public,
+    judge,
 )
 
 AS_WRITTEN = Policy()
@@ -90,7 +93,8 @@ EXCEPT = RuleOptions.model_validate({"cidr": "10.20.9.0/24"})
     [
         pytest.param("www.example.org", 443, "93.184.216.34", "https", True, id="public host"),
         pytest.param("www.example.org.", 443, "93.184.216.34", "https", True, id="trailing dot"),
-        pytest.param("www.example.org", 443, "93.184.216.34", "", True, id="scheme judged before"),
+        pytest.param("www.example.org", 443, "93.184.216.34", None, False, id="no known scheme"),
+        pytest.param("www.example.org", 443, "93.184.216.34", "", False, id="no scheme at all"),
         pytest.param("www.example.org", 443, "93.184.216.34", "http", False, id="other scheme"),
         pytest.param("www.example.org", 80, "93.184.216.34", "https", False, id="other port"),
         pytest.param("example.org", 443, "93.184.216.34", "https", False, id="glob needs a dot"),
@@ -116,7 +120,7 @@ EXCEPT = RuleOptions.model_validate({"cidr": "10.20.9.0/24"})
     ],
 )
 def test_a_free_target_needs_an_entry_that_matches_in_all_its_keys(
-    host: str, port: int, ip: str, scheme: str, *, admitted: bool
+    host: str, port: int, ip: str, scheme: str | None, *, admitted: bool
 ) -> None:
     """P14, T21"""
     policy = allow(HOST, NETWORK, deny=(EXCEPT,))
@@ -193,6 +197,48 @@ def test_a_unix_socket_needs_an_entry_of_its_own(path: str, *, admitted: bool) -
     assert not allow(NETWORK).admits_path(path)
 
 
+@pytest.mark.parametrize(
+    "written",
+    ["*.bücher.example", "*.xn--bcher-kva.example", "*.BÜCHER.Example.", "*.bücher。example"],
+    ids=["unicode", "A-label", "letter case and a dot", "another dot"],
+)
+def test_a_host_may_be_written_as_people_spell_it(written: str) -> None:
+    """A rule that never matches denies nothing."""
+    policy = allow(RuleOptions(host="*"), deny=(RuleOptions(host=written),))
+
+    assert not policy.admits("www.xn--bcher-kva.example", 443, "93.184.216.34")
+    assert policy.admits("www.example.org", 443, "93.184.216.34")
+
+
+@pytest.mark.parametrize("admits", [Policy.admits, Policy.admits_name], ids=lambda it: it.__name__)
+def test_a_denied_scheme_leaves_the_others_alone(admits: Any) -> None:
+    denied = RuleOptions(host="a.example", schemes=frozenset({"http"}))
+    policy = allow(RuleOptions(host="*"), deny=(denied,))
+    place = ("a.example", 80, "93.184.216.34")[: 3 if admits is Policy.admits else 2]
+
+    assert not admits(policy, *place, scheme="http")
+    assert admits(policy, *place, scheme="https")
+    assert admits(policy, *place), "it has none"
+
+
+def test_where_nobody_knows_a_scheme_it_may_be_the_one_that_is_denied() -> None:
+    denied = RuleOptions(host="a.example", schemes=frozenset({"http"}))
+    policy = allow(RuleOptions(host="*"), deny=(denied,))
+
+    assert not policy.admits("a.example", 80, "93.184.216.34", scheme=None)
+    assert policy.admits("b.example", 80, "93.184.216.34", scheme=None)
+
+
+def test_a_lift_holds_for_its_schemes_alone() -> None:
+    entry = {"cidr": "169.254.169.254/32", "schemes": ["https"]}
+    policy = PolicyOptions.model_validate({"allow": [entry]}).policy(open_to_all=True)
+
+    assert policy.admits("h", 80, "169.254.169.254", scheme="https")
+    assert not policy.admits("h", 80, "169.254.169.254", scheme="http")
+    assert not policy.admits("h", 80, "169.254.169.254")
+    assert not policy.admits("h", 80, "169.254.169.254", scheme=None)
+
+
 def test_an_empty_rule_matches_nothing() -> None:
     assert not Rule().names("h", 80, "http")
     assert not Policy(trusts_first=False, allow=(Rule(),)).admits("h", 80, "8.8.8.8")
@@ -207,6 +253,7 @@ def test_an_empty_rule_matches_nothing() -> None:
         pytest.param({"host": "h", "ports": ["2-1"]}, "want a port or a range", id="backwards"),
         pytest.param({"host": "h", "ports": [True]}, "want a port or a range", id="bool"),
         pytest.param({"host": "h", "ports": ["0"]}, "want a port from 1 to 65535", id="zero"),
+        pytest.param({"host": "b*ü.example"}, "want plain ASCII beside a wildcard", id="mixed"),
         pytest.param({"hosts": "h"}, "Extra inputs are not permitted", id="unknown key"),
     ],
 )
@@ -219,26 +266,6 @@ def test_the_policy_of_a_task_ends_with_its_block() -> None:
     with POLICY.set(CLOSED):
         assert POLICY.get() is CLOSED
     assert POLICY.get() == Policy()
-
-
-@pytest.mark.parametrize(
-    ("ip", "public"),
-    [
-        pytest.param("8.8.8.8", True, id="v4"),
-        pytest.param("2606:4700::1", True, id="v6"),
-        pytest.param("64:ff9b::808:808", True, id="NAT64"),
-        pytest.param("fec0::1", False, id="site-local"),
-        pytest.param("5f00::1", False, id="segment routing"),
-        pytest.param("3fff::1", False, id="documentation"),
-        pytest.param("192.0.0.8", False, id="protocol assignments"),
-        pytest.param("192.88.99.1", False, id="6to4 relay"),
-        pytest.param("::ffff:0:10.0.0.1", False, id="SIIT private"),
-        pytest.param("2606:4700::5efe:10.0.0.1", False, id="ISATAP private"),
-    ],
-)
-def test_public_is_what_the_internet_routes(ip: str, *, public: bool) -> None:
-    """The word of `ipaddress` differs between versions of Python."""
-    assert is_public(ip) is public
 
 
 @given(st.ip_addresses())
@@ -272,3 +299,35 @@ def test_nothing_of_a_denied_block_gets_through(block: object, offset: int) -> N
     network = ip_network(str(block))
 
     assert not OPEN.admits("h", 80, str(network[offset % network.num_addresses]))
+
+
+@pytest.mark.parametrize(
+    ("host", "as_name", "as_address"),
+    [
+        ("shop.example", True, False), ("10.example", True, False), ("10.0.0.1", False, True),
+        ("::1", False, True), ("fe80::1%eth0", False, True),
+    ],
+)  # fmt: skip
+def test_a_rule_may_be_for_names_or_for_addresses_alone(
+    host: str, as_name: bool, as_address: bool
+) -> None:
+    every = ip_network("0.0.0.0/0")
+
+    assert Rule(cidr=every, written="name").names(host, 80, "") is as_name
+    assert Rule(cidr=every, written="address").names(host, 80, "") is as_address
+    assert Rule(cidr=every).names(host, 80, "")
+
+
+def test_a_policy_with_a_name_says_what_it_was_that_it_refused() -> None:
+    address = Address("shop.example", 80, "10.0.0.1", 4)
+
+    with POLICY.set(Policy(trusts_first=False, allow=(), named="safety.targets")):
+        with pytest.raises(CheckFailed) as first:
+            judge(address, hop=0)
+        with pytest.raises(CheckFailed) as later:
+            judge(address, hop=1)
+
+    assert first.value.message == "want a target within safety.targets, got shop.example:80"
+    assert later.value.message == (
+        "want a redirect within safety.targets, got one to shop.example:80"
+    )

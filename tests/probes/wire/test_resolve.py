@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from probes.errors import CheckFailed
 from probes.recorder import Recorder
 from probes.result import Reason
+from probes.wire import net
 from probes.wire.net import (
     Address,
     IpChoice,
@@ -253,6 +254,33 @@ async def test_a_control_that_is_silent_is_not_reachable(monkeypatch: pytest.Mon
 
     async with full_backlog() as port:
         assert not await reachable(f"127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize(
+    ("fault", "answers"),
+    [
+        pytest.param("one", True, id="an address"),
+        pytest.param("nxdomain", True, id="a denial"),
+        pytest.param("empty", True, id="no address"),
+        pytest.param("silent", False, id="silence"),
+        pytest.param("wrongid", False, id="somebody else's answer"),
+        pytest.param("othername", False, id="an answer to another question"),
+        pytest.param("garbage", False, id="nonsense"),
+        pytest.param("servfail", False, id="a failure of the name server"),
+    ],
+)
+async def test_a_name_counts_when_its_name_server_says_anything_of_it(
+    fault: str, answers: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("probes.wire.net.CONTROL_TIMEOUT_S", 0.3 if answers else 0.05)
+    loop = asyncio.get_running_loop()
+
+    async with dns_fault() as dns:
+        net._resolvers[loop] = {(): net._Resolver(nameservers=[dns.server], loop=loop)}
+        found = await reachable(f"{fault}.test")
+        await close_resolvers()
+
+    assert (found, bool(dns.questions)) == (answers, True)
 
 
 async def test_a_bare_address_counts_when_there_is_a_route(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from probes.result import Reason
 from probes.wire.net import (
     dial,
 )
-from probes.wire.tls import TlsOptions
+from probes.wire.tls.settings import TlsOptions
 from tests.faults.tcp import (
     Handler,
     closing,
@@ -124,6 +124,30 @@ async def test_tls_can_begin_in_mid_stream(ca: trustme.CA, ca_file: Path) -> Non
 
     assert phases(recorder) == [("connect", True), ("tls", True)]
     assert values(recorder)["probe_tls_verified"] == 1
+
+
+async def test_a_name_of_one_letter_can_be_asked_for_by_many_at_once(
+    ca: trustme.CA,
+) -> None:
+    serve, trusting = server_context(ca.issue_cert("a")), TlsOptions(verify=False).context()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"go\n")
+        await writer.start_tls(serve)
+        await reader.read()
+
+    async def upgrade(port: int) -> Recorder:
+        recorder = Recorder()
+        async with dial(f"127.0.0.1:{port}", recorder) as connection:
+            await connection.read_line(9)
+            await connection.start_tls(trusting, "a")
+        return recorder
+
+    async with tcp_fault(handle) as port:
+        found = await asyncio.gather(*(upgrade(port) for _ in range(3)))
+
+    asked = [recorder.facts["asked_for"] for recorder in found]
+    assert asked == ["a (matches)"] * 3
 
 
 async def test_bytes_ahead_of_tls_are_never_taken_for_encrypted_ones() -> None:

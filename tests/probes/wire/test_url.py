@@ -24,6 +24,10 @@ HOSTS = [
     pytest.param("my_service", "my_service", id="underscore of a container network"),
     pytest.param("127.0.0.1", "127.0.0.1", id="IPv4"),
     pytest.param("①②⑦.⓪.⓪.①", "127.0.0.1", id="circled digits"),
+    pytest.param("127。0。0。1", "127.0.0.1", id="ideographic dots"),
+    pytest.param("𝟏𝟐𝟕.𝟎.𝟎.𝟏", "127.0.0.1", id="mathematical digits"),  # noqa: RUF001
+    pytest.param("١٢٧.example", "xn--9hbcp.example", id="digits of another script"),
+    pytest.param("faß.de", "xn--fa-hia.de", id="a name of its own since IDNA 2008"),
     pytest.param("１２７.0.0.1", "127.0.0.1", id="full-width digits"),  # noqa: RUF001
     pytest.param("::1", "::1", id="IPv6"),
     pytest.param("2001:DB8:0:0::1", "2001:db8::1", id="IPv6 in full"),
@@ -53,6 +57,13 @@ NO_HOSTS = [
     pytest.param("a\0b", id="NUL"),
     pytest.param("[::1]", id="brackets"),
     pytest.param("ex*mple.org", id="glob"),
+    pytest.param("١٢٧.0.0.1", id="one number of another script"),
+    pytest.param("a\uff20evil.test", id="another @"),
+    pytest.param("evil.test\uff0fa", id="another slash"),
+    pytest.param("evil.test\uff1a80", id="another colon"),
+    pytest.param("evil\uff052etest", id="another percent"),
+    pytest.param("\u2100.test", id="one sign that is a slash between two"),
+    pytest.param("\uff11\uff12\uff17\uff0e\uff11", id="short form, full width"),
 ]
 
 
@@ -132,7 +143,8 @@ def test_host_and_port_are_split(text: str, default: int | None, parts: tuple[st
         pytest.param("[::1]80", "want host:port or [v6]:port, got '[::1]80'", id="no colon"),
         pytest.param("[a]:80", "want host:port or [v6]:port, got '[a]:80'", id="name in brackets"),
         pytest.param("", "want host:port, got ''", id="empty"),
-        pytest.param("http://a:80", "want an IPv6 address in brackets as in [::1]:80, ", id="URL"),
+        pytest.param("https://a", "want host:port without a scheme, got 'https://a'", id="URL"),
+        pytest.param("tcp://a:1", "want host:port without a scheme, got 'tcp://a:1'", id="scheme"),
     ],
 )
 def test_a_wrong_host_and_port_is_told(text: str, message: str) -> None:
@@ -214,6 +226,12 @@ def test_a_url_is_read_into_what_is_dialled(text: str, url: Url) -> None:
         pytest.param("http://127.1/", "want an address in its plain form such as", id="short IP"),
         pytest.param("http://h:99999/", "want a port from 1 to 65535, got '99999'", id="port"),
         pytest.param("http://a b/", "want a host name or an address, got 'a b'", id="space"),
+        pytest.param(
+            "http://2001:db8::1:80/", "want an IPv6 address in brackets as in", id="bare IPv6"
+        ),
+        pytest.param("http://[::1]evil.test/", "want host:port or [v6]:port", id="v6 and a name"),
+        pytest.param("http://h\xad/", "want a host name or an address", id="soft hyphen"),
+        pytest.param("http://h\u200b/", "want a host name or an address", id="no width"),
         pytest.param("http://[u@h/", "want user:password in front of the host, got", id="user"),
         pytest.param(" http://h/", "want an http:// or https:// URL, got ' http://h/'", id="blank"),
     ],
@@ -271,10 +289,39 @@ def test_a_url_shows_neither_user_nor_password() -> None:
         pytest.param("//other/x", "http://other/x", id="other host"),
         pytest.param("https://other:1/x", "https://other:1/x", id="absolute"),
         pytest.param("/ä", "http://h:81/%C3%A4", id="UTF-8"),
+        pytest.param("?", "http://h:81/a/b?", id="empty query"),
+        pytest.param("w/http://x//y", "http://h:81/a/w/http://x//y", id="empty segments"),
+        pytest.param("/w/../http://x", "http://h:81/http://x", id="URL in a path"),
+        pytest.param("/.//evil/", "http://h:81//evil/", id="two slashes are no authority"),
+        pytest.param("/./\\evil/", "http://h:81/%5Cevil/", id="backslash in a path"),
+        pytest.param("%2f%2fevil/", "http://h:81/a/%2f%2fevil/", id="encoded slashes"),
+        pytest.param("?//evil/", "http://h:81/a/b?//evil/", id="slashes in a query"),
+        pytest.param("//h:81@evil/", "http://evil/", id="host as user"),
+        pytest.param("//evil@h:81/", "http://h:81/", id="user as host"),
+        pytest.param("http://h:81#@evil/", "http://h:81/", id="host in a fragment"),
+        pytest.param("http://h:81?@evil/", "http://h:81/?@evil/", id="host in a query"),
+        pytest.param("//ⓔⓥⓘⓛ。test/", "http://evil.test/", id="another alphabet"),
     ],
 )
 def test_a_location_is_joined_to_its_url(location: str, text: str) -> None:
     assert str(parse_url("http://h:81/a/b?c").join(location)) == text
+
+
+@pytest.mark.parametrize(
+    ("reference", "path"),
+    [
+        ("g", "/b/c/g"), ("./g", "/b/c/g"), ("g/", "/b/c/g/"), ("/g", "/g"), ("?y", "/b/c/d;p?y"),
+        ("g?y", "/b/c/g?y"), ("#s", "/b/c/d;p?q"), ("g#s", "/b/c/g"), (";x", "/b/c/;x"),
+        ("g;x?y#s", "/b/c/g;x?y"), ("", "/b/c/d;p?q"), (".", "/b/c/"), ("./", "/b/c/"),
+        ("..", "/b/"), ("../", "/b/"), ("../g", "/b/g"), ("../..", "/"), ("../../", "/"),
+        ("../../g", "/g"), ("../../../g", "/g"), ("/./g", "/g"), ("/../g", "/g"), ("g.", "/b/c/g."),
+        ("..g", "/b/c/..g"), ("./../g", "/b/g"), ("./g/.", "/b/c/g/"), ("g/./h", "/b/c/g/h"),
+        ("g/../h", "/b/c/h"), ("g;x=1/../y", "/b/c/y"), ("g?y/../x", "/b/c/g?y/../x"),
+    ],
+)  # fmt: skip
+def test_references_are_resolved_as_the_rfc_does(reference: str, path: str) -> None:
+    """RFC 3986, 5.4"""
+    assert parse_url("http://a/b/c/d;p?q").join(reference).path_query == path
 
 
 def test_credentials_stay_with_their_own_host() -> None:

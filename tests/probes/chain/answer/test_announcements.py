@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probes.chain.answer.announcements import HeaderTongue, SlotTongue
-from probes.wire.heads import Ended, Refused, Sighting
+from probes.wire.websocket.heads import Ended, Refused, Sighting
 
 
 def slot(slot: Any, parent: Any) -> str:

@@ -26,7 +26,7 @@ from probes.chain.model import (
 from probes.chain.reasons import ChainReason, Finding
 from probes.chain.talk import Dialect, Survey, Topic
 from probes.result import Outcome, Sample
-from probes.wire.heads import News, Sighting
+from probes.wire.websocket.heads import News, Sighting
 
 OWN, OTHER, PUBLIC = Endpoint("own"), Endpoint("other"), Endpoint("public", role="reference")
 EVERY_S = 15.0

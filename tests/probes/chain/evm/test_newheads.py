@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from probes.wire.heads import Refused, Sighting
+from probes.wire.websocket.heads import Refused, Sighting
 from tests.probes.chain.evm.evm_node import (
     DIALECT,
     block,

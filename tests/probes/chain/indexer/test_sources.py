@@ -16,7 +16,7 @@ from probes.kinds import find_kind
 from probes.recorder import Recorder
 from probes.result import Outcome, Reason
 from probes.wire.policy import POLICY, Policy
-from probes.wire.tls import TlsOptions
+from probes.wire.tls.settings import TlsOptions
 from tests.faults.tcp import Handler, closed_port, silent, tcp_fault
 from tests.servers.postgres import Postgres
 

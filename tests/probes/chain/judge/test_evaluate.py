@@ -23,7 +23,7 @@ from probes.chain.model import (
 from probes.chain.reasons import ChainReason, Finding
 from probes.chain.talk import Common
 from probes.result import Outcome
-from probes.wire.heads import News, Sighting
+from probes.wire.websocket.heads import News, Sighting
 from tests.probes.chain.judge.stage import (
     DEGRADED,
     DOWN,

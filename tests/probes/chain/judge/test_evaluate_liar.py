@@ -12,7 +12,7 @@ from probes.chain.judge.views import KEPT, MAX_TEXT
 from probes.chain.model import Fees, Head, Health, Observation, Settled, Syncing
 from probes.chain.reasons import ChainReason
 from probes.result import Outcome
-from probes.wire.heads import News, Sighting
+from probes.wire.websocket.heads import News, Sighting
 from tests.probes.chain.judge.stage import UP, Stage, came_to, fault, group, said, verdict
 
 heights = st.one_of(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from probes.chain.judge.views import KEPT
 from probes.chain.model import Head, Thresholds
-from probes.wire.heads import News, Sighting
+from probes.wire.websocket.heads import News, Sighting
 from tests.probes.chain.judge.stage import START, Stage, detail, group, head, reasons, said, verdict
 
 

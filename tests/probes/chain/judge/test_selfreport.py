@@ -7,7 +7,7 @@ import pytest
 from probes.chain.judge.selfreport import held_s
 from probes.chain.model import Endpoint, Health, Observation, Syncing, Thresholds
 from probes.chain.reasons import ChainReason
-from probes.wire.heads import News
+from probes.wire.websocket.heads import News
 from tests.probes.chain.judge.stage import DEGRADED, Stage, detail, group, said, verdict
 
 

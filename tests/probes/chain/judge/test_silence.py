@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from probes.chain.model import Thresholds
-from probes.wire.heads import News, Sighting
+from probes.wire.websocket.heads import News, Sighting
 from tests.probes.chain.judge.stage import Stage, detail, group, said
 
 AGE_S = 120.0

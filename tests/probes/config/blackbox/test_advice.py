@@ -16,8 +16,8 @@ TIMED = ", timeout: 5s"
     [
         pytest.param(
             module("tcp"),
-            "modules.m: want a timeout such as 'timeout: 5s', got none: it is what the scraper"
-            " leaves",
+            "modules.m: want a timeout such as 'timeout: 5s', got none: /probe ends with the"
+            " scrape, or after 119.5 s when the scraper sets no timeout",
             id="no timeout",
         ),
         pytest.param(
@@ -73,8 +73,8 @@ TIMED = ", timeout: 5s"
         ),
         pytest.param(
             module("icmp", "source_ip_address: nope", TIMED),
-            "modules.m.icmp.source_ip_address: want an address of this host, got 'nope': every"
-            " run will fail",
+            "modules.m.icmp.source_ip_address: want an address of this host, got 'nope': here an"
+            " interface may have that name, in blackbox_exporter every run fails",
             id="bad source",
         ),
         pytest.param(
@@ -120,6 +120,12 @@ TIMED = ", timeout: 5s"
             "modules.m.http: want a body_size_limit where the body is judged, got none: 4 MiB is"
             " kept",
             id="no limit of a judged body",
+        ),
+        pytest.param(
+            module("http", "fail_if_ssl: true, fail_if_not_ssl: true", TIMED),
+            "modules.m.http.fail_if_not_ssl: want fail_if_ssl or fail_if_not_ssl, got both: every"
+            " run will fail",
+            id="TLS and none",
         ),
         pytest.param(
             module("websocket", "query_response: [{send: a, starttls: yes}]", TIMED),
@@ -189,3 +195,14 @@ def test_a_good_file_is_told_nothing(blackbox: Load) -> None:
     text = module("http", "body_size_limit: 1MB, fail_if_body_matches_regexp: [a]", TIMED)
 
     assert blackbox(text).warnings == ()
+
+
+def test_modules_without_a_timeout_are_told_of_once(blackbox: Load) -> None:
+    text = "modules:\n  a: {prober: tcp, timeout: 1s}\n  b: {prober: tcp}\n  c: {prober: icmp}\n"
+
+    (warning,) = blackbox(text).warnings
+    (of_three,) = blackbox(f"{text}  d: {{prober: http}}\n").warnings
+
+    assert (warning.line, warning.path) == (3, "modules.b")
+    assert "got none here and in 1 more module: /probe ends with the scrape" in warning.message
+    assert "got none here and in 2 more modules: " in of_three.message

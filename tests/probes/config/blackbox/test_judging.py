@@ -1,11 +1,17 @@
 """Every mistake that upstream refuses at load, word for word, with its place."""
 
+from collections.abc import Iterator, Sequence
+from typing import Any, get_args, get_origin
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from probes.config.blackbox.judging import is_acceptable
-from tests.probes.config.blackbox.conftest import Mistakes
+from probes.config.blackbox.options import BlackboxModule
+from probes.errors import ConfigError, Problem
+from tests.probes.config.blackbox.conftest import Load, Mistakes
 
 HEAD = "modules:\n  m:\n"
 
@@ -279,3 +285,71 @@ def test_a_compression_must_be_accepted(compression: str, accepted: str, is_good
 @given(st.text(max_size=40), st.text(alphabet="gzipbr,;q=*01. ", max_size=40))
 def test_any_header_is_judged(compression: str, accepted: str) -> None:
     assert is_acceptable(compression, accepted) in (True, False)
+
+
+ODD = (
+    "[a]", "{a: b}", "[[a]]", "[{a: b}]", "null", "''", "5", "-5", "true", "'true'", "1.5",
+    "!!binary AAE=", "x" * 400, '"a\\0b"', "'${1}'", "[null]", "{a: null}", "{a: [b]}",
+)  # fmt: skip
+
+
+def keys_of(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the way to each option, over lists and mappings too."""
+    for name, field in model.model_fields.items():
+        yield (*path, name)
+        for inner, form in models_in(field.annotation, "{}"):
+            yield from keys_of(inner, (*path, name + form.removeprefix("{}")))
+
+
+def models_in(annotation: Any, form: str) -> Iterator[tuple[type[BaseModel], str]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation, form
+        return
+    origin: Any = get_origin(annotation)
+    deeper = {list: form + "[]", dict: form + "<>"}.get(origin, form)
+    for part in get_args(annotation):
+        yield from models_in(part, deeper)
+
+
+def written(path: tuple[str, ...], value: str) -> str:
+    """Return the file in which the option at *path* has *value*."""
+    for name in reversed(path):
+        if name.endswith("[]"):
+            value = f"[{value}]"
+        elif name.endswith("<>"):
+            value = f"{{n: {value}}}"
+        value = f"{{{name.rstrip('[]<>')}: {value}}}"
+    return value
+
+
+KEYS = sorted(set(keys_of(BlackboxModule)))
+
+
+@pytest.mark.parametrize("value", ODD, ids=lambda it: it[:10])
+def test_a_value_of_any_form_loads_or_is_a_mistake_with_its_place(
+    blackbox: Load, value: str
+) -> None:
+    modules = [written(path, value)[1:-1] for path in KEYS]
+    lines = [
+        f"  m{number}: {{{'' if KEYS[number][0] == 'prober' else 'prober: http, '}{options}}}\n"
+        for number, options in enumerate(modules)
+    ]
+
+    told = problems_of(blackbox, "modules:\n" + "".join(lines))
+
+    assert told
+    assert all(it.line > 1 and it.message.startswith("want") for it in told)
+
+
+def problems_of(blackbox: Load, text: str) -> Sequence[Problem]:
+    try:
+        return blackbox(text).warnings
+    except ConfigError as error:
+        return error.problems
+
+
+def test_there_are_as_many_options_as_upstream_has() -> None:
+    assert ("http", "oauth2", "tls_config", "ca_file") in KEYS
+    assert ("tcp", "query_response[]", "labels[]", "name") in KEYS
+    assert ("websocket", "headers<>", "files") in KEYS
+    assert len(KEYS) > 200

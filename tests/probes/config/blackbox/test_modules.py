@@ -231,6 +231,11 @@ def ported(blackbox: Load, request: pytest.FixtureRequest) -> Kind:
             id="TLS twice",
         ),
         pytest.param(
+            module("http", "fail_if_ssl: true, fail_if_not_ssl: true"),
+            "http.fail_if_not_ssl: want it or fail_if_ssl, got both",
+            id="TLS and none",
+        ),
+        pytest.param(
             module("http", "method: 'G T'"),
             "method: want a method such as GET, got 'G T'",
             id="what only a request would find",
@@ -318,3 +323,11 @@ def test_a_native_target_needs_its_scheme(native: Any) -> None:
         native("version: 1\nprobes: [{name: a, kind: http, target: 127.0.0.1}]\n")
 
     assert told(caught)[0].endswith("want an http:// or https:// URL, got '127.0.0.1'")
+
+
+def test_what_there_is_is_counted_in_its_own_word(blackbox: Load, native: Any) -> None:
+    file = native("version: 1\ninclude: [blackbox.yml]\n")
+
+    assert blackbox(module("tcp")).counted(0) == "1 module"
+    assert blackbox(STOCK).counted(0) == "12 modules"
+    assert (file.counted(1), file.counted(0)) == ("1 probe", "0 probes")

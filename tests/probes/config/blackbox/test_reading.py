@@ -156,6 +156,8 @@ def test_an_alias_bomb_is_refused() -> None:
         pytest.param("modules: {a: {prober: http}, }\nfoo: 1", True, id="an unknown key beside"),
         pytest.param("version: 1\nmodules: {a: {prober: http}}", False, id="a version"),
         pytest.param("modules: {a: {kind: http, prober: x}}", False, id="a kind"),
+        pytest.param("modules: {a: {porber: http, http: {}}}", True, id="a misspelt prober"),
+        pytest.param("modules: {a: {porber: http}}", False, id="nothing that tells"),
         pytest.param("modules: {a: {prober: http}}\nprobes: []", False, id="probes"),
         pytest.param("modules: {}", False, id="no module"),
         pytest.param("modules: [a]", False, id="a list"),

@@ -136,6 +136,17 @@ def patterns(key: str) -> str:
             id="a header of Authorization wins",
         ),
         pytest.param(
+            "headers: {authorization: x, A: b},"
+            " oauth2: {client_id: i, client_secret: s, token_url: 'http://t/'}",
+            {
+                "headers": {"A": "b"},
+                "oauth2": {
+                    "client_id": "i", "client_secret": "secret s", "token_url": "http://t/",
+                },
+            },
+            id="but not over a token",
+        ),
+        pytest.param(
             "oauth2: {client_id: i, client_secret: s, token_url: 'http://t/', scopes: [a],"
             " endpoint_params: {b: c}, proxy_url: 'http://p'}",
             {

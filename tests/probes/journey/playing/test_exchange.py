@@ -11,7 +11,7 @@ from probes.journey.playing.evidence import MAX_EVIDENCE_BYTES
 from probes.journey.playing.play import Context, play
 from probes.redact import Secret
 from probes.result import Failure, Phase, Reason
-from probes.wire.redirect import Cookies
+from probes.wire.http.redirect import Cookies
 from probes.wire.url import parse_url
 from tests.probes.journey.building import broken, http, journey, ok, repeat
 from tests.probes.journey.memory import BASE, Clock, Memory, drive, run, scope

@@ -20,7 +20,7 @@ from probes.journey.playing.stage import Context
 from probes.journey.script.compile import Script, compile_script
 from probes.journey.script.parent import play_script
 from probes.journey.script.settings import ScriptKeys
-from probes.wire.http import HTTP1_ALPN, Options
+from probes.wire.http.options import HTTP1_ALPN, Options
 
 FILE = "journeys/shop.py"
 

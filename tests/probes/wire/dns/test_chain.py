@@ -118,6 +118,13 @@ async def test_an_answer_to_something_else_is_no_answer(zone: Zone) -> None:
     )
 
 
+async def test_a_code_is_not_believed_beside_records(zone: Zone) -> None:
+    """The code of the head is signed by nobody."""
+    zone.has("www.example. A", [WWW], rcode="NXDOMAIN")
+
+    assert (await verdict(zone))[1] == ("want NOERROR with records of www.example., got NXDOMAIN")
+
+
 async def test_a_failure_is_no_proof(zone: Zone) -> None:
     zone.has("www.example. A", rcode="SERVFAIL")
 
@@ -151,6 +158,48 @@ async def test_a_zone_below_without_a_ds_record_is_not_trusted(zone: Zone, below
     assert (await verdict(zone, "www.sub.example"))[1] == (
         "want a DS record of sub.example., got none: the chain of trust ends at example."
     )
+
+
+async def test_a_zone_does_not_vouch_for_its_own_keys(zone: Zone, below: Zone) -> None:
+    """RFC 4035, 2.4: the DS record is the parent's."""
+    zone.answers["sub.example. DS"][1][1:] = [
+        below.signature(zone.answers["sub.example. DS"][1][0])
+    ]
+
+    assert (await verdict(zone, "sub.example", "DS"))[1] == (
+        "want a signature over sub.example. DS, got none"
+    )
+
+
+@pytest.mark.parametrize(
+    ("digest", "reason", "message"),
+    [
+        pytest.param(
+            1, Reason.BODY,
+            "want a DS record of sub.example. by SHA-256 or SHA-384, got one by SHA-1", id="SHA-1",
+        ),
+        pytest.param(
+            6, Reason.EVIDENCE,
+            "want a DS record of sub.example. by an algorithm of digests that sonde knows,"
+            " got algorithm of digests 6", id="of tomorrow",
+        ),
+    ],
+)  # fmt: skip
+async def test_a_digest_that_cannot_be_compared_is_no_fault_of_the_keys(
+    zone: Zone, below: Zone, digest: int, reason: Reason, message: str
+) -> None:
+    data = f"{dns.dnssec.key_id(below.key)} 13 {digest} {'00' * 20}"
+    zone.has("sub.example. DS", [f"sub.example. 60 IN DS {data}"])
+
+    assert await verdict(zone, "www.sub.example") == (reason, message)
+
+
+async def test_the_end_of_the_signature_over_the_keys_counts_too(zone: Zone) -> None:
+    """It is made offline in many zones, so it is the one that is forgotten."""
+    soon = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=5)
+    zone.signature_of_keys = zone.signature(zone.keys, expiration=soon)
+
+    assert (await validate(zone)).expires_at == soon.timestamp()
 
 
 async def test_an_alias_into_a_zone_below_asks_for_nothing_twice(zone: Zone, below: Zone) -> None:
@@ -263,6 +312,36 @@ async def test_a_proof_of_something_else_is_none(
     assert (await verdict(zone, name))[1] == f"{wanted}, got none"
 
 
+async def test_the_zone_itself_does_not_deny_its_ds_record(zone: Zone, below: Zone) -> None:
+    """RFC 4035, 5.2: it never has one; who is asked is the zone above."""
+    own = below.signed("sub.example. 60 IN NSEC www.sub.example. NS SOA RRSIG NSEC DNSKEY")
+    await validate(zone, "sub.example", "DS")
+    zone.answers["sub.example. DS"] = ("NOERROR", [], own)
+    zone.anchor = below.anchor
+
+    assert (await verdict(zone, "sub.example", "DS"))[1] == (
+        "want a proof that sub.example. has no DS, got none"
+    )
+
+
+async def test_a_wildcard_is_vouched_for_by_its_own_zone_alone(zone: Zone, below: Zone) -> None:
+    """The hashes of the zone above leave room for every name of the one below."""
+    real = below.signed("*.sub.example. 60 IN TXT any")
+    made = [
+        dns.rrset.from_rdata_list(dns.name.from_text("there.sub.example."), 60, list(one))
+        for one in real
+    ]
+    apex = nsec3_hash("example.", "", 0, 1)
+    gap = f"{apex}.example. 60 IN NSEC3 1 0 0 - {apex} NS SOA"
+    zone.answers["there.sub.example. TXT"] = ("NOERROR", made, zone.signed(gap))
+
+    wanted = "want a proof by sub.example. that there.sub.example. is a wildcard's"
+    assert (await verdict(zone, "there.sub.example", "TXT"))[1] == f"{wanted}, got one by example."
+
+    zone.answers["there.sub.example. TXT"] = ("NOERROR", made, [])
+    assert (await verdict(zone, "there.sub.example", "TXT"))[1] == f"{wanted}, got none"
+
+
 async def test_a_proof_must_be_signed_too(zone: Zone) -> None:
     zone.has("b.example. A", authority=["b.example. 60 IN NSEC x.example. TXT"])
     del zone.answers["b.example. A"][2][1]
@@ -352,6 +431,27 @@ async def test_an_algorithm_that_is_not_safe_proves_nothing(zone: Zone) -> None:
 
     with pytest.raises(CheckFailed, match="got one by algorithm 3, which is not safe"):
         Keys(dns.name.from_text("example."), (key,)).verify(one, 0, Budget())
+
+
+async def test_an_algorithm_that_we_do_not_know_is_a_gap_of_ours(zone: Zone) -> None:
+    """Neither validated nor the zone's fault: unknown."""
+    rrset, signatures = zone.signed(WWW)
+    key: Any = zone.key.replace(algorithm=17)
+    signature = signatures[0].replace(algorithm=17, key_tag=dns.dnssec.key_id(key))
+    one = RecordSet(rrset.name, 1, records=list(rrset), signatures=[signature])
+    keys = Keys(dns.name.from_text("example."), (key, zone.key))
+
+    with pytest.raises(CheckFailed) as caught:
+        keys.verify(one, datetime.now(UTC).timestamp(), Budget())
+    assert caught.value.reason is Reason.EVIDENCE
+    assert caught.value.message == (
+        "want a signature over www.example. A by an algorithm that sonde knows, got algorithm 17"
+    )
+
+    one.signatures.append(signatures[0].replace(signature=b"x" * 64))
+    with pytest.raises(CheckFailed, match="got one that") as caught:
+        keys.verify(one, datetime.now(UTC).timestamp(), Budget())
+    assert caught.value.reason is Reason.BODY
 
 
 async def test_a_name_of_a_hundred_labels_does_not_ask_a_hundred_times(zone: Zone) -> None:

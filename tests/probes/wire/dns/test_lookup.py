@@ -13,7 +13,7 @@ from probes.wire.address import ANY_IP, IpChoice
 from probes.wire.dns.exchange import Way
 from probes.wire.dns.lookup import MAX_ADDRESSES, look_up
 from probes.wire.policy import POLICY, Policy
-from probes.wire.tls import TlsOptions
+from probes.wire.tls.settings import TlsOptions
 from tests.faults.dns_peer import Respond, dns_peer
 from tests.faults.tcp import closed_port, silent, tcp_fault
 from tests.probes.wire.dns.made import answer_to

@@ -30,6 +30,7 @@ class Zone:
         answers: question as text -> the sets of answer and authority.
         change: what is done to each answer before it goes out.
         asked: the questions that came.
+        signature_of_keys: in the place of one that is made for each answer.
     """
 
     name: str = "example."
@@ -38,6 +39,7 @@ class Zone:
     )
     change: Change = field(default=lambda _: None)
     asked: list[str] = field(default_factory=list)
+    signature_of_keys: dns.rrset.RRset | None = None
 
     def __post_init__(self) -> None:
         self._private = ec.generate_private_key(ec.SECP256R1())
@@ -85,7 +87,7 @@ class Zone:
         text = f"{message.question[0].name} {dns.rdatatype.to_text(message.question[0].rdtype)}"
         self.asked.append(text)
         if text == f"{self.name} DNSKEY":
-            message.answer = [self.keys, self.signature(self.keys)]
+            message.answer = [self.keys, self.signature_of_keys or self.signature(self.keys)]
         elif text in self.answers:
             rcode, message.answer, message.authority = self.answers[text]
             message.set_rcode(dns.rcode.from_text(rcode))

@@ -1,0 +1,1 @@
+"""Stand-ins of the five platforms that examples/ is written for."""
