@@ -31,7 +31,7 @@ from probes.probe import Probe
 from probes.recorder import Keep, Recorder
 from probes.result import Outcome
 from probes.run import run_once
-from probes.wire.http import Options
+from probes.wire.http.options import Options
 from probes.wire.jsonrpc import Call, Line
 from probes.wire.url import parse_url
 

@@ -25,9 +25,9 @@ import uvloop
 from bench.http_probe import own_cpu
 from exporter.service import GC_THRESHOLDS
 from probes.recorder import Recorder
-from probes.wire.http import Options
+from probes.wire.http.options import Options
 from probes.wire.jsonrpc import Call, Line
-from probes.wire.tls import TlsOptions
+from probes.wire.tls.settings import TlsOptions
 from probes.wire.url import parse_url
 
 # Connections that ask at the same time: below the 8 slots of timed calls nobody waits.

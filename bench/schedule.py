@@ -25,6 +25,7 @@ from exporter.descriptors import plan_capacity
 from exporter.metrics import SelfMetrics
 from exporter.options import MetricsOptions
 from exporter.schedule import Scheduler
+from exporter.service import GC_THRESHOLDS
 from exporter.sink import MetricsSink
 from probes.kinds.http import Http
 from probes.probe import Probe
@@ -36,8 +37,6 @@ CALIBRATION_LOOPS = 2_000_000
 # reliability.md: P1, P9 and L2
 MAX_LATE_P99_S = 0.25
 MAX_RSS_MIB = 300
-# exporter/service.py sets the same.
-GC_THRESHOLDS = (50_000, 50, 100)
 # The loop is judged when every probe has run once: a first Result makes the series of its probe.
 WARM_UP_S = 12.0
 
