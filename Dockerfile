@@ -32,7 +32,8 @@ COPY --from=build --chown=65532:65532 /data /data
 COPY probes.yaml /etc/sonde/probes.yaml
 ENV PATH=/opt/sonde/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    SONDE_LISTEN=0.0.0.0:9115
 # a number, so that Kubernetes can see that it is not root
 USER 65532:65532
 WORKDIR /data
@@ -42,7 +43,8 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
     CMD ["/opt/sonde/bin/sonde", "probe", "http", "http://127.0.0.1:9115/-/healthy", "--timeout", "4s"]
 ENTRYPOINT ["/opt/sonde/bin/sonde"]
-CMD ["run", "--listen", "0.0.0.0:9115"]
+# arguments of blackbox_exporter, such as --config.file, may stand here without "run"
+CMD ["run"]
 
 # With Chromium, for probes of kind `browser` (350 MB more):
 #   docker build --target browser --build-arg EXTRAS=standard,browser -t sonde:browser .
