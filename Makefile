@@ -77,10 +77,13 @@ check: lint types imports  ## all of these, fresh pages, the examples of docs/; 
 
 # Tracing slows everything down three times: the tests of durations would fail, so they may here, and
 # more processes use the time that tests wait. What is not traced: `_untraced` of tests/conftest.py.
+# A test has six times its time: one that is cut short inside coverage's tracer leaves the lock of that
+# taken, and each test after it would wait for it until it is cut short too.
 .PHONY: .coverage
 .coverage:
 	@rm -rf .cache/coverage; mkdir -p .cache/coverage
 	-@LOOPS=uvloop SECOND_TRY= scripts/suite.sh 4 $(BIN)/coverage run -m pytest -q --tb=line \
+	  -o timeout=120 -o session_timeout=1500 \
 	  > .cache/coverage/pytest.log 2>&1
 	@echo "traced, so durations may fail (.cache/coverage/pytest.log):"
 	@grep -E "^=* ?[0-9]+ (passed|failed)" .cache/coverage/pytest.log || tail -n 1 .cache/coverage/pytest.log

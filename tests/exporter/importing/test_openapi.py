@@ -136,7 +136,8 @@ def bomb() -> str:
         pytest.param("[" * 101 + "]" * 101, "x.yaml: want at most 100 levels, got more", id="deep"),
         pytest.param("a:\n" + "".join(f"{' ' * n}- \n" for n in range(1, 120)),
                      "x.yaml: want at most 100 levels, got more", id="deep YAML"),
-        pytest.param(bomb(), "x.yaml: want at most 5000000 values, got more", id="aliases"),
+        pytest.param(bomb(), "x.yaml: want at most 5000000 values, got more", id="aliases",
+                     marks=pytest.mark.slow),
         pytest.param("a: &a [*a]", "x.yaml: want at most 100 levels, got more", id="a circle"),
     ],
 )  # fmt: skip
