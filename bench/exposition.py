@@ -23,10 +23,10 @@ from typing import Any
 import uvloop
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from exporter.exposition import Exposition
+from exporter.exposition.scrape import PageQuery
+from exporter.exposition.sink import MetricsSink
+from exporter.exposition.stream import Exposition
 from exporter.metrics import SelfMetrics
-from exporter.scrape import PageQuery
-from exporter.sink import MetricsSink
 from probes.kind import Kind, Metric
 from probes.probe import Probe
 from probes.result import Outcome, Phase, Result, Sample

@@ -32,10 +32,10 @@ from typing import Any
 import aiohttp
 import uvloop
 
+from exporter.exposition.sink import MetricsSink
 from exporter.metrics import SelfMetrics
 from exporter.schedule import Scheduler
 from exporter.service import GC_THRESHOLDS
-from exporter.sink import MetricsSink
 from probes.kinds.http import Http
 from probes.probe import Probe
 from probes.recorder import Recorder

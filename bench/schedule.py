@@ -22,11 +22,11 @@ import uvloop
 
 from bench import server
 from exporter.descriptors import plan_capacity
+from exporter.exposition.options import MetricsOptions
+from exporter.exposition.sink import MetricsSink
 from exporter.metrics import SelfMetrics
-from exporter.options import MetricsOptions
 from exporter.schedule import Scheduler
 from exporter.service import GC_THRESHOLDS
-from exporter.sink import MetricsSink
 from probes.kinds.http import Http
 from probes.probe import Probe
 from probes.prober_health import ProberHealth

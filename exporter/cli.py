@@ -18,8 +18,8 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from exporter import generating, intake, loading, running, working
-from exporter.command import (
+from exporter.commands import generating, intake, loading, running, working
+from exporter.commands.command import (
     INCONCLUSIVE,
     ConfigOption,
     Junit,
@@ -36,8 +36,8 @@ from exporter.command import (
     open_log,
     run_loop,
 )
+from exporter.commands.reading import explain, kinds, lint, schema
 from exporter.log import wants_colour
-from exporter.reading import explain, kinds, lint, schema
 
 
 def _process_started() -> float:
@@ -163,7 +163,7 @@ def probe(
     sonde probe postgres postgresql://sonde@127.0.0.1/orders --output json
     sonde probe --name frontend --output prometheus
     """
-    from exporter import look
+    from exporter.commands import look
     from probes.run import prepare
 
     if name is not None:
@@ -239,7 +239,7 @@ def smoke(
     sonde smoke --tag release --deadline 60s --junit smoke.xml
     sonde smoke --tag post-deploy --wait --deadline 5m
     """
-    from exporter import smoke as gate
+    from exporter.commands import smoke as gate
 
     try:
         wish = gate.Wish(

@@ -16,7 +16,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from exporter.entry import checks_another
+from exporter.exposition.entry import checks_another
 from exporter.store import Document, Store
 from probes.kind import Kind
 from probes.probe import Probe

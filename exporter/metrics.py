@@ -27,20 +27,20 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from exporter.blocks import open_metrics_name
-from exporter.catalogue import (
+from exporter.exposition.blocks import open_metrics_name
+from exporter.exposition.catalogue import (
     BLACKBOX_OWN,
     DELAY_BUCKETS,
     OWN,
     OWN_BY_NAME,
     PRESENT_FROM_THE_START,
 )
-from exporter.exposition import EOF_LINE, Busy, Page, RenderFailed
-from exporter.options import MetricsOptions
-from exporter.page import render_result
-from exporter.scrape import PageQuery, accepts_gzip, content_type, negotiate, parse_shard
-from exporter.series import RENDER_ERRORS
-from exporter.sink import MetricsSink
+from exporter.exposition.options import MetricsOptions
+from exporter.exposition.page import render_result
+from exporter.exposition.scrape import PageQuery, accepts_gzip, content_type, negotiate, parse_shard
+from exporter.exposition.series import RENDER_ERRORS
+from exporter.exposition.sink import MetricsSink
+from exporter.exposition.stream import EOF_LINE, Busy, Page, RenderFailed
 from probes.families import Family
 from probes.pattern import suggest
 from probes.units import short

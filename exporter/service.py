@@ -17,11 +17,11 @@ from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
 
-from exporter.account import account_of
-from exporter.asked import Asked
 from exporter.descriptors import Capacity, plan_capacity
 from exporter.ending import break_off, on_loop_error
-from exporter.entry import checks_another
+from exporter.exposition.entry import checks_another
+from exporter.exposition.options import compat_of, metrics_options
+from exporter.exposition.sink import MetricsSink
 from exporter.incidents import State, step
 from exporter.inventory import config_text
 from exporter.keeps import Keeps
@@ -30,13 +30,13 @@ from exporter.loads.results import state_directory
 from exporter.loads.runs import LoadRuns
 from exporter.log import PROBE, LogHandle
 from exporter.metrics import SelfMetrics
-from exporter.options import compat_of, metrics_options
-from exporter.question import Question
-from exporter.recent import Recent, Run
+from exporter.on_demand.account import account_of
+from exporter.on_demand.asked import Asked
+from exporter.on_demand.question import Question
+from exporter.on_demand.recent import Recent, Run
 from exporter.reload import Reloads, in_slices
 from exporter.schedule import Scheduler
 from exporter.shard import share
-from exporter.sink import MetricsSink
 from exporter.start import Options
 from exporter.store import Store
 from exporter.vitals import Vitals, bind_vitals

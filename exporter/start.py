@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exporter.asked import Asking
+from exporter.on_demand.asked import Asking
 from exporter.web.prefix import AT_TOP, Prefix
 
 

@@ -6,12 +6,12 @@ Knows the parts of the service that have numbers, not what the page looks like.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from exporter.asked import Asked
+from exporter.exposition.sink import MetricsSink
 from exporter.log import LogHandle
 from exporter.metrics import SelfMetrics
+from exporter.on_demand.asked import Asked
 from exporter.reload import Reloads
 from exporter.schedule import Scheduler
-from exporter.sink import MetricsSink
 from exporter.store import Store
 from probes.prober_health import LAG_WINDOW_S, ProberHealth
 from probes.run import stuck_runs

@@ -81,7 +81,7 @@ def load() -> str:
 
 def metrics() -> str:
     """Return docs/metrics.md."""
-    page: str = import_module("exporter.catalogue").metrics_page()
+    page: str = import_module("exporter.exposition.catalogue").metrics_page()
     return page
 
 

@@ -56,9 +56,9 @@ LINES_BY_SLOW = (
     "tests/scenarios/test_worker.py",
     "tests/exporter/loads/",
     "tests/exporter/test_cli.py",
-    "tests/exporter/test_command.py",
-    "tests/exporter/test_loading.py",
-    "tests/exporter/test_look.py",
+    "tests/exporter/commands/test_command.py",
+    "tests/exporter/commands/test_loading.py",
+    "tests/exporter/commands/test_look.py",
     "tests/exporter/test_service",
     "tests/exporter/web/",
 )

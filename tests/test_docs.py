@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from exporter.cli import app, with_command
-from exporter.oneshot import probe_from_words
+from exporter.commands.oneshot import probe_from_words
 from probes.config.load import load
 from probes.config.sections import SECTION_KEYS, CommonKeys, Sections
 from probes.kinds import discover

@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 import pytest
 import yaml
 
-from exporter.catalogue import BLACKBOX_OWN, OWN
+from exporter.exposition.catalogue import BLACKBOX_OWN, OWN
 from exporter.generate.chains import chain_groups
 from exporter.generate.rules import Alert, Recording
 from probes.chain.judge.blocktime import Pace

@@ -27,7 +27,7 @@ STDLIB_ONLY = (
     "probes/errors.py",
     "probes/recorder.py",
     "probes/families.py",
-    "exporter/blocks.py",
+    "exporter/exposition/blocks.py",
 )
 # One third-party library, one home: what may import it, at the top or late.
 HOMES = {
@@ -46,7 +46,7 @@ HOMES = {
     "gevent": ("scenarios/worker.py",),
     "h2": ("probes/wire/http/h2.py",),
     "httptools": ("probes/wire/http/http1.py",),
-    "isal": ("exporter/exposition.py",),
+    "isal": ("exporter/exposition/stream.py",),
     "jsonpath": ("probes/jsonpath.py",),
     "locust": ("scenarios/worker.py",),
     "playwright": ("probes/browser/child/",),

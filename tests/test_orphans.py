@@ -101,9 +101,10 @@ def test_a_killed_run_leaves_nothing(
 
     kill(began)
     # what every one of them holds: the end of it is the end of the last
-    began.process.communicate(timeout=20)
+    said, _ = began.process.communicate(timeout=20)
 
     assert began.process.returncode in {-signal.SIGKILL, 128 + signal.SIGKILL}
+    assert "Error" not in said, said
     wait_until(lambda: not Path(f"/proc/{daemon}").exists(), 20)
     assert not Path(f"/proc/{began.child}").exists()
     assert not began.place.exists()

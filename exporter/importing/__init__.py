@@ -1,1 +1,1 @@
-"""What other tools have recorded or described, taken over as a journey; see `exporter.intake`."""
+"""What other tools have recorded or described, taken over; see `exporter.commands.intake`."""

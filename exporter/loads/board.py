@@ -9,10 +9,10 @@ from datetime import datetime
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from exporter.blocks import Blocks
-from exporter.load_families import K6, LOAD, LOCUST
+from exporter.exposition.blocks import Blocks
+from exporter.exposition.load_families import K6, LOAD, LOCUST
+from exporter.exposition.scrape import PageQuery
 from exporter.loads.sheet import Known, Sheet
-from exporter.scrape import PageQuery
 from scenarios.report import LoadReport
 
 if TYPE_CHECKING:

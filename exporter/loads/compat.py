@@ -10,7 +10,7 @@ Source:
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from exporter.load_families import (
+from exporter.exposition.load_families import (
     DROPPED,
     ITERATIONS,
     K6_CHECKS,

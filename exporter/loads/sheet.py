@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from exporter.blocks import label_text
-from exporter.load_families import (
+from exporter.exposition.blocks import label_text
+from exporter.exposition.load_families import (
     ACTIVE,
     BUCKETS,
     COUNTED,

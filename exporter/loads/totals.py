@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from math import ceil
 
-from exporter.blocks import clean
-from exporter.load_families import (
+from exporter.exposition.blocks import clean
+from exporter.exposition.load_families import (
     BUCKETS,
     DROPPED,
     ERRORS,

@@ -6,8 +6,8 @@ writes or pushes. Knows no page.
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from exporter.blocks import label_text, moment, number
-from exporter.load_families import (
+from exporter.exposition.blocks import label_text, moment, number
+from exporter.exposition.load_families import (
     BEFORE,
     CPU,
     ENDED,

@@ -6,10 +6,10 @@ The service implements it; the server never imports the service.
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from exporter.exposition import Page
-from exporter.question import Question
-from exporter.recent import Recent, Run
-from exporter.scrape import PageQuery
+from exporter.exposition.scrape import PageQuery
+from exporter.exposition.stream import Page
+from exporter.on_demand.question import Question
+from exporter.on_demand.recent import Recent, Run
 from probes.errors import Problem
 from probes.probe import Probe
 from probes.result import Outcome, Result

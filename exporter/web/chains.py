@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol, runtime_checkable
 
-from exporter.entry import STALE_GRACE_S, STALE_INTERVALS
+from exporter.exposition.entry import STALE_GRACE_S, STALE_INTERVALS
 from exporter.web.answers import JSON, Answer
 from exporter.web.backend import Backend
 from probes.chain.model import EndpointHealth

@@ -6,7 +6,7 @@ Knows the parameters and the header of a scraper, not what they mean.
 from functools import lru_cache
 from urllib.parse import parse_qsl, unquote_to_bytes
 
-from exporter.question import BAD_REQUEST, DEFAULT_MODULE, Question, Refused
+from exporter.on_demand.question import BAD_REQUEST, DEFAULT_MODULE, Question, Refused
 
 TIMEOUT_HEADER = "x-prometheus-scrape-timeout-seconds"
 MAX_PARAMETERS = 100

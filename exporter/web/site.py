@@ -12,13 +12,13 @@ from time import monotonic
 from urllib.parse import parse_qsl
 from zlib import DEFLATED, compressobj
 
-from exporter.account import runs_text
-from exporter.exposition import Busy
-from exporter.plans import digest_of
-from exporter.question import MAX_TIMEOUT_S, Refused
-from exporter.recent import Run
-from exporter.scrape import TEXT as TEXT_FORMAT
-from exporter.scrape import PageQuery, accepts_gzip, content_type, negotiate, parse_shard
+from exporter.exposition.scrape import TEXT as TEXT_FORMAT
+from exporter.exposition.scrape import PageQuery, accepts_gzip, content_type, negotiate, parse_shard
+from exporter.exposition.stream import Busy
+from exporter.on_demand.account import runs_text
+from exporter.on_demand.plans import digest_of
+from exporter.on_demand.question import MAX_TIMEOUT_S, Refused
+from exporter.on_demand.recent import Run
 from exporter.web.answers import HTML, JSON, Answer, Stream
 from exporter.web.auth import Failures, token_matches
 from exporter.web.backend import Backend

@@ -11,10 +11,10 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from exporter.exposition.scrape import PageQuery
 from exporter.metrics import MetricsOptions, MetricsSink, SelfMetrics
-from exporter.plans import Plan, Source, digest_of
-from exporter.recent import Recent
-from exporter.scrape import PageQuery
+from exporter.on_demand.plans import Plan, Source, digest_of
+from exporter.on_demand.recent import Recent
 from probes.kind import Kind, Metric
 from probes.probe import Probe
 from probes.result import Failure, Outcome, Phase, Reason, Result, Sample

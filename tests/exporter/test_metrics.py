@@ -7,14 +7,15 @@ import pytest
 from hypothesis import given, settings
 from prometheus_client import Metric, generate_latest
 
-from exporter.blocks import heads, label_text
-from exporter.catalogue import OWN, core_families, kind_families
-from exporter.load_families import LOCUST
+from exporter.exposition.blocks import heads, label_text
+from exporter.exposition.catalogue import OWN, core_families, kind_families
+from exporter.exposition.load_families import LOCUST
+from exporter.exposition.scrape import PageQuery
 from exporter.metrics import MetricsOptions, MetricsSink, SelfMetrics, store_registry
-from exporter.scrape import PageQuery
 from probes.families import Family
 from probes.kinds import discover
 from probes.result import Outcome, Phase, Reason, Sample
+from tests.exporter.exposition.test_blocks import ANY_TEXT
 from tests.exporter.pages import (
     HTTP_PHASES,
     NOW,
@@ -28,7 +29,6 @@ from tests.exporter.pages import (
     up,
     values_of,
 )
-from tests.exporter.test_blocks import ANY_TEXT
 
 
 def filled(count: int, *, hostile: str = "Apache") -> MetricsSink:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporter.exposition.scrape import PageQuery
 from exporter.log import LogHandle, configure
 from exporter.reload import Reloads
-from exporter.scrape import PageQuery
 from exporter.service import Options, Service
 from probes.config.load import Config, load
 from probes.errors import ConfigError

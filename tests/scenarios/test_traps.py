@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 import trustme
 
-from exporter.pushing import page
+from exporter.commands.pushing import page
 from probes.config.load import load
 from probes.errors import ConfigError
 from scenarios.config.section import SCENARIOS

@@ -34,8 +34,8 @@ from probes.wire.http_check.request import Late
 from probes.wire.url import Url, parse_url
 
 Fetch = Callable[[Request, Recorder, Options, Response], Awaitable[object]]
-# Targets of one module come from outside through /probe; it keeps as many (exporter/plans.py). A
-# plan is remade in microseconds.
+# Targets of one module come from outside through /probe; it keeps as many
+# (exporter/on_demand/plans.py). A plan is remade in microseconds.
 MAX_PLANS = 4096
 # Enough of a wrong answer to recognise an error page.
 SHOWN_BODY_BYTES = 512

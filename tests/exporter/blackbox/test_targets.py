@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
-from exporter.asked import Asked
-from exporter.question import Question, Refused
+from exporter.on_demand.asked import Asked
+from exporter.on_demand.question import Question, Refused
 from probes.config.load import Config, load
 from probes.prober_health import ProberHealth
 from probes.wire import net

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from exporter.exposition.load_families import LOAD
+from exporter.exposition.scrape import PageQuery
 from exporter.generate.loads import LONGEST_S, load_groups
 from exporter.generate.rules import Alert, as_yaml
-from exporter.load_families import LOAD
 from exporter.loads.board import Board
 from exporter.loads.sheet import Known
-from exporter.scrape import PageQuery
 from scenarios.config.settings import ScenarioKeys
 from scenarios.report import Generator, LoadReport, Verdict, Why
 from tests.exporter.pages import parsed

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from exporter.generate.scrape import scrape_text
-from exporter.question import OFFSET_S
+from exporter.on_demand.question import OFFSET_S
 from probes.config.load import load
 from tests.servers.process import Server
 from tests.servers.prometheus import Prometheus, promtool, start_prometheus

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from exporter.commands.intake import app
 from exporter.importing.blackbox import Carried, carry
-from exporter.intake import app
 from probes.config.load import Config, load, load_blackbox
 from tests.probes.config.blackbox.rows import STOCK, module
 

@@ -7,11 +7,11 @@ from time import perf_counter
 
 import pytest
 
-from exporter.load_families import BUCKETS, K6, LOAD, LOCUST
+from exporter.exposition.load_families import BUCKETS, K6, LOAD, LOCUST
+from exporter.exposition.scrape import PageQuery
 from exporter.loads.board import Board
 from exporter.loads.sheet import Known
 from exporter.metrics import SelfMetrics
-from exporter.scrape import PageQuery
 from scenarios.book import Book, Key
 from scenarios.fleet.merge import Tally
 from scenarios.outlets.live import Live

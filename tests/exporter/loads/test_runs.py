@@ -17,8 +17,8 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.exporter.commands.test_loading import Site
 from tests.exporter.pages import parsed
-from tests.exporter.test_loading import Site
 from tests.servers.process import free_port, wait_until
 from tests.servers.prometheus import Prometheus, get, promtool, start_prometheus
 from tests.servers.sonde import ROOT, Sonde

@@ -13,10 +13,10 @@ from typing import TypeVar
 import pytest
 import time_machine
 
+from exporter.exposition.scrape import PageQuery
 from exporter.loads.board import Board
 from exporter.loads.runs import MISFIRE_S, LoadRuns
 from exporter.schedule import Scheduler
-from exporter.scrape import PageQuery
 from probes.config.load import Config, load
 from probes.prober_health import ProberHealth
 from probes.wire.blocking import BlockingCalls

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.load_families import BUCKETS, ERRORS, ITERATIONS, REQUEST_SECONDS, REQUESTS
+from exporter.exposition.load_families import BUCKETS, ERRORS, ITERATIONS, REQUEST_SECONDS, REQUESTS
 from exporter.loads.totals import Reader, Totals, numbers_of, zeros
 from scenarios.book import Book, Key
 from scenarios.histogram import Histogram

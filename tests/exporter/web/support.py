@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
-from exporter.exposition import Page
-from exporter.question import Question
-from exporter.recent import Recent, Run
-from exporter.scrape import PageQuery, content_type
+from exporter.exposition.scrape import PageQuery, content_type
+from exporter.exposition.stream import Page
+from exporter.on_demand.question import Question
+from exporter.on_demand.recent import Recent, Run
 from probes.errors import Problem
 from probes.kind import Kind
 from probes.probe import Probe

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from exporter.question import Refused
+from exporter.on_demand.question import Refused
 from exporter.web import server as server_module
 from exporter.web.server import WebServer
 from tests.exporter.web.conftest import Connect, Serve

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.question import Question, Refused
+from exporter.on_demand.question import Question, Refused
 from exporter.web.probing import MAX_PARAMETERS, question_of
 from tests.exporter.web.conftest import Ask
 from tests.exporter.web.support import FakeBackend

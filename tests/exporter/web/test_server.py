@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from exporter.exposition import Busy
-from exporter.scrape import OPENMETRICS, TEXT, PageQuery
+from exporter.exposition.scrape import OPENMETRICS, TEXT, PageQuery
+from exporter.exposition.stream import Busy
 from exporter.web.server import WebServer
 from probes.errors import ConfigError, Problem
 from probes.result import Outcome

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 import pytest_asyncio
 
-from exporter.page import render_result
+from exporter.exposition.page import render_result
 from probes.config.load import load_blackbox
 from probes.kind import Kind
 from probes.probe import Probe

@@ -1,0 +1,1 @@
+"""What ``/metrics`` says: Results in, lines of families and pages of them out."""
