@@ -39,6 +39,9 @@ pytest_plugins = [
 CHECK_TIMEOUT_S = 5.0
 
 
+# Where the loop shows: the wire, the laws for all kinds, the deadline of a run, the server.
+BOTH_LOOPS = ("tests/probes/wire/", "tests/probes/test_kinds", "tests/probes/test_run",
+              "tests/exporter/web/", "tests/test_harness.py")  # fmt: skip
 # Whether coverage measures this run.
 TRACED_RUN = "COVERAGE_PROCESS_CONFIG" in os.environ
 
@@ -154,20 +157,25 @@ class StockLoop(Polite, asyncio.SelectorEventLoop):
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item | None
 ) -> Mapping[str, object]:
-    """Run every async test on both loops, a slow one on one of them.
+    """Run what stands close to the transports on both loops, all else on one of them.
 
-    What is slow waits for programs and for limits, and for the loop least of all; its name chooses,
-    so either loop gets half of a room. ``@pytest.mark.asyncio(loop_factories=["uvloop"])`` is for a
-    test that wants a certain one, or both. ``LOOPS=uvloop`` is for all that want none: a traced run
-    counts lines, and the second loop adds none.
+    A kind or a journey knows the loop by the rooms below it alone, and what is slow waits for
+    programs and limits; its name chooses, so either loop gets half of a room.
+    ``@pytest.mark.asyncio(loop_factories=["uvloop"])`` is for a test that wants a certain one, or
+    both. ``LOOPS=uvloop`` is for all that want none: a traced run counts lines, and the second loop
+    adds none.
     """
     both = {"asyncio": StockLoop, "uvloop": FastLoop}
     mark = None if item is None else item.get_closest_marker("asyncio")
     narrowed = mark.kwargs.get("loop_factories") if mark is not None else None
     wanted = narrowed or os.environ.get("LOOPS", "").split() or list(both)
-    if narrowed is None and item is not None and item.get_closest_marker("slow"):
+    if narrowed is None and item is not None and not _is_close(item):
         wanted = [wanted[crc32(item.nodeid.encode()) % len(wanted)]]
     return {name: both[name] for name in wanted}
+
+
+def _is_close(item: pytest.Item) -> bool:
+    return item.nodeid.startswith(BOTH_LOOPS) and item.get_closest_marker("slow") is None
 
 
 @pytest.fixture(scope="session")

@@ -88,9 +88,14 @@ def _wait(keeper: int, caller: int | None) -> NoReturn:
 
 def _keep(pid: int, first: int, place: Path) -> NoReturn:
     """Wait for pytest and every orphan; then end what is left."""
-    for number in PASSED_ON:
-        signal.signal(number, lambda heard, _: os.kill(pid, heard))
-    signal.signal(CALLER_GONE, lambda *_: os.kill(pid, signal.SIGKILL))
+
+    def pass_on(heard: int, _: object) -> None:
+        # whoever kills the group of the caller hits pytest too, which may be gone before we hear
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL if heard == CALLER_GONE else heard)
+
+    for number in (*PASSED_ON, CALLER_GONE):
+        signal.signal(number, pass_on)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
     os.setsid()
     _prctl(_SET_CHILD_SUBREAPER, 1)
@@ -100,19 +105,24 @@ def _keep(pid: int, first: int, place: Path) -> NoReturn:
     ended, status = os.wait()
     while ended != pid:
         ended, status = os.wait()
-    for number in PASSED_ON:
+    for number in (*PASSED_ON, CALLER_GONE):
         signal.signal(number, signal.SIG_IGN)
     with suppress(ChildProcessError):
-        while True:
-            found = _children()
-            for child in found:
-                os.kill(child, signal.SIGKILL)
-            # whom the list does not show yet, the next one will
-            if not os.waitpid(-1, 0 if found else os.WNOHANG)[0]:
-                time.sleep(_NAP_S)
+        _end_children()
     shutil.rmtree(place, ignore_errors=True)
     _unlock(pid)
     os._exit(_code(status))
+
+
+def _end_children() -> NoReturn:
+    """End them, and theirs, who become ours by that; `ChildProcessError` when there are none."""
+    while True:
+        found = _children()
+        for child in found:
+            os.kill(child, signal.SIGKILL)
+        # whom the list does not show yet, the next one will
+        if not os.waitpid(-1, 0 if found else os.WNOHANG)[0]:
+            time.sleep(_NAP_S)
 
 
 def _code(status: int) -> int:

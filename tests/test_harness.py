@@ -35,7 +35,7 @@ class Sound(Kind):
             await asyncio.sleep(0)
 
 
-async def test_every_async_test_runs_on_both_loops(request: pytest.FixtureRequest) -> None:
+async def test_what_is_close_to_the_loop_runs_on_both(request: pytest.FixtureRequest) -> None:
     loop = asyncio.get_running_loop()
 
     wanted = uvloop.Loop if "uvloop" in request.node.name else asyncio.SelectorEventLoop
@@ -273,11 +273,16 @@ done
 
 
 @pytest.mark.parametrize(
-    ("dies", "code", "told"),
-    [("", 0, "2 passed in all\n"), ("1", 1, "want the counts of 2 processes, got 1: ")],
+    ("variables", "code", "told"),
+    [
+        ({}, 0, "2 passed in all\n"),
+        ({"FILL": "tests/a tests/b"}, 0, "3 passed in all\n"),
+        ({"DIES": "1"}, 1, "want the counts of 2 processes, got 1: "),
+        ({"DIES": "1", "FILL": "tests/a"}, 1, "want the counts of 3 processes, got 2: "),
+    ],
 )
 def test_a_process_that_ends_in_the_middle_of_a_test_fails_the_suite(
-    tmp_path: Path, dies: str, code: int, told: str
+    tmp_path: Path, variables: dict[str, str], code: int, told: str
 ) -> None:
     fake = tmp_path / "pytest"
     fake.write_text(PYTEST)
@@ -285,7 +290,7 @@ def test_a_process_that_ends_in_the_middle_of_a_test_fails_the_suite(
 
     done = subprocess.run(
         [ROOT / "scripts/suite.sh", "2", fake],
-        cwd=tmp_path, env={"PATH": os.environ["PATH"], "DIES": dies}, capture_output=True,
+        cwd=tmp_path, env={"PATH": os.environ["PATH"], **variables}, capture_output=True,
         text=True, check=False, timeout=20,
     )  # fmt: skip
 

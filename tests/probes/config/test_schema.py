@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,19 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from probes.config.document import load_document
-from probes.config.schema import EXAMPLES, json_schema
+from probes.config.schema import EXAMPLES
+from probes.config.schema import json_schema as make
 from probes.config.sections import COMMON_KEYS, HEAD_KEYS, SECTION_KEYS
 from probes.journey.loading.settings import JourneyKeys
 from probes.kinds import discover
 
 KINDS = ("demo", "picky")
+
+
+@cache
+def json_schema(allowed: tuple[str, ...] = ()) -> Any:
+    """Made once: it takes a second or two, and nobody here changes it."""
+    return make(allowed=allowed)
 
 
 def every_schema(value: Any) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,7 @@ from probes.wire.http_check.answer import judges_of_run
 from probes.wire.http_check.expect import HeaderPattern, HttpExpect, HttpWarn, LatencyBand, Patterns
 from probes.wire.url import parse_url
 
-SCHEMA = Http.model_json_schema(by_alias=True)
+SCHEMA = jsonschema.Draft202012Validator(Http.model_json_schema(by_alias=True))
 
 
 def warn(**keys: Any) -> HttpWarn:
@@ -127,7 +127,7 @@ def test_a_bare_value_is_a_status_or_a_latency() -> None:
     ],
 )
 def test_the_schema_of_the_editor_takes_every_form(keys: Any) -> None:
-    jsonschema.validate(keys, SCHEMA)
+    SCHEMA.validate(keys)
 
 
 @pytest.mark.parametrize(
@@ -141,4 +141,4 @@ def test_the_schema_of_the_editor_takes_every_form(keys: Any) -> None:
 )
 def test_the_schema_of_the_editor_refuses_what_the_load_refuses(keys: Any) -> None:
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(keys, SCHEMA)
+        SCHEMA.validate(keys)
