@@ -11,12 +11,6 @@ PROCESSES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); [ $$
 # the floor of `make check`: always in CI, which sets CI; at home when asked for, as it takes minutes
 COVERAGE ?= $(CI)
 SUITE = scripts/suite.sh $(PROCESSES)
-# Rooms whose tests compute, or wait for nothing but a peer of their own process: no duration of theirs
-# is falsified by waiting for a processor.
-PURE = $(addprefix tests/probes/,chain config journey/language journey/loading journey/playing) \
-  $(addprefix tests/exporter/,generate exposition importing) \
-  $(addprefix tests/scenarios/,outlets judging config planning) \
-  tests/test_house.py tests/test_docs.py tests/test_schema.py
 
 .PHONY: help run test quick fmt lint types imports docs bench demo build check
 
@@ -30,7 +24,7 @@ run:  ## start the service with the shipped probes.yaml on 127.0.0.1:9115
 test:  ## install the test servers it lacks, then run every test
 	$(DEV_ENV)
 	@scripts/servers.sh & servers=$$!; scripts/nodes.sh; nodes=$$?; wait $$servers && exit $$nodes
-	@FILL="$(PURE)" $(SUITE) $(BIN)/pytest
+	@$(SUITE) $(BIN)/pytest
 
 quick:  ## the tests without slow ones and real servers
 	$(DEV_ENV)

@@ -1,7 +1,5 @@
 #!/bin/sh
-# Run the tests: [FILL="PATH ..."] scripts/suite.sh PROCESSES PYTEST [ARGUMENT...], where PYTEST is the
-# command. FILL names rooms whose tests only compute: one process more takes them, at a low priority,
-# while the others wait for their servers.
+# Run the tests: scripts/suite.sh PROCESSES PYTEST [ARGUMENT...], where PYTEST is the command.
 # The processes share the files (tests/sharing.py). The first one writes to the terminal, what the
 # others wrote comes behind it. With SECOND_TRY=1, as in CI, the few that failed run once more, one
 # after the other: thousands of tests against real servers meet a coincidence now and then. What
@@ -26,16 +24,9 @@ while [ "$number" -le "$processes" ]; do
     others="$others $!"
     number=$((number + 1))
 done
-echo "$processes at once: $*"
-if [ "$processes" -gt 1 ] && [ -n "${FILL:-}" ]; then
-    # shellcheck disable=SC2086 # paths
-    nice -n 15 "$@" "--share=$place/taken" -o "cache_dir=.cache/pytest-$number" $FILL \
-        >"$place/$number.log" 2>&1 &
-    others="$others $!"
-    processes=$number
-fi
 # shellcheck disable=SC2086 # process numbers
 trap 'kill -INT $others 2>/dev/null; wait; exit 130' INT TERM
+echo "$processes at once: $*"
 if [ "$processes" -gt 1 ]; then "$@" "--share=$place/taken"; else "$@"; fi
 code=$?
 number=2

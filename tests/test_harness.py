@@ -276,9 +276,7 @@ done
     ("variables", "code", "told"),
     [
         ({}, 0, "2 passed in all\n"),
-        ({"FILL": "tests/a tests/b"}, 0, "3 passed in all\n"),
         ({"DIES": "1"}, 1, "want the counts of 2 processes, got 1: "),
-        ({"DIES": "1", "FILL": "tests/a"}, 1, "want the counts of 3 processes, got 2: "),
     ],
 )
 def test_a_process_that_ends_in_the_middle_of_a_test_fails_the_suite(

@@ -1,7 +1,6 @@
 """The console script: exit codes from real situations, reports, help."""
 
 import json
-import logging
 import os
 import shutil
 import signal
@@ -31,13 +30,7 @@ def sonde(*words: str, cwd: Path | None = None, **env: str) -> subprocess.Comple
 
 def asked(*words: str) -> subprocess.CompletedProcess[str]:
     """Ask in this process, where how one begins and ends is no matter."""
-    loggers = [logging.getLogger(name) for name in ("", "sonde")]
-    before = [(it.level, it.handlers[:]) for it in loggers]
     told = CliRunner().invoke(app, words, prog_name="sonde")
-    # a command leaves its log open, as its process ends with it
-    for logger, (level, handlers) in zip(loggers, before, strict=True):
-        logger.setLevel(level)
-        logger.handlers[:] = handlers
     error = told.exception
     if error is not None and not isinstance(error, SystemExit):
         raise error
