@@ -52,8 +52,8 @@ WARM_UP = 200
 # Enough that falling asleep between two starts is not what is measured.
 STARTS = 20_000
 BLACKBOX = "prometheus-blackbox-exporter"
-# L15: so much on a machine where a probe of blackbox_exporter costs so much. One that is half as fast
-# today is no fault of ours, so this is a goal and told in its own line.
+# L15: so much on a machine where a probe of blackbox_exporter costs so much. One that is half as
+# fast today is no fault of ours, so this is a goal and told in its own line.
 GOAL_US, GOAL_BLACKBOX_US = 230, 1150
 PEERS = {"aiohttp": 0.6, "blackbox_exporter": 0.25}
 """Whom we are compared with, and the most of their cost that ours may be."""
