@@ -82,12 +82,13 @@ def works(browser: Child, trap: str) -> bool:
 def test_a_page_that_hangs_is_cut_off_in_time(browser: Child, trap: str, name: str) -> None:
     began = time.monotonic()
 
-    played = browser.play(trap, go(name, 0.7), deadline_s=1.5)
+    # far behind the end of the step: a browser that was starved is late for both
+    played = browser.play(trap, go(name, 0.7), deadline_s=2.5)
 
     assert played.said[0] == "timeout"
     assert played.said[1].startswith(f"want the page '{trap}/{name}' within 0.7 s (load), got ")
     # picture, trace and context have their limits behind the deadline
-    assert time.monotonic() - began < 1.5 + 3.5
+    assert time.monotonic() - began < 2.5 + 3.5
     assert works(browser, trap)
 
 
