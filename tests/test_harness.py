@@ -262,6 +262,24 @@ def test_processes_that_share_a_run_take_each_file_once(tmp_path: Path) -> None:
     assert all("[100%]" in it or "no tests ran" in it for it in said), "\n".join(said)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("early", ["--exitfirst", "--session-timeout=0.001"])
+def test_a_shared_run_that_ends_early_gets_no_second_try(tmp_path: Path, early: str) -> None:
+    (tmp_path / "test_a.py").write_text("def test_it():\n    assert False\n")
+    (tmp_path / "test_b.py").write_text("def test_it():\n    pass\n")
+    (tmp_path / "taken").mkdir()
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.sharing", "--share", "taken"]
+
+    done = subprocess.run(
+        [*command, f"--rootdir={tmp_path}", early, str(tmp_path)],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": ""},
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+    assert done.returncode == pytest.ExitCode.INTERRUPTED, done.stdout
+    assert "1 failed in" in done.stdout
+
+
 ROOT = Path(__file__).parents[1]
 # Counts as tests/sharing.py leaves them; one of the two may end in the middle of a test.
 PYTEST = """#!/bin/sh
